@@ -1,0 +1,3 @@
+//! logweir reads lines of logs and metrics and answers what an operator asks.
+pub mod flow;
+pub mod units;
