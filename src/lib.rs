@@ -1,3 +1,4 @@
 //! logweir reads lines of logs and metrics and answers what an operator asks.
 pub mod flow;
+pub mod parsers;
 pub mod units;
