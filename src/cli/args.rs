@@ -1,0 +1,242 @@
+//! What can be typed: every flag with its meaning and its `WEIR_*` twin.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Reads logs and metrics at the speed of the machine and says what went wrong, how often and
+/// since when.
+///
+/// Without a command: reads every FILE to its end (standard input if none, or -) and prints a
+/// report of levels over time, unique messages with counts, and percentiles of every CPU-, memory-
+/// and latency-like number. Formats are recognised line by line.
+#[derive(Debug, Parser)]
+#[command(name = "weir", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write the records that pass, in order, as they come
+    Filter(FilterArgs),
+    /// Merge snapshots of several runs into one report
+    Merge(MergeArgs),
+    /// Show how one line is read: format, fields, level, time, fingerprint, and what drops it
+    Explain(ExplainArgs),
+    /// Print shell completions
+    Completions {
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+    /// Print the JSON Schema of a report
+    Schema {
+        #[arg(value_enum)]
+        what: SchemaKind,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum SchemaKind {
+    Report,
+}
+
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    #[command(flatten)]
+    pub input: InputArgs,
+    #[command(flatten)]
+    pub select: SelectArgs,
+
+    /// List messages of this level and above; trace lists every record, also those without a level
+    #[arg(short, long, value_enum, ignore_case = true, default_value = "warn", env = "WEIR_LEVEL", help_heading = "Report")]
+    pub level: LevelArg,
+    /// Group by these fields, joined by commas; repeat for separate groupings
+    #[arg(long, value_name = "FIELD[,FIELD]", env = "WEIR_BY", help_heading = "Report")]
+    pub by: Vec<String>,
+    /// Distribution of this numeric field instead of those found by name (repeatable)
+    #[arg(long, value_name = "FIELD", env = "WEIR_METRIC", help_heading = "Report")]
+    pub metric: Vec<String>,
+    /// Rows of each table; 20 in text, all in JSON unless given
+    #[arg(long, value_name = "N", env = "WEIR_TOP", help_heading = "Report")]
+    pub top: Option<usize>,
+    /// Show the report live while standard input goes on; the final one at the end or at Ctrl-C
+    #[arg(short, long, help_heading = "Report")]
+    pub follow: bool,
+    /// Also write the run's whole state to this file, for `weir merge`
+    #[arg(long, value_name = "FILE", env = "WEIR_SNAPSHOT", help_heading = "Report")]
+    pub snapshot: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct FilterArgs {
+    #[command(flatten)]
+    pub input: InputArgs,
+    #[command(flatten)]
+    pub select: SelectArgs,
+
+    /// Only records of this level and above
+    #[arg(short, long, value_enum, ignore_case = true, env = "WEIR_LEVEL", help_heading = "Lines")]
+    pub level: Option<LevelArg>,
+    /// Print how many records pass, not the records
+    #[arg(short, long, help_heading = "Lines")]
+    pub count: bool,
+    /// Print a record again only when it is new: the same line, message or template
+    #[arg(long, value_enum, env = "WEIR_DEDUP", help_heading = "Lines", conflicts_with = "count")]
+    pub dedup: Option<DedupArg>,
+    /// With --dedup: one line with the count per this span of the log's own time, for example 5m
+    #[arg(long, value_name = "DURATION", env = "WEIR_EVERY", help_heading = "Lines", requires = "dedup")]
+    pub every: Option<String>,
+    /// Also print N records after each one that passes
+    #[arg(short = 'A', long, value_name = "N", help_heading = "Lines", conflicts_with_all = ["count", "dedup"])]
+    pub after_context: Option<usize>,
+    /// Also print N records before each one that passes
+    #[arg(short = 'B', long, value_name = "N", help_heading = "Lines", conflicts_with_all = ["count", "dedup"])]
+    pub before_context: Option<usize>,
+    /// Also print N records before and after
+    #[arg(short = 'C', long, value_name = "N", help_heading = "Lines", conflicts_with_all = ["count", "dedup"])]
+    pub context: Option<usize>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// Snapshots written with --snapshot, in the order of what they saw
+    #[arg(required = true, value_name = "SNAPSHOT")]
+    pub snapshots: Vec<PathBuf>,
+    /// Rows of each table
+    #[arg(long, value_name = "N", env = "WEIR_TOP")]
+    pub top: Option<usize>,
+    /// Also write the merged state to this file
+    #[arg(long, value_name = "FILE")]
+    pub snapshot: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The line to explain
+    pub line: OsString,
+    #[command(flatten)]
+    pub select: SelectArgs,
+    #[arg(short, long, value_enum, ignore_case = true, env = "WEIR_LEVEL")]
+    pub level: Option<LevelArg>,
+    #[arg(short, long, value_enum, default_value = "text", env = "WEIR_OUTPUT")]
+    pub output: Format,
+}
+
+/// Where lines come from and how they are cut into records.
+#[derive(Debug, Args)]
+pub struct InputArgs {
+    /// Files to read, - for standard input; .gz and .zst are read as they are
+    #[arg(value_name = "FILE")]
+    pub files: Vec<OsString>,
+    /// Mapper threads; reading, folding and writing have their own [default: cores]
+    #[arg(short, long, value_name = "N", env = "WEIR_THREADS", help_heading = "Engine")]
+    pub threads: Option<usize>,
+    /// Bytes that may be in flight between reading and writing, for example 16MiB
+    #[arg(long, value_name = "SIZE", env = "WEIR_MAX_MEM", help_heading = "Engine")]
+    pub max_mem: Option<String>,
+    /// Read every record without skipping ahead to those that can match
+    #[arg(long, hide = true)]
+    pub no_prefilter: bool,
+}
+
+/// Which records count.
+#[derive(Debug, Args)]
+pub struct SelectArgs {
+    /// Only records with this text; repeat for any of several
+    #[arg(short = 'm', long = "match", value_name = "TEXT", env = "WEIR_MATCH", allow_hyphen_values = true, help_heading = "Selection")]
+    pub literals: Vec<OsString>,
+    /// Ignore ASCII case in --match
+    #[arg(short, long, requires = "literals", help_heading = "Selection")]
+    pub ignore_case: bool,
+    /// Only records without any --match text
+    #[arg(short = 'v', long, requires = "literals", help_heading = "Selection")]
+    pub invert_match: bool,
+    /// Only records for which this holds, for example 'status >= 500 and latency > 250ms'
+    #[arg(short = 'w', long = "where", value_name = "EXPR", env = "WEIR_WHERE", help_heading = "Selection")]
+    pub condition: Option<String>,
+    /// Only records at or after this time, or of the last DURATION, for example 2h
+    #[arg(long, value_name = "TIME", env = "WEIR_SINCE", help_heading = "Selection")]
+    pub since: Option<String>,
+    /// Only records before this time, or older than DURATION
+    #[arg(long, value_name = "TIME", env = "WEIR_UNTIL", help_heading = "Selection")]
+    pub until: Option<String>,
+    /// Read every record as this format [default: auto]
+    #[arg(long, value_name = "FORMAT", env = "WEIR_FORMAT", help_heading = "Records")]
+    pub format: Option<String>,
+    /// How lines join to records: auto, off, or a REGEX that matches a record's first line
+    #[arg(long, value_name = "MODE", default_value = "auto", env = "WEIR_MULTILINE", help_heading = "Records")]
+    pub multiline: String,
+    /// Time zone of times that name none, for example Europe/Berlin [default: the host's]
+    #[arg(long, value_name = "ZONE", env = "WEIR_TZ", help_heading = "Records")]
+    pub tz: Option<String>,
+}
+
+/// What is printed, and where.
+#[derive(Debug, Args)]
+pub struct OutputArgs {
+    /// text for eyes, json for programs
+    #[arg(short, long, value_enum, default_value = "text", env = "WEIR_OUTPUT", help_heading = "Output")]
+    pub output: Format,
+    /// Write to this file instead of standard output
+    #[arg(short = 'O', long, value_name = "FILE", env = "WEIR_TO", help_heading = "Output")]
+    pub to: Option<PathBuf>,
+    /// Exit with 1 if this holds at the end, for example 'count(level >= error) > 0'
+    #[arg(long, value_name = "EXPR", env = "WEIR_FAIL_ON", help_heading = "Output")]
+    pub fail_on: Option<String>,
+    /// When to use colours
+    #[arg(long, value_enum, default_value = "auto", env = "WEIR_COLOR", help_heading = "Output")]
+    pub color: Color,
+    /// Let control characters of the input reach the terminal
+    #[arg(long, env = "WEIR_RAW", help_heading = "Output")]
+    pub raw: bool,
+    /// No progress bar, no notes on standard error; errors are still shown
+    #[arg(short, long, env = "WEIR_QUIET", help_heading = "Output")]
+    pub quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LevelArg {
+    Trace,
+    Debug,
+    Info,
+    #[value(alias = "warning")]
+    Warn,
+    #[value(alias = "err")]
+    Error,
+    Fatal,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DedupArg {
+    /// Whole lines
+    Exact,
+    /// Messages with what varies masked
+    Message,
+    /// Messages that no template known so far covers
+    Template,
+}

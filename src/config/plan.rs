@@ -1,0 +1,100 @@
+//! The plan: names resolved, patterns compiled, wanted fields known. Mappers and fold share it and
+//! never change it.
+
+use crate::expr::Condition;
+use crate::flow::key::Grouping;
+use crate::flow::level::Level;
+use crate::flow::time::Time;
+use crate::flow::wanted::Wanted;
+use crate::framing::Multiline;
+use crate::stages::literals::Literals;
+
+/// Everything that decides what a run computes.
+pub struct Plan {
+    pub select: Select,
+    pub wanted: Wanted,
+    pub multiline: Multiline,
+    pub task: Task,
+    /// Conditions of `--fail-on` that are counted per record.
+    pub conditions: Vec<Condition>,
+    /// Off in tests of law 5: every record is parsed, nothing is skipped by a literal search.
+    pub prefilter: bool,
+}
+
+/// Which records the tables and the output see.
+#[derive(Default)]
+pub struct Select {
+    /// `-m`, one of which the record's bytes must hold.
+    pub literals: Option<Literals>,
+    /// `-v`: none of them may.
+    pub invert: bool,
+    /// `-w`
+    pub condition: Option<Condition>,
+    pub since: Option<Time>,
+    pub until: Option<Time>,
+}
+
+impl Select {
+    /// Whether a record has to be parsed to know if it is selected.
+    pub fn parses(&self) -> bool {
+        self.condition.is_some() || self.bounds_time()
+    }
+
+    pub fn bounds_time(&self) -> bool {
+        self.since.is_some() || self.until.is_some()
+    }
+}
+
+/// What is made of the selected records.
+pub enum Task {
+    Report(ReportTask),
+    Lines(LinesTask),
+}
+
+/// `weir`: tables for a report.
+pub struct ReportTask {
+    /// Messages of this level and above are listed; trace lists all, also those without a level.
+    pub list: Level,
+    /// Slots of `wanted.paths` that are metrics, with their names.
+    pub metrics: Vec<(usize, String)>,
+    pub groupings: Vec<Grouping>,
+}
+
+/// `weir filter`: the selected lines.
+pub struct LinesTask {
+    /// Only records of this level and above.
+    pub level: Option<Level>,
+    pub json: bool,
+    /// Count only.
+    pub count: bool,
+    pub dedup: Option<Dedup>,
+    /// Records of context before and after a selected one.
+    pub before: usize,
+    pub after: usize,
+}
+
+impl LinesTask {
+    /// Whether the fold has to see every record, because what goes out depends on others.
+    pub fn decided_by_fold(&self) -> bool {
+        !self.count && (self.json || self.dedup.is_some() || self.has_context())
+    }
+
+    pub fn has_context(&self) -> bool {
+        self.before + self.after > 0
+    }
+}
+
+/// `--dedup` and `--every`.
+#[derive(Clone, Copy, Debug)]
+pub struct Dedup {
+    pub mode: DedupMode,
+    /// Window of event time in nanoseconds after which a count line goes out.
+    pub every: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DedupMode {
+    Exact,
+    Message,
+    Template,
+}

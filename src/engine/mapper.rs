@@ -1,0 +1,482 @@
+//! A mapper: one batch at a time through frame ▸ parse ▸ filter ▸ dedup ▸ aggregate. It shares
+//! nothing with others, and the same batch gives the same [`Mapped`] on every thread.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::config::plan::{DedupMode, LinesTask, Plan, ReportTask, Task};
+use crate::engine::failpoint::{self, Failpoint};
+use crate::expr::{Condition, View};
+use crate::flow::batch::Batch;
+use crate::flow::facts::Facts;
+use crate::flow::fingerprint::Fingerprint;
+use crate::flow::level::Level;
+use crate::flow::mapped::{Line, Mapped, Second};
+use crate::flow::row::Row;
+use crate::flow::span::Span;
+use crate::framing::count::{count_records, record_around};
+use crate::framing::frame::{Framer, Record, Records};
+use crate::parsers::Parsers;
+use crate::stages::aggregate::Aggregate;
+use crate::stages::lines::{self, Described};
+use crate::stages::literals::Literals;
+use crate::stages::messages::Distinct;
+
+/// The scratch of one mapper thread. Nothing in it outlives a batch but memory and caches.
+pub struct Mapper<'p> {
+    plan: &'p Plan,
+    framer: Framer,
+    records: Records,
+    parsers: Parsers,
+    /// The source facts that `parsers` reads with.
+    facts: Option<Arc<Facts>>,
+    row: Row,
+    distinct: Distinct,
+    aggregate: Aggregate,
+    condition: Option<Condition>,
+    conditions: Vec<Condition>,
+    /// Texts of which a selected record surely holds one: its chunk is searched before anything
+    /// is parsed.
+    candidates: Option<Literals>,
+    lowered: Vec<u8>,
+    label: String,
+}
+
+/// One record as the stages see it.
+#[derive(Clone, Copy)]
+struct Entry<'a> {
+    /// What is parsed: unwrapped and joined.
+    payload: &'a [u8],
+    /// What `-m` looks at: the original bytes, or the payload of a container's record.
+    searched: &'a [u8],
+    /// The original lines, with their line feeds, in the batch.
+    lines: &'a [Span],
+    /// Number of the record's first line in the batch.
+    line: u32,
+    /// How many records of the batch stand before this one.
+    ordinal: u32,
+    container_time: Option<&'a [u8]>,
+    container: Option<crate::flow::format::Format>,
+}
+
+impl<'p> Mapper<'p> {
+    pub fn new(plan: &'p Plan) -> Mapper<'p> {
+        let (groupings, metrics) = match &plan.task {
+            Task::Report(task) => (&*task.groupings, &*task.metrics),
+            Task::Lines(_) => (&[][..], &[][..]),
+        };
+        let candidates = (plan.prefilter && plan.select.literals.is_none())
+            .then(|| plan.select.condition.as_ref()?.required_literals())
+            .flatten()
+            .map(|mut literals| {
+                // Where an escape may spell the text in another way, nothing can be said.
+                literals.push(b"\\".to_vec());
+                Literals::new(&literals, false)
+            });
+        Mapper {
+            plan,
+            framer: Framer::new(plan.multiline.clone()),
+            records: Records::default(),
+            parsers: Parsers::new(&plan.wanted),
+            facts: None,
+            row: Row::new(plan.wanted.paths.len()),
+            distinct: Distinct::default(),
+            aggregate: Aggregate::new(groupings, metrics),
+            condition: plan.select.condition.clone(),
+            conditions: plan.conditions.clone(),
+            candidates,
+            lowered: Vec::new(),
+            label: String::new(),
+        }
+    }
+
+    /// Maps one batch. Pure: nothing but the batch and the plan decides the result.
+    pub fn map(&mut self, batch: Batch) -> Mapped {
+        if !self.facts.as_ref().is_some_and(|facts| Arc::ptr_eq(facts, &batch.facts)) {
+            self.parsers.set_facts(&batch.facts);
+            self.facts = Some(Arc::clone(&batch.facts));
+        }
+        let mut mapped = Mapped {
+            sequence: batch.sequence,
+            source: batch.source,
+            position: batch.position,
+            conditions: vec![0; self.conditions.len()],
+            ..Mapped::default()
+        };
+        mapped.counts.bytes = batch.bytes.len() as u64 + batch.cut_bytes;
+        mapped.counts.truncated = u64::from(batch.cut_bytes > 0);
+        mapped.counts.lines = u64::from(batch.header_bytes > 0);
+        let chunk = &batch.bytes[batch.header_bytes..];
+        if !chunk.is_empty() {
+            self.chunk(&batch, chunk, &mut mapped);
+        }
+        mapped.messages = self.distinct.take();
+        (mapped.groups, mapped.samples) = self.aggregate.take();
+        mapped.bytes = batch.bytes;
+        mapped
+    }
+
+    fn chunk(&mut self, batch: &Batch, chunk: &[u8], mapped: &mut Mapped) {
+        let plan = self.plan;
+        let whole_records_pass = match &plan.task {
+            Task::Lines(task) => !plan.select.parses() && task.level.is_none() && !task.decided_by_fold() && plan.conditions.is_empty(),
+            Task::Report(_) => false,
+        };
+        let context = matches!(&plan.task, Task::Lines(task) if task.has_context());
+        let searches = plan.prefilter && !context;
+        // Fast path: search the whole chunk, then find the records around the hits. Right because
+        // `record_around` and `count_records` agree with the framer (a law of the framing room) and
+        // every record is still judged by itself, unless the hit alone decides.
+        if searches && (whole_records_pass || (plan.select.literals.is_some() && !plan.select.invert) || self.candidates.is_some()) {
+            let counts = count_records(&plan.multiline, chunk);
+            if counts.wrapped == 0 {
+                mapped.counts.lines += counts.lines;
+                mapped.counts.records += counts.records;
+                if whole_records_pass {
+                    self.pass_whole(batch, chunk, mapped);
+                } else {
+                    self.visit_hits(batch, chunk, mapped);
+                }
+                return;
+            }
+        }
+        let mut records = std::mem::take(&mut self.records);
+        self.framer.frame(chunk, &mut records);
+        mapped.counts.lines += u64::from(records.line_count());
+        mapped.counts.records += records.all().len() as u64;
+        for (ordinal, record) in records.all().iter().enumerate() {
+            if failpoint::hit(Failpoint::Record, ordinal as u64) {
+                continue;
+            }
+            self.record(batch, chunk, &entry(&records, chunk, record, ordinal as u32), mapped);
+        }
+        self.records = records;
+    }
+
+    /// Selection by literals alone, output as it is: no record is looked into.
+    fn pass_whole(&mut self, batch: &Batch, chunk: &[u8], mapped: &mut Mapped) {
+        let Task::Lines(task) = &self.plan.task else { unreachable!("only lines are passed whole") };
+        let records = mapped.counts.records;
+        let (mut hits, mut copied) = (0, 0);
+        let invert = self.plan.select.invert;
+        if let Some(literals) = &self.plan.select.literals {
+            let prepared = literals.prepare(chunk, &mut self.lowered);
+            for_each_hit(&self.plan.multiline, chunk, prepared, literals, |range| {
+                hits += 1;
+                if !task.count {
+                    let kept = if invert { copied..range.start } else { range.clone() };
+                    mapped.lines.extend_from_slice(&chunk[kept]);
+                    copied = range.end;
+                }
+            });
+        }
+        let all = self.plan.select.literals.is_none();
+        if !task.count && (invert || all) {
+            mapped.lines.extend_from_slice(&chunk[copied..]);
+        }
+        mapped.counts.kept += if all { records } else if invert { records - hits } else { hits };
+        mapped.counts.filtered += records - mapped.counts.kept;
+        if failpoint::hit(Failpoint::Record, 0) {
+            mapped.counts.filtered = mapped.counts.filtered.saturating_sub(1);
+        }
+        if batch.cut_bytes > 0 && !mapped.lines.is_empty() {
+            mark_cut(&mut mapped.lines, batch.cut_bytes);
+        }
+        end_line(&mut mapped.lines);
+    }
+
+    /// Frames and judges the records that hold a literal; the others are filtered unseen.
+    fn visit_hits(&mut self, batch: &Batch, chunk: &[u8], mapped: &mut Mapped) {
+        let plan = self.plan;
+        let candidates = self.candidates.take();
+        let literals = plan.select.literals.as_ref().or(candidates.as_ref()).expect("visited only with literals");
+        let mut lowered = std::mem::take(&mut self.lowered);
+        let mut records = std::mem::take(&mut self.records);
+        let prepared = literals.prepare(chunk, &mut lowered);
+        // Line numbers and ordinals count what was skipped, which costs; only those who print them
+        // pay.
+        let numbers = matches!(&plan.task, Task::Lines(task) if task.json) || plan.conditions.iter().chain(&self.condition).any(|condition| condition.needs().line);
+        let (mut visited, mut line, mut counted) = (0u64, 0u64, 0);
+        for_each_hit(&plan.multiline, chunk, prepared, literals, |range| {
+            if numbers {
+                line += memchr::memchr_iter(b'\n', &chunk[counted..range.start]).count() as u64;
+                counted = range.start;
+            }
+            // The record's bytes alone make one record again, and spans stay those of the chunk.
+            let bytes = &chunk[range.clone()];
+            let payload = framing_text(bytes);
+            let span = Span::new(range);
+            let entry = Entry {
+                payload,
+                searched: bytes,
+                lines: std::slice::from_ref(&span),
+                line: line as u32,
+                ordinal: visited as u32,
+                container_time: None,
+                container: None,
+            };
+            visited += 1;
+            self.record(batch, chunk, &entry, mapped);
+        });
+        mapped.counts.filtered += mapped.counts.records - visited;
+        self.records = std::mem::take(&mut records);
+        self.lowered = lowered;
+        self.candidates = candidates;
+    }
+
+    /// One record through parse ▸ filter ▸ dedup ▸ aggregate.
+    #[inline]
+    fn record(&mut self, batch: &Batch, chunk: &[u8], entry: &Entry<'_>, mapped: &mut Mapped) {
+        let plan = self.plan;
+        let task = &plan.task;
+        if let Some(literals) = &plan.select.literals
+            && literals.hold_in(entry.searched, &mut self.lowered) == plan.select.invert
+        {
+            return self.drop(batch, chunk, entry, mapped);
+        }
+        let payload = if batch.first && entry.lines[0].start == 0 { entry.payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(entry.payload) } else { entry.payload };
+        let parses = match task {
+            Task::Report(_) => true,
+            Task::Lines(task) => {
+                plan.select.parses() || task.level.is_some() || !plan.conditions.is_empty() || task.json || task.dedup.is_some_and(|dedup| dedup.mode != DedupMode::Exact || dedup.every.is_some())
+            }
+        };
+        if parses {
+            self.row.reset();
+            self.parsers.parse(payload, &batch.facts, &mut self.row);
+            if let Some(format) = entry.container {
+                self.row.format = format;
+                if self.row.time.is_none()
+                    && let Some(time) = entry.container_time
+                {
+                    self.row.time = self.parsers.time(time);
+                }
+            }
+            mapped.formats[self.row.format as usize] += 1;
+            if !self.selected(batch, chunk, entry, payload) {
+                return self.drop(batch, chunk, entry, mapped);
+            }
+        }
+        match task {
+            Task::Report(task) => self.report(batch, chunk, entry, payload, task, mapped),
+            Task::Lines(task) => self.line(batch, chunk, entry, payload, task, mapped),
+        }
+    }
+
+    /// Whether the parsed record passes the condition and the bounds of time.
+    #[inline]
+    fn selected(&mut self, batch: &Batch, chunk: &[u8], entry: &Entry<'_>, payload: &[u8]) -> bool {
+        let select = &self.plan.select;
+        if select.bounds_time() {
+            let inside = self.row.time.is_some_and(|time| {
+                select.since.is_none_or(|since| time >= since) && select.until.is_none_or(|until| time < until)
+            });
+            if !inside {
+                return false;
+            }
+        }
+        match &self.condition {
+            Some(condition) => {
+                let needs = condition.needs();
+                if needs.fingerprint {
+                    let (_, fingerprint) = self.distinct.mask(self.row.bytes(payload, self.row.message));
+                    self.label = fingerprint.to_string();
+                }
+                condition.holds(&view(&self.row, batch, chunk, entry, payload, &self.label))
+            }
+            None => true,
+        }
+    }
+
+    /// A record that is not selected: counted, and shown to the fold if it may be context.
+    fn drop(&mut self, batch: &Batch, chunk: &[u8], entry: &Entry<'_>, mapped: &mut Mapped) {
+        mapped.counts.filtered += 1;
+        if self.plan.select.bounds_time() && self.row.time.is_none() {
+            mapped.counts.no_time += 1;
+        }
+        if matches!(&self.plan.task, Task::Lines(task) if task.has_context()) {
+            self.hand_over(batch, chunk, entry, mapped, false, 0);
+        }
+    }
+
+    /// Adds a selected record to the tables of the batch.
+    #[inline]
+    fn report(&mut self, batch: &Batch, chunk: &[u8], entry: &Entry<'_>, payload: &[u8], task: &ReportTask, mapped: &mut Mapped) {
+        self.count(batch, chunk, entry, payload, mapped);
+        let row = &self.row;
+        mapped.levels[Level::index(row.level)] += 1;
+        match row.time {
+            Some(time) => {
+                mapped.first = Some(mapped.first.map_or(time, |first| first.min(time)));
+                mapped.last = mapped.last.max(Some(time));
+                let second = time.second();
+                match mapped.seconds.last_mut() {
+                    Some(last) if last.second == second => last.levels[Level::index(row.level)] += 1,
+                    _ => {
+                        let mut levels = [0; 7];
+                        levels[Level::index(row.level)] = 1;
+                        mapped.seconds.push(Second { second, levels });
+                    }
+                }
+            }
+            None => mapped.counts.no_time += 1,
+        }
+        let listed = task.list == Level::Trace || row.level >= Some(task.list);
+        if listed {
+            let message = row.bytes(payload, row.message);
+            let first = entry.lines[0];
+            let at = batch.header_bytes as u32;
+            let sample = Span { start: first.start + at, end: first.end + at };
+            self.distinct.record(message, row.level, row.time, sample, entry.ordinal);
+        }
+        self.aggregate.record(row, payload, &batch.name);
+    }
+
+    /// Counts a selected record, and the conditions of `--fail-on` that it meets.
+    #[inline]
+    fn count(&mut self, batch: &Batch, chunk: &[u8], entry: &Entry<'_>, payload: &[u8], mapped: &mut Mapped) {
+        mapped.counts.kept += 1;
+        for (condition, count) in self.conditions.iter().zip(&mut mapped.conditions) {
+            if condition.holds(&view(&self.row, batch, chunk, entry, payload, &self.label)) {
+                *count += 1;
+            }
+        }
+    }
+
+    /// Writes a selected record, or hands it to the fold.
+    fn line(&mut self, batch: &Batch, chunk: &[u8], entry: &Entry<'_>, payload: &[u8], task: &LinesTask, mapped: &mut Mapped) {
+        let passes = task.level.is_none_or(|level| level == Level::Trace || self.row.level >= Some(level));
+        if !passes {
+            return self.drop(batch, chunk, entry, mapped);
+        }
+        self.count(batch, chunk, entry, payload, mapped);
+        if task.count {
+            return;
+        }
+        if task.decided_by_fold() {
+            let identity = match task.dedup.map(|dedup| dedup.mode) {
+                Some(DedupMode::Exact) => crate::flow::fingerprint::xxh64(payload),
+                _ => 0,
+            };
+            self.hand_over(batch, chunk, entry, mapped, true, identity);
+            return;
+        }
+        write_original(&mut mapped.lines, batch, chunk, entry);
+    }
+
+    /// Gives the fold a record to decide about.
+    fn hand_over(&mut self, batch: &Batch, chunk: &[u8], entry: &Entry<'_>, mapped: &mut Mapped, selected: bool, identity: u64) {
+        let Task::Lines(task) = &self.plan.task else { unreachable!("only lines are handed over") };
+        let start = mapped.lines.len();
+        let masks = task.json || task.dedup.is_some_and(|dedup| dedup.mode != DedupMode::Exact);
+        let mut fingerprint = Fingerprint::default();
+        let mut masked = Span::default();
+        let mut template_at = 0;
+        let payload = entry.payload;
+        if masks && selected {
+            let (text, hash) = self.distinct.mask(self.row.bytes(payload, self.row.message));
+            let from = mapped.masks.len();
+            mapped.masks.extend_from_slice(text);
+            masked = Span::new(from..mapped.masks.len());
+            fingerprint = hash;
+        }
+        if task.json {
+            if selected {
+                let mut raw = Vec::new();
+                write_original(&mut raw, batch, chunk, entry);
+                let raw = framing_text(&raw);
+                let offset = batch.position + batch.header_bytes as u64 + u64::from(entry.lines[0].start);
+                let described = Described { source: &batch.name, offset, fingerprint, record: payload, raw };
+                template_at = lines::write(&mut mapped.lines, &self.row, &described);
+            }
+        } else {
+            write_original(&mut mapped.lines, batch, chunk, entry);
+        }
+        mapped.records.push(Line {
+            text: Span::new(start..mapped.lines.len()),
+            template_at: template_at as u32,
+            line: entry.line,
+            selected,
+            identity: if identity == 0 { fingerprint.0 } else { identity },
+            time: self.row.time,
+            masked,
+            fingerprint,
+        });
+    }
+}
+
+/// Calls `visit` with the lines of every record that holds a literal, in order, each once.
+fn for_each_hit(
+    multiline: &crate::framing::Multiline,
+    chunk: &[u8],
+    prepared: &[u8],
+    literals: &Literals,
+    mut visit: impl FnMut(Range<usize>),
+) {
+    let (mut from, mut floor) = (0, 0);
+    while from < chunk.len() {
+        let Some(hit) = literals.find(prepared, from) else { break };
+        let range = record_around(multiline, chunk, floor, hit.start);
+        if hit.end > range.end {
+            // A literal with a line feed in it runs over the record's end.
+            from = hit.start + 1;
+            continue;
+        }
+        from = range.end;
+        floor = range.end;
+        visit(range);
+    }
+}
+
+/// The record's text without its final LF or CRLF.
+fn framing_text(bytes: &[u8]) -> &[u8] {
+    crate::framing::text(bytes)
+}
+
+fn entry<'a>(records: &'a Records, chunk: &'a [u8], record: &'a Record, ordinal: u32) -> Entry<'a> {
+    let payload = records.payload(chunk, record);
+    let container = records.container(record);
+    Entry {
+        payload,
+        searched: if container.is_some() { payload } else { record.lines.of(chunk) },
+        lines: records.lines_of(record),
+        line: record.first_line,
+        ordinal,
+        container_time: container.map(|container| container.time.of(chunk)),
+        container: container.map(|container| container.wrapping.format()),
+    }
+}
+
+fn view<'a>(row: &'a Row, batch: &'a Batch, chunk: &'a [u8], entry: &Entry<'a>, payload: &'a [u8], label: &'a str) -> View<'a> {
+    View {
+        row,
+        record: payload,
+        raw: framing_text(entry.lines[0].of(chunk)),
+        source: &batch.name,
+        line: u64::from(entry.line) + 1,
+        fingerprint: Some(label),
+        template: None,
+    }
+}
+
+/// Appends the record's original lines; a last line without LF gets one.
+fn write_original(out: &mut Vec<u8>, batch: &Batch, chunk: &[u8], entry: &Entry<'_>) {
+    for lines in entry.lines {
+        out.extend_from_slice(lines.of(chunk));
+    }
+    if batch.cut_bytes > 0 {
+        mark_cut(out, batch.cut_bytes);
+    }
+    end_line(out);
+}
+
+/// Says behind a line over its limit how much of it is missing.
+fn mark_cut(out: &mut Vec<u8>, bytes: u64) {
+    out.extend_from_slice(format!(" [weir: {bytes} bytes cut]").as_bytes());
+}
+
+fn end_line(out: &mut Vec<u8>) {
+    if out.last().is_some_and(|&last| last != b'\n') {
+        out.push(b'\n');
+    }
+}

@@ -1,0 +1,382 @@
+//! The reader thread: opens the sources in argument order, reads chunks, cuts them where a record
+//! surely starts and sends them on. It counts bytes and nothing else (law 2).
+
+use std::ffi::OsString;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::engine::budget::{Budget, Permit};
+use crate::engine::failpoint::{self, Failpoint};
+use crate::engine::signals::Stop;
+use crate::flow::batch::{Batch, SourceId};
+use crate::flow::chunk::Chunk;
+use crate::flow::facts::Facts;
+use crate::flow::format::Format;
+use crate::flow::time::Time;
+use crate::framing::{self, LINE_BYTES_MAX, Multiline, RECORD_BYTES_MAX};
+use crate::registry;
+use crate::sources::{self, Source, compressed};
+
+/// Bytes of one read, and so of one batch under load. Big enough that what a batch costs is
+/// spread over a thousand records, small enough to stay in a core's cache.
+pub const CHUNK_BYTES: usize = 512 << 10;
+
+/// A chunk that holds no whole record grows up to here: the size within which `framing::cut`
+/// always finds a place.
+const CHUNK_BYTES_MAX: usize = 2 * RECORD_BYTES_MAX + LINE_BYTES_MAX + 4096;
+
+/// How long a live stream must be quiet until its last record goes out without its successor.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// What the reader needs to know.
+pub struct Reader {
+    pub inputs: Vec<OsString>,
+    pub multiline: Multiline,
+    pub zone: jiff::tz::TimeZone,
+    pub format: Option<Format>,
+    pub now: Time,
+    /// A live stream's last record goes out after a quiet time; reports wait for the end instead.
+    pub live: bool,
+}
+
+/// What happened to the inputs, in order.
+#[derive(Debug, Default)]
+pub struct ReadReport {
+    pub bytes: u64,
+    /// Messages for the user, with the exit code each one asks for.
+    pub problems: Vec<(String, u8)>,
+    /// Panic-free end: a reader that died did not get here.
+    pub finished: bool,
+}
+
+/// Told about each source before its first batch.
+pub struct Opened {
+    pub source: SourceId,
+    pub name: Arc<str>,
+    pub size: Option<u64>,
+}
+
+/// Where the reader puts what it makes, and gets used buffers back from.
+pub struct Outlet {
+    pub batches: Sender<(Batch, Permit)>,
+    pub opened: Sender<Opened>,
+    pub buffers: Receiver<Vec<u8>>,
+    pub budget: Arc<Budget>,
+    pub stop: Stop,
+}
+
+impl Reader {
+    /// Reads every input to its end, or until asked to stop or nobody takes batches any more.
+    pub fn run(self, outlet: &Outlet) -> ReadReport {
+        let mut report = ReadReport::default();
+        let mut sequence = 0;
+        for (index, input) in self.inputs.iter().enumerate() {
+            if outlet.stop.asked() {
+                break;
+            }
+            let source = match sources::open(input, self.now) {
+                Ok(source) => source,
+                Err(error) => {
+                    report.problems.push((error.message, error.exit_code));
+                    continue;
+                }
+            };
+            let id = SourceId(u32::try_from(index).expect("a command line has fewer than 2^32 words"));
+            let name: Arc<str> = source.name.as_str().into();
+            if outlet.opened.send(Opened { source: id, name: Arc::clone(&name), size: source.size }).is_err() {
+                break;
+            }
+            let facts = Facts { zone: self.zone.clone(), anchor: source.anchor, format: self.format, csv: None };
+            let mut reading = Reading {
+                reader: &self,
+                outlet,
+                report: &mut report,
+                sequence,
+                source: id,
+                name,
+                facts: Arc::new(facts),
+                position: 0,
+                started: false,
+            };
+            if let Err(error) = reading.source(source) {
+                let name = &reading.name;
+                reading.report.problems.push((format!("{name}: {error}"), 74));
+            }
+            sequence = reading.sequence;
+        }
+        report.finished = true;
+        report
+    }
+}
+
+/// One source while it is read.
+struct Reading<'a> {
+    reader: &'a Reader,
+    outlet: &'a Outlet,
+    report: &'a mut ReadReport,
+    sequence: u64,
+    source: SourceId,
+    name: Arc<str>,
+    facts: Arc<Facts>,
+    /// Offset of the next byte that goes into a batch.
+    position: u64,
+    started: bool,
+}
+
+impl Reading<'_> {
+    /// Reads the source to its end. What was read before an error is sent all the same.
+    fn source(&mut self, mut source: Source) -> io::Result<()> {
+        let mut chunk = Filling { buffer: self.buffer(), filled: 0 };
+        let result = loop {
+            let full = chunk.filled == chunk.buffer.len();
+            if full {
+                match self.advance(&mut source, &mut chunk) {
+                    Ok(Advance::Sent) => continue,
+                    Ok(Advance::Nothing) => {}
+                    Ok(Advance::Closed) => return Ok(()),
+                    Err(error) => break Err(error),
+                }
+                let larger = (chunk.buffer.len() * 2).min(CHUNK_BYTES_MAX);
+                if larger == chunk.buffer.len() {
+                    // Only a run of container parts can get here: their limit is in decoded bytes.
+                    // It is cut at a line end, as the limit says.
+                    let end = memchr::memrchr(b'\n', &chunk.buffer).map_or(chunk.filled, |end| end + 1);
+                    if !self.send(&mut chunk, end) {
+                        return Ok(());
+                    }
+                    continue;
+                }
+                chunk.buffer.resize(larger, 0);
+            }
+            let Filling { buffer, filled } = &mut chunk;
+            let count = match self.read(&mut source, &mut buffer[*filled..], *filled > 0) {
+                Ok(Got::Bytes(count)) => count,
+                Ok(Got::End) => break Ok(()),
+                Ok(Got::Quiet) => {
+                    // A tick: what is complete goes out, a torn line waits on.
+                    if let Some(end) = memchr::memrchr(b'\n', &buffer[..*filled])
+                        && !self.send(&mut chunk, end + 1)
+                    {
+                        return Ok(());
+                    }
+                    continue;
+                }
+                Err(error) => break Err(error),
+            };
+            if self.position == 0 && *filled == 0 && source.live.is_some() && compressed::is_compressed(&buffer[..count]) {
+                let head = io::Cursor::new(buffer[..count].to_vec());
+                source.bytes = compressed::detect(Box::new(head.chain(source.bytes)), &self.name)?.0;
+                source.live = None;
+                continue;
+            }
+            self.report.bytes += count as u64;
+            *filled += count;
+            if source.live.is_some() {
+                match self.advance(&mut source, &mut chunk) {
+                    Ok(Advance::Sent | Advance::Nothing) => {}
+                    Ok(Advance::Closed) => return Ok(()),
+                    Err(error) => break Err(error),
+                }
+            }
+        };
+        while let Some(at) = line_over_limit(&chunk.buffer[..chunk.filled]) {
+            let open = if at > 0 { self.send(&mut chunk, at) } else { self.long_line(&mut source, &mut chunk)? };
+            if !open {
+                return result;
+            }
+        }
+        if chunk.filled > 0 {
+            let end = chunk.filled;
+            self.send(&mut chunk, end);
+        }
+        result
+    }
+
+    /// Sends what is whole at the start of the chunk, if anything is.
+    fn advance(&mut self, source: &mut Source, chunk: &mut Filling) -> io::Result<Advance> {
+        let bytes = &chunk.buffer[..chunk.filled];
+        // A line over its limit is a record of its own, whatever stands around it.
+        let open = match line_over_limit(bytes) {
+            Some(0) => self.long_line(source, chunk)?,
+            Some(at) => self.send(chunk, at),
+            None => match framing::cut(&self.reader.multiline, bytes) {
+                Some(end) => self.send(chunk, end),
+                None => return Ok(Advance::Nothing),
+            },
+        };
+        Ok(if open { Advance::Sent } else { Advance::Closed })
+    }
+
+    /// A buffer of [`CHUNK_BYTES`], used before if one has come back.
+    fn buffer(&self) -> Vec<u8> {
+        match self.outlet.buffers.try_recv() {
+            Ok(buffer) if buffer.len() == CHUNK_BYTES => buffer,
+            _ => vec![0; CHUNK_BYTES],
+        }
+    }
+
+    /// One read. A live source is polled first, so that a signal ends the wait.
+    fn read(&self, source: &mut Source, space: &mut [u8], holds: bool) -> io::Result<Got> {
+        loop {
+            if self.outlet.stop.asked() {
+                return Ok(Got::End);
+            }
+            if let Some(live) = &source.live
+                && !self.wait(live, holds)?
+            {
+                if self.outlet.stop.asked() {
+                    return Ok(Got::End);
+                }
+                return Ok(Got::Quiet);
+            }
+            return match source.bytes.read(space) {
+                Ok(0) => Ok(Got::End),
+                Ok(count) => Ok(Got::Bytes(count)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => Err(error),
+            };
+        }
+    }
+
+    /// Waits until `live` has bytes (true), or until it was quiet long enough or the run is asked
+    /// to end (false).
+    fn wait(&self, live: &OwnedFd, holds: bool) -> io::Result<bool> {
+        let quiet = Timespec { tv_sec: 0, tv_nsec: i64::from(QUIET.subsec_nanos()) };
+        let timeout = (self.reader.live && holds).then_some(&quiet);
+        let mut descriptors =
+            [PollFd::new(live, PollFlags::IN), PollFd::from_borrowed_fd(self.outlet.stop.descriptor(), PollFlags::IN)];
+        match poll(&mut descriptors, timeout) {
+            Ok(_) => Ok(!descriptors[0].revents().is_empty()),
+            Err(rustix::io::Errno::INTR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Sends the first `end` bytes as a batch and goes on with the rest in a new buffer. Returns
+    /// false when nobody takes batches any more.
+    fn send(&mut self, chunk: &mut Filling, end: usize) -> bool {
+        let rest = chunk.filled - end;
+        let mut next = self.buffer();
+        if next.len() < rest {
+            next.resize(rest, 0);
+        }
+        next[..rest].copy_from_slice(&chunk.buffer[end..chunk.filled]);
+        chunk.filled = rest;
+        self.batch(Chunk::new(std::mem::replace(&mut chunk.buffer, next), end), 0)
+    }
+
+    /// Sends one batch; false when nobody takes it.
+    fn batch(&mut self, bytes: Chunk, cut_bytes: u64) -> bool {
+        let mut header_bytes = 0;
+        if !self.started {
+            let line_end = memchr::memchr(b'\n', &bytes).map_or(bytes.len(), |end| end + 1);
+            if let Some(header) = registry::csv_header(&bytes[..line_end], self.reader.format) {
+                Arc::make_mut(&mut self.facts).csv = Some(header);
+                header_bytes = line_end;
+            }
+        }
+        let length = bytes.len() as u64;
+        let permit = self.outlet.budget.take(bytes.capacity());
+        let batch = Batch {
+            sequence: self.sequence,
+            source: self.source,
+            name: Arc::clone(&self.name),
+            facts: Arc::clone(&self.facts),
+            position: self.position,
+            bytes,
+            header_bytes,
+            first: !self.started,
+            cut_bytes,
+        };
+        self.started = true;
+        self.sequence += 1;
+        self.position += length + cut_bytes;
+        if failpoint::hit(Failpoint::Batch, batch.sequence) {
+            // The sequence number is given back, as if the batch had never been.
+            self.sequence -= 1;
+            return true;
+        }
+        self.outlet.batches.send((batch, permit)).is_ok()
+    }
+
+    /// Sends the first [`LINE_BYTES_MAX`] bytes of the line at the start of the chunk and drops
+    /// its rest, counted. Returns false when nobody takes batches any more.
+    fn long_line(&mut self, source: &mut Source, chunk: &mut Filling) -> io::Result<bool> {
+        let mut next = self.buffer();
+        let mut rest = 0;
+        let mut cut_bytes;
+        let mut result = Ok(());
+        if let Some(end) = memchr::memchr(b'\n', &chunk.buffer[..chunk.filled]) {
+            // The line's end is already here; its line feed goes with what is left out.
+            cut_bytes = end + 1 - LINE_BYTES_MAX;
+            rest = chunk.filled - (end + 1);
+            next.resize(next.len().max(rest), 0);
+            next[..rest].copy_from_slice(&chunk.buffer[end + 1..chunk.filled]);
+        } else {
+            cut_bytes = chunk.filled - LINE_BYTES_MAX;
+            loop {
+                let count = match self.read(source, &mut next, false) {
+                    Ok(Got::Bytes(count)) => count,
+                    Ok(Got::Quiet) => continue,
+                    Ok(Got::End) => break,
+                    Err(error) => {
+                        result = Err(error);
+                        break;
+                    }
+                };
+                self.report.bytes += count as u64;
+                if let Some(end) = memchr::memchr(b'\n', &next[..count]) {
+                    cut_bytes += end + 1;
+                    rest = count - (end + 1);
+                    next.copy_within(end + 1..count, 0);
+                    break;
+                }
+                cut_bytes += count;
+            }
+        }
+        let bytes = std::mem::replace(&mut chunk.buffer, next);
+        chunk.filled = rest;
+        let open = self.batch(Chunk::new(bytes, LINE_BYTES_MAX), cut_bytes as u64);
+        result.map(|()| open)
+    }
+}
+
+/// A buffer while it is filled.
+struct Filling {
+    buffer: Vec<u8>,
+    filled: usize,
+}
+
+/// What became of the bytes at the start of a chunk.
+enum Advance {
+    Sent,
+    /// They are no whole record yet.
+    Nothing,
+    /// Nobody takes batches any more.
+    Closed,
+}
+
+/// Where the first line over the limit starts, if there is one.
+fn line_over_limit(bytes: &[u8]) -> Option<usize> {
+    let mut start = 0;
+    while bytes.len() - start > LINE_BYTES_MAX {
+        match memchr::memchr(b'\n', &bytes[start..start + LINE_BYTES_MAX + 1]) {
+            Some(end) => start += end + 1,
+            None => return Some(start),
+        }
+    }
+    None
+}
+
+/// What one read brought.
+enum Got {
+    Bytes(usize),
+    /// A live source has had nothing for a while.
+    Quiet,
+    End,
+}

@@ -1,0 +1,52 @@
+//! SIGINT and SIGTERM: the first one ends reading and drains, the second one stops at once.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+/// Says whether the run has been asked to end, and wakes those who wait in `poll`.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    asked: Arc<AtomicBool>,
+    wake: Arc<(UnixStream, UnixStream)>,
+}
+
+impl Stop {
+    /// A stop that only [`Stop::ask`] sets.
+    pub fn new() -> io::Result<Stop> {
+        let (read, write) = UnixStream::pair()?;
+        write.set_nonblocking(true)?;
+        Ok(Stop { asked: Arc::default(), wake: Arc::new((read, write)) })
+    }
+
+    /// Also stops on SIGINT and SIGTERM. A second signal ends the process with 130 or 143.
+    pub fn on_signals(&self) -> io::Result<()> {
+        for (signal, exit_code) in [(SIGINT, 130), (SIGTERM, 143)] {
+            // The order matters: at the first signal the flag is still unset, so this does nothing.
+            signal_hook::flag::register_conditional_shutdown(signal, exit_code, Arc::clone(&self.asked))?;
+            signal_hook::flag::register(signal, Arc::clone(&self.asked))?;
+            signal_hook::low_level::pipe::register(signal, OwnedFd::from(self.wake.1.try_clone()?))?;
+        }
+        Ok(())
+    }
+
+    /// Ends reading, as a signal does.
+    pub fn ask(&self) {
+        self.asked.store(true, Ordering::Relaxed);
+        // A full wake pipe wakes just as well.
+        let _ = io::Write::write(&mut &self.wake.1, b"!");
+    }
+
+    pub fn asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Becomes readable, and stays so, once the run has been asked to end.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.wake.0.as_fd()
+    }
+}

@@ -1,0 +1,26 @@
+//! Where lines and reports go: one file a sink. A sink writes what it is given and counts it; it
+//! decides nothing.
+
+pub mod file;
+pub mod stdout;
+pub mod terminal;
+
+use std::io;
+
+use crate::flow::output::Output;
+
+/// A place for lines. Called from one thread, in order.
+pub trait Sink: Send {
+    /// Writes all of `output`. An error means that some of it is lost to this sink.
+    fn write(&mut self, output: &Output) -> io::Result<()>;
+
+    /// Makes sure that everything written has left the process.
+    fn finish(&mut self) -> io::Result<()>;
+}
+
+/// What a sink accepted, counted apart from everything else (law 2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Accepted {
+    pub records: u64,
+    pub bytes: u64,
+}

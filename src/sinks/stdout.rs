@@ -1,0 +1,63 @@
+//! Standard output: bytes as they are to a pipe or file, made harmless on a terminal.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+
+use crate::flow::output::Output;
+use crate::sinks::{Sink, terminal};
+
+/// Writes without a buffer of its own: outputs are whole batches already.
+pub struct Stdout {
+    file: File,
+    escape: bool,
+    scratch: Vec<u8>,
+}
+
+impl Stdout {
+    /// With `raw`, control characters reach a terminal unchanged.
+    pub fn new(raw: bool) -> io::Result<Stdout> {
+        let stdout = io::stdout();
+        let escape = !raw && stdout.is_terminal();
+        Ok(Stdout { file: File::from(rustix::io::dup(stdout.as_fd())?), escape, scratch: Vec::new() })
+    }
+}
+
+impl Sink for Stdout {
+    fn write(&mut self, output: &Output) -> io::Result<()> {
+        let bytes = if self.escape {
+            self.scratch.clear();
+            terminal::escape(&output.bytes, &mut self.scratch);
+            &self.scratch
+        } else {
+            &output.bytes
+        };
+        write_all_waiting(&self.file, bytes)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes everything, also to a descriptor that somebody made non-blocking: waits for room
+/// instead of failing or spinning.
+pub fn write_all_waiting(file: &File, mut bytes: &[u8]) -> io::Result<()> {
+    let mut writer = file;
+    while !bytes.is_empty() {
+        match writer.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let mut descriptors = [rustix::event::PollFd::new(file, rustix::event::PollFlags::OUT)];
+                match rustix::event::poll(&mut descriptors, None) {
+                    Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,37 @@
+//! Where bytes come from: one file a source. A source opens, reads and says its name; chunks,
+//! records and threads are the engine's.
+
+pub mod compressed;
+pub mod file;
+pub mod stdin;
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use crate::flow::time::Time;
+
+/// An opened source.
+pub struct Source {
+    /// As the user named it; `-` for standard input.
+    pub name: String,
+    pub bytes: Box<dyn io::Read + Send>,
+    /// Bytes that are left to read, if they are known and not compressed.
+    pub size: Option<u64>,
+    /// Modification time of a file, start time of a stream.
+    pub anchor: Time,
+    /// Set for pipes and terminals: reading may wait for others, so the reader polls this first.
+    pub live: Option<OwnedFd>,
+}
+
+/// Why a source could not be opened. The exit code tells scripts which of the two it was.
+#[derive(Debug)]
+pub struct OpenError {
+    pub message: String,
+    /// 66 for a missing input or a directory, 74 for one that cannot be read.
+    pub exit_code: u8,
+}
+
+/// Opens `name`: `-` is standard input, everything else a path.
+pub fn open(name: &std::ffi::OsStr, now: Time) -> Result<Source, OpenError> {
+    if name == "-" { stdin::open(now) } else { file::open(name.as_ref(), now) }
+}

@@ -1,0 +1,198 @@
+//! The numbers of a batch: counts of `--by` groups and samples of metrics, each with a dictionary
+//! of what occurs in this batch. Owned by one mapper, emptied for every batch.
+
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use crate::flow::key::{self, GroupField, Grouping};
+use crate::flow::level::Level;
+use crate::flow::mapped::{Group, Groups, Samples, Series};
+use crate::flow::row::{Kind, Row, Value};
+use crate::flow::sample::{Bucket, Sample, UnitSet, WEIGHT_MAX};
+use crate::flow::span::Span;
+use crate::units::{self, Quantity, Unit};
+
+/// Longest key that is kept apart; a longer one is cut, since nobody reads it as a group.
+const VALUE_BYTES_MAX: usize = 1024;
+
+/// A local number that is not given yet.
+const NONE: u32 = u32::MAX;
+
+/// Scratch of one mapper.
+pub struct Aggregate {
+    groupings: Vec<Grouping>,
+    /// Slots that are metrics.
+    metrics: Vec<(usize, Box<[u8]>)>,
+    hasher: RandomState,
+    /// Places in `groups.entries`, by grouping and key.
+    index: HashTable<u32>,
+    groups: Groups,
+    samples: Samples,
+    /// Names of metrics in this batch, those of the plan first.
+    names: Vec<Span>,
+    name_index: HashTable<u32>,
+    /// Series by metric, then grouping, then group of the record (the last row for records without
+    /// one): its place in `samples.series`.
+    series: Vec<Vec<u32>>,
+    /// Groups of the record at hand, one a grouping.
+    at: Vec<u32>,
+    key: Vec<u8>,
+}
+
+impl Aggregate {
+    pub fn new(groupings: &[Grouping], metrics: &[(usize, String)]) -> Aggregate {
+        Aggregate {
+            groupings: groupings.to_vec(),
+            metrics: metrics.iter().map(|(slot, name)| (*slot, name.as_bytes().into())).collect(),
+            hasher: RandomState::default(),
+            index: HashTable::new(),
+            groups: Groups::default(),
+            samples: Samples::default(),
+            names: Vec::new(),
+            name_index: HashTable::new(),
+            series: Vec::new(),
+            at: vec![NONE; groupings.len()],
+            key: Vec::new(),
+        }
+    }
+
+    /// Counts the record's groups and takes its numbers.
+    pub fn record(&mut self, row: &Row, record: &[u8], source: &str) {
+        for number in 0..self.groupings.len() {
+            self.at[number] = self.group(number, row, record, source);
+        }
+        let weight = (row.weight.round() as u32).clamp(1, WEIGHT_MAX);
+        for number in 0..self.metrics.len() {
+            let value = row.values[self.metrics[number].0];
+            if let Some(quantity) = quantity(row, record, value) {
+                // The plan's metrics are entered in order, so their number is their place.
+                while self.names.len() <= number {
+                    let name = self.metrics[self.names.len()].1.clone();
+                    self.name(&name);
+                }
+                self.sample(number, quantity, weight);
+            }
+        }
+        for field in &row.numbers {
+            if let Some(quantity) = quantity(row, record, field.value) {
+                let metric = self.name(row.bytes(record, field.name));
+                self.sample(metric, quantity, weight);
+            }
+        }
+    }
+
+    /// The place of the record's group in `groups.entries`, counted; [`NONE`] if it lacks a field.
+    fn group(&mut self, number: usize, row: &Row, record: &[u8], source: &str) -> u32 {
+        let grouping = &self.groupings[number];
+        self.key.clear();
+        for field in &grouping.fields {
+            let value = match *field {
+                GroupField::Slot(slot) => {
+                    let value = row.values[slot];
+                    if matches!(value.kind, Kind::Missing | Kind::Null) {
+                        return NONE;
+                    }
+                    row.bytes(record, value.text)
+                }
+                GroupField::Level => row.level.map_or("none", Level::name).as_bytes(),
+                GroupField::Source => source.as_bytes(),
+                GroupField::Message => row.bytes(record, row.message),
+            };
+            key::push(&mut self.key, &value[..value.len().min(VALUE_BYTES_MAX)]);
+        }
+        let grouping = number as u16;
+        let hash = self.hasher.hash_one((grouping, &*self.key));
+        let (groups, wanted) = (&mut self.groups, &*self.key);
+        let is = |place: &u32| {
+            let entry = &groups.entries[*place as usize];
+            entry.grouping == grouping && entry.key.of(&groups.keys) == wanted
+        };
+        if let Some(&place) = self.index.find(hash, is) {
+            groups.entries[place as usize].count += 1;
+            return place;
+        }
+        let place = groups.entries.len() as u32;
+        let start = groups.keys.len();
+        groups.keys.extend_from_slice(wanted);
+        groups.entries.push(Group { grouping, key: Span::new(start..groups.keys.len()), count: 1 });
+        let hasher = &self.hasher;
+        self.index.insert_unique(hash, place, |place| {
+            let entry = &groups.entries[*place as usize];
+            hasher.hash_one((entry.grouping, entry.key.of(&groups.keys)))
+        });
+        place
+    }
+
+    /// The number of the metric of this name in this batch.
+    fn name(&mut self, name: &[u8]) -> usize {
+        let hash = self.hasher.hash_one(name);
+        let (names, all) = (&mut self.names, &mut self.samples.names);
+        if let Some(&number) = self.name_index.find(hash, |&number| names[number as usize].of(all) == name) {
+            return number as usize;
+        }
+        let number = names.len() as u32;
+        let start = all.len();
+        all.extend_from_slice(name);
+        names.push(Span::new(start..all.len()));
+        let hasher = &self.hasher;
+        self.name_index.insert_unique(hash, number, |&number| hasher.hash_one(names[number as usize].of(all)));
+        number as usize
+    }
+
+    /// One sample in each grouping, or one in all if there is no grouping.
+    fn sample(&mut self, metric: usize, quantity: Quantity, weight: u32) {
+        let bucket = Bucket::of(quantity.value);
+        let width = self.groupings.len().max(1);
+        for grouping in 0..width {
+            let group = self.at.get(grouping).copied().unwrap_or(NONE);
+            let table = metric * width + grouping;
+            if self.series.len() <= table {
+                self.series.resize_with(table + 1, Vec::new);
+            }
+            // Row 0 is for records without the group.
+            let place = group.wrapping_add(1) as usize;
+            let rows = &mut self.series[table];
+            if rows.len() <= place {
+                rows.resize(place + 1, NONE);
+            }
+            if rows[place] == NONE {
+                rows[place] = self.samples.series.len() as u32;
+                self.samples.series.push(Series {
+                    metric: self.names[metric],
+                    grouping: grouping as u16,
+                    key: (group != NONE).then(|| self.groups.entries[group as usize].key),
+                    units: UnitSet::default(),
+                });
+            }
+            let series = rows[place];
+            self.samples.series[series as usize].units.insert(quantity.unit);
+            self.samples.column.push(Sample { value: quantity.value, series, bucket, weight });
+        }
+    }
+
+    /// What the batch came to; the scratch is empty afterwards.
+    pub fn take(&mut self) -> (Groups, Samples) {
+        self.index.clear();
+        self.name_index.clear();
+        self.names.clear();
+        self.series.iter_mut().for_each(Vec::clear);
+        let sizes = (self.groups.entries.len(), self.samples.column.len());
+        let groups = std::mem::take(&mut self.groups);
+        let samples = std::mem::take(&mut self.samples);
+        // The next batch will be much like this one.
+        self.groups.entries.reserve(sizes.0);
+        self.samples.column.reserve(sizes.1);
+        (groups, samples)
+    }
+}
+
+/// The number that a value is, with its unit; `None` for what is no number.
+fn quantity(row: &Row, record: &[u8], value: Value) -> Option<Quantity> {
+    match value.kind {
+        Kind::Number => units::number(row.bytes(record, value.text)).map(|value| Quantity { value, unit: Unit::None }),
+        Kind::String => Quantity::parse(row.bytes(record, value.text)),
+        Kind::Missing | Kind::Null | Kind::Bool | Kind::Composite => None,
+    }
+}

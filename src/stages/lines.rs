@@ -1,0 +1,128 @@
+//! Kept records as JSON lines: the contract of `weir filter -o json`.
+//!
+//! A line is written without the two things that only the fold knows: the line number, which leads
+//! it, and the template, which is put in at `template_at`.
+
+use std::io::Write;
+
+use base64::Engine;
+
+use crate::flow::fingerprint::Fingerprint;
+use crate::flow::format::Format;
+use crate::flow::level::Level;
+use crate::flow::row::{Kind, Row, Value};
+
+/// What a JSON line says besides the row.
+pub struct Described<'a> {
+    pub source: &'a str,
+    /// Offset of the record in its source, in bytes.
+    pub offset: u64,
+    pub fingerprint: Fingerprint,
+    /// What was parsed.
+    pub record: &'a [u8],
+    /// The record's original bytes without the final line feed.
+    pub raw: &'a [u8],
+}
+
+/// Appends the line from `"source"` on, with its line feed. Returns where the template belongs,
+/// counted from the start of what was appended.
+pub fn write(out: &mut Vec<u8>, row: &Row, described: &Described<'_>) -> usize {
+    let start = out.len();
+    out.extend_from_slice(b"\"source\":");
+    string(out, described.source.as_bytes());
+    write!(out, ",\"offset\":{},\"time\":", described.offset).expect("a vector takes everything");
+    match row.time {
+        Some(time) => write!(out, "\"{time}\"").expect("a vector takes everything"),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b",\"level\":");
+    match row.level {
+        Some(level) => string(out, Level::name(level).as_bytes()),
+        None => out.extend_from_slice(b"null"),
+    }
+    write!(out, ",\"format\":\"{}\",\"fingerprint\":\"{}\",\"template\":", row.format.name(), described.fingerprint)
+        .expect("a vector takes everything");
+    let template_at = out.len() - start;
+    out.extend_from_slice(b",\"message\":");
+    string(out, row.bytes(described.record, row.message));
+    out.extend_from_slice(b",\"fields\":");
+    fields(out, row, described.record);
+    out.extend_from_slice(b",\"raw\":");
+    string(out, described.raw);
+    if std::str::from_utf8(described.raw).is_err() {
+        write!(out, ",\"raw_base64\":\"{}\"", base64::engine::general_purpose::STANDARD.encode(described.raw))
+            .expect("a vector takes everything");
+    }
+    out.extend_from_slice(b"}\n");
+    template_at
+}
+
+/// The record's fields as a JSON object. A JSON record is its own object, kept as it is nested.
+pub fn fields(out: &mut Vec<u8>, row: &Row, record: &[u8]) {
+    if row.format == Format::Json {
+        // A JSON text holds line feeds only between its tokens, where a space means the same.
+        let text = record.strip_prefix(b"\xef\xbb\xbf").unwrap_or(record).trim_ascii();
+        out.extend(text.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
+        return;
+    }
+    out.push(b'{');
+    for (number, field) in row.fields.iter().enumerate() {
+        let name = row.bytes(record, field.name);
+        // A later field of the same name wins, as in JSON.
+        if row.fields[number + 1..].iter().any(|later| row.bytes(record, later.name) == name) {
+            continue;
+        }
+        if out.last() != Some(&b'{') {
+            out.push(b',');
+        }
+        string(out, name);
+        out.push(b':');
+        value(out, row, record, field.value);
+    }
+    out.push(b'}');
+}
+
+fn value(out: &mut Vec<u8>, row: &Row, record: &[u8], value: Value) {
+    let text = row.bytes(record, value.text);
+    match value.kind {
+        Kind::Missing | Kind::Null => out.extend_from_slice(b"null"),
+        Kind::Composite => out.extend_from_slice(text),
+        // Other formats write numbers and booleans in ways that JSON does not know (`1i`, `NaN`, `t`).
+        Kind::Number | Kind::Bool if serde_json::from_slice::<serde_json::Value>(text).is_ok_and(|value| !value.is_string()) => {
+            out.extend_from_slice(text);
+        }
+        Kind::Number | Kind::Bool | Kind::String => string(out, text),
+    }
+}
+
+/// Appends `text` as a JSON string; invalid UTF-8 becomes U+FFFD.
+pub fn string(out: &mut Vec<u8>, text: &[u8]) {
+    let text = String::from_utf8_lossy(text);
+    serde_json::to_writer(&mut *out, &*text).expect("a vector takes every string");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::row::{Field, Text};
+
+    #[test]
+    fn a_line_is_json_and_says_when_bytes_were_no_text() {
+        let record = b"k=1 \xff";
+        let mut row = Row::new(0);
+        row.message = Text::record(0, record.len());
+        let name = Text::record(0, 1);
+        row.fields.push(Field { name, value: Value::new(Kind::Number, Text::record(2, 3)) });
+        let mut out = b"{\"line\":1,".to_vec();
+        let described = Described { source: "a\"b", offset: 7, fingerprint: Fingerprint(1), record, raw: record };
+        let at = out.len();
+        let template_at = at + write(&mut out, &row, &described);
+        out.splice(template_at..template_at, *b"\"t\"");
+        let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(value["fields"]["k"], 1);
+        assert_eq!(value["source"], "a\"b");
+        assert_eq!(value["raw"], "k=1 \u{fffd}");
+        assert_eq!(value["raw_base64"], "az0xIP8=");
+        assert_eq!(value["template"], "t");
+    }
+}

@@ -1,0 +1,94 @@
+//! Where every record went (law 2).
+
+use serde::{Deserialize, Serialize};
+
+use crate::flow::mapped::Counts;
+
+/// Totals of one run. `records = kept + filtered + duplicate + malformed + held` always holds; what
+/// is missing from it, or from the bytes that were read, is `unaccounted`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    pub bytes: u64,
+    pub lines: u64,
+    pub records: u64,
+    pub kept: u64,
+    pub filtered: u64,
+    pub duplicate: u64,
+    pub malformed: u64,
+    pub held: u64,
+    /// Lines over their limit, cut.
+    pub truncated: u64,
+    /// Selected records without a time.
+    pub no_time: u64,
+    pub unaccounted: u64,
+}
+
+impl Ledger {
+    /// Adds what a mapper counted in one batch.
+    pub fn add(&mut self, counts: &Counts) {
+        self.bytes += counts.bytes;
+        self.lines += counts.lines;
+        self.records += counts.records;
+        self.kept += counts.kept;
+        self.filtered += counts.filtered;
+        self.malformed += counts.malformed;
+        self.truncated += counts.truncated;
+        self.no_time += counts.no_time;
+    }
+
+    /// Adds another run's ledger.
+    pub fn merge(&mut self, other: &Ledger) {
+        self.bytes += other.bytes;
+        self.lines += other.lines;
+        self.records += other.records;
+        self.kept += other.kept;
+        self.filtered += other.filtered;
+        self.duplicate += other.duplicate;
+        self.malformed += other.malformed;
+        self.held += other.held;
+        self.truncated += other.truncated;
+        self.no_time += other.no_time;
+        self.unaccounted += other.unaccounted;
+    }
+
+    /// Closes the books: `bytes_read` is what the reader counted, `written` what the sink accepted
+    /// (records), if lines were written. Every difference is at least one unaccounted line.
+    pub fn close(&mut self, bytes_read: u64, written: Option<u64>) {
+        let records = self.kept + self.filtered + self.duplicate + self.malformed + self.held;
+        let mut missing = self.records.abs_diff(records);
+        if bytes_read != self.bytes {
+            // How many lines stood in bytes that nobody has is not known; their average says it best.
+            let length = self.bytes.checked_div(self.lines).unwrap_or(1).max(1);
+            missing += (bytes_read.abs_diff(self.bytes) / length).max(1);
+        }
+        if let Some(written) = written {
+            missing += written.abs_diff(self.kept);
+        }
+        self.unaccounted += missing;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn balanced() -> Ledger {
+        Ledger { bytes: 100, lines: 10, records: 10, kept: 4, filtered: 6, ..Ledger::default() }
+    }
+
+    #[test]
+    fn a_balanced_ledger_has_nothing_unaccounted() {
+        let mut ledger = balanced();
+        ledger.close(100, Some(4));
+        assert_eq!(ledger.unaccounted, 0);
+    }
+
+    #[test]
+    fn every_kind_of_loss_is_seen() {
+        for (bytes_read, records, written) in [(110, 10, Some(4)), (101, 10, None), (100, 11, None), (100, 10, Some(3))] {
+            let mut ledger = Ledger { records, ..balanced() };
+            ledger.close(bytes_read, written);
+            assert!(ledger.unaccounted >= 1, "{bytes_read} {records} {written:?}");
+        }
+    }
+}
