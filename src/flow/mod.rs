@@ -5,6 +5,7 @@ pub mod facts;
 pub mod format;
 pub mod level;
 pub mod row;
+pub mod sample;
 pub mod span;
 pub mod time;
 pub mod wanted;
