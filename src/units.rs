@@ -115,6 +115,21 @@ fn special(text: &[u8]) -> Option<f64> {
     Some(if negative { -value } else { value })
 }
 
+/// The number that `text` is, times `10^ten`, rounded half away from zero: epoch seconds with decimals
+/// become nanoseconds without passing through a double. `None` if it is no finite decimal number or
+/// does not fit.
+pub fn scaled_integer(text: &[u8], ten: u32) -> Option<i64> {
+    let decimal = Decimal::scan(text).filter(|decimal| decimal.end == text.len())?;
+    let scale = Scale::ten(i32::try_from(ten).ok()?);
+    let Some(whole) = decimal.whole(scale) else {
+        // More than 19 digits: a double is as good as such a number gets.
+        let value = decimal.scaled(text, scale).round();
+        return (value.abs() < i64::MAX as f64).then_some(value as i64);
+    };
+    let whole = i128::try_from(whole).ok()?;
+    i64::try_from(if decimal.negative { -whole } else { whole }).ok()
+}
+
 /// A size on the command line or in the configuration, in bytes: `1048576`, `64MiB`, `64M`, `1.5GB`.
 /// A size is what is expected here, so the case of the unit does not matter, and `k m g t` alone
 /// are powers of 1024; `kb mb gb tb` are powers of 1000.
