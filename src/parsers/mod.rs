@@ -12,5 +12,9 @@
 //! A record comes without its final LF or CRLF; a joined record holds inner line feeds. It is at
 //! most a few MiB, any bytes at all.
 
+pub mod influx;
 pub mod level;
+pub mod prometheus;
+mod sample;
+pub mod statsd;
 pub mod time;

@@ -1,0 +1,156 @@
+//! What the three formats of metric samples (Prometheus, StatsD, Influx) share: where a sample's
+//! values go in a row, and when a line is theirs. Knows no syntax.
+
+use crate::flow::row::{Field, Kind, Row, Text, Value};
+use crate::flow::wanted::{Wanted, is_metric_name};
+
+/// How sure a parser has to be that a line is its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Any text may come: what could as well be a sentence (`count 5`, `retry count=5`) is refused.
+    Recognise,
+    /// The user said `--format`: all lines of the grammar count, also blank lines and comments.
+    Forced,
+}
+
+/// Puts fields where the plan wants them.
+pub(super) struct Target {
+    pub wanted: Wanted,
+    names: MetricNames,
+    keys: Vec<Text>,
+}
+
+impl Target {
+    pub fn new(wanted: &Wanted) -> Target {
+        Target {
+            wanted: wanted.clone(),
+            names: MetricNames::default(),
+            keys: Vec::new(),
+        }
+    }
+
+    /// A label, tag or field of the record. Of several with one name the last one wins a slot.
+    #[inline]
+    pub fn field(&self, record: &[u8], row: &mut Row, name: Text, value: Value) {
+        if !self.wanted.paths.is_empty()
+            && let Some(slot) = self.wanted.slot(row.bytes(record, name))
+        {
+            row.values[slot] = value;
+        }
+        if self.wanted.all {
+            row.fields.push(Field { name, value });
+        }
+    }
+
+    /// A field that the record does not name itself, such as `metric`.
+    #[inline]
+    pub fn named(&self, row: &mut Row, name: &'static str, value: Value) {
+        if let Some(slot) = self.wanted.slot(name.as_bytes()) {
+            row.values[slot] = value;
+        }
+        if self.wanted.all {
+            let name = row.keep(name.as_bytes());
+            row.fields.push(Field { name, value });
+        }
+    }
+
+    /// Like [`Target::field`] for a value that is a metric if its name says so.
+    #[inline]
+    pub fn sample(&mut self, record: &[u8], row: &mut Row, name: Text, value: Value) {
+        self.field(record, row, name, value);
+        if self.wanted.numbers && value.kind == Kind::Number {
+            let bytes = row.bytes(record, name);
+            if self.wanted.slot(bytes).is_none() && self.names.is_metric(bytes) {
+                row.numbers.push(Field { name, value });
+            }
+        }
+    }
+
+    /// One more value of the sample `name`, for lines that hold several: it is a metric where the
+    /// first one was, in a slot or by name.
+    pub fn another(&mut self, record: &[u8], row: &mut Row, name: Text, value: Value) {
+        let bytes = row.bytes(record, name);
+        if self.wanted.slot(bytes).is_some() || self.wanted.numbers && self.names.is_metric(bytes) {
+            row.numbers.push(Field { name, value });
+        }
+    }
+
+    /// Forgets the keys of the record before.
+    pub fn clear_keys(&mut self) {
+        self.keys.clear();
+    }
+
+    /// Remembers a key for [`Target::has_twin_keys`].
+    #[inline]
+    pub fn key(&mut self, name: Text) {
+        self.keys.push(name);
+    }
+
+    /// Whether two of the remembered keys are equal. Sorts when there are many, so that a line of
+    /// a million labels does not cost a million million comparisons.
+    pub fn has_twin_keys(&mut self, record: &[u8], row: &Row) -> bool {
+        let bytes = |key: Text| row.bytes(record, key);
+        if self.keys.len() <= 8 {
+            return self.keys.iter().enumerate().any(|(at, &key)| {
+                self.keys[..at]
+                    .iter()
+                    .any(|&other| bytes(other) == bytes(key))
+            });
+        }
+        self.keys
+            .sort_unstable_by(|&left, &right| bytes(left).cmp(bytes(right)));
+        self.keys
+            .windows(2)
+            .any(|pair| bytes(pair[0]) == bytes(pair[1]))
+    }
+}
+
+/// Answers of [`is_metric_name`] for the names that come again and again.
+struct MetricNames {
+    entries: Vec<(Vec<u8>, bool)>,
+}
+
+impl Default for MetricNames {
+    fn default() -> MetricNames {
+        // The empty name is no metric, so an unused entry is right as it stands.
+        MetricNames {
+            entries: vec![(Vec::new(), false); MetricNames::ENTRIES],
+        }
+    }
+}
+
+impl MetricNames {
+    /// A scrape has some hundred names; 256 entries of at most 64 bytes are 30 KiB a mapper.
+    const ENTRIES: usize = 256;
+
+    fn is_metric(&mut self, name: &[u8]) -> bool {
+        if name.len() > 64 {
+            return false;
+        }
+        let hash = name.iter().fold(name.len() as u32, |hash, &byte| {
+            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        });
+        let (known, answer) =
+            &mut self.entries[(hash ^ hash >> 15) as usize % MetricNames::ENTRIES];
+        if known != name {
+            *answer = is_metric_name(name);
+            known.clear();
+            known.extend_from_slice(name);
+        }
+        *answer
+    }
+}
+
+/// The first position from `at` that is no space or tab.
+#[inline]
+pub(super) fn skip_blanks(record: &[u8], mut at: usize) -> usize {
+    while matches!(record.get(at), Some(b' ' | b'\t')) {
+        at += 1;
+    }
+    at
+}
+
+/// Whether the whole record is UTF-8, as the three formats demand; otherwise it is plain text.
+pub(super) fn is_utf8(record: &[u8]) -> bool {
+    simdutf8::basic::from_utf8(record).is_ok()
+}
