@@ -1,4 +1,5 @@
 //! logweir reads lines of logs and metrics and answers what an operator asks.
+pub mod expr;
 pub mod flow;
 pub mod parsers;
 pub mod state;

@@ -1,0 +1,41 @@
+//! The condition language of `--where` and `--fail-on`.
+//!
+//! ```text
+//! condition  = or
+//! or         = and  { ("or" | "||") and }
+//! and        = not  { ("and" | "&&") not }
+//! not        = ("not" | "!") not | comparison
+//! comparison = sum [ ("==" | "!=" | "<" | "<=" | ">" | ">=" | "=~" | "!~" | ["not"] "contains") sum
+//!                  | ["not"] "in" ( "(" literals ")" | "[" literals "]" ) ]
+//! sum        = product { ("+" | "-") product }
+//! product    = sign { ("*" | "/") sign }
+//! sign       = "-" sign | primary
+//! primary    = "(" or ")" | number | string | name | name "(" [ or { "," or } ] ")" | "true" | "false" | "null"
+//! ```
+//!
+//! A text becomes a syntax tree ([`ast`]) that both uses share. [`condition`] turns it into a test
+//! over one record, [`aggregate`] into a check over the counts and metrics of a report. What a name
+//! followed by parentheses means stands in one table, [`functions`].
+//!
+//! Rules that hold everywhere:
+//! * A missing field or a value of another type makes a comparison false, `!=` and `!~` too. `not`
+//!   is plain negation, so `not (a == 1)`, `a not in (1)` also hold where `a` is missing.
+//! * A text that reads as a number is compared as one with a number. With a unit on both sides both
+//!   are converted (ms, bytes); with a unit on one side the other counts as already converted; units
+//!   of two kinds never compare. Numbers are 64-bit floats: integers past 2^53 lose digits.
+//! * Strings compare byte by byte. `contains`, `==` and `=~` look at the text of a value, which for
+//!   a nested JSON value is its JSON.
+//! * In strings `\n \t \r \\ \" \' \u{1b}` are escapes; a pattern also keeps every other backslash
+//!   for the regular expression, so both `"\d"` and `"\\d"` are a digit.
+
+pub mod aggregate;
+pub mod ast;
+pub mod condition;
+pub mod error;
+pub mod functions;
+mod lexer;
+mod literals;
+mod parse;
+mod resolve;
+#[cfg(test)]
+mod tests;
