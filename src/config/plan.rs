@@ -1,9 +1,10 @@
 //! The plan: names resolved, patterns compiled, wanted fields known. Mappers and fold share it and
 //! never change it.
 
-use crate::expr::Condition;
+use crate::expr::condition::Condition;
 use crate::flow::key::Grouping;
 use crate::flow::level::Level;
+use crate::flow::output::LinesTask;
 use crate::flow::time::Time;
 use crate::flow::wanted::Wanted;
 use crate::framing::Multiline;
@@ -58,43 +59,4 @@ pub struct ReportTask {
     /// Slots of `wanted.paths` that are metrics, with their names.
     pub metrics: Vec<(usize, String)>,
     pub groupings: Vec<Grouping>,
-}
-
-/// `weir filter`: the selected lines.
-pub struct LinesTask {
-    /// Only records of this level and above.
-    pub level: Option<Level>,
-    pub json: bool,
-    /// Count only.
-    pub count: bool,
-    pub dedup: Option<Dedup>,
-    /// Records of context before and after a selected one.
-    pub before: usize,
-    pub after: usize,
-}
-
-impl LinesTask {
-    /// Whether the fold has to see every record, because what goes out depends on others.
-    pub fn decided_by_fold(&self) -> bool {
-        !self.count && (self.json || self.dedup.is_some() || self.has_context())
-    }
-
-    pub fn has_context(&self) -> bool {
-        self.before + self.after > 0
-    }
-}
-
-/// `--dedup` and `--every`.
-#[derive(Clone, Copy, Debug)]
-pub struct Dedup {
-    pub mode: DedupMode,
-    /// Window of event time in nanoseconds after which a count line goes out.
-    pub every: Option<i64>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DedupMode {
-    Exact,
-    Message,
-    Template,
 }

@@ -4,14 +4,15 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::config::plan::{DedupMode, LinesTask, Plan, ReportTask, Task};
+use crate::config::plan::{Plan, ReportTask, Task};
 use crate::engine::failpoint::{self, Failpoint};
-use crate::expr::{Condition, View};
+use crate::expr::condition::{Condition, View};
 use crate::flow::batch::Batch;
 use crate::flow::facts::Facts;
 use crate::flow::fingerprint::Fingerprint;
 use crate::flow::level::Level;
 use crate::flow::mapped::{Line, Mapped, Second};
+use crate::flow::output::{DedupMode, LinesTask};
 use crate::flow::row::Row;
 use crate::flow::span::Span;
 use crate::framing::count::{count_records, record_around};

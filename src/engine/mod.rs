@@ -12,6 +12,7 @@
 
 pub mod budget;
 pub mod failpoint;
+mod fold;
 pub mod mapper;
 mod order;
 pub mod reader;
@@ -27,6 +28,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
 use crate::config::plan::Plan;
 use crate::engine::budget::{Budget, Permit};
+use crate::engine::fold::Fold;
 use crate::engine::mapper::Mapper;
 use crate::engine::order::Order;
 use crate::engine::reader::{Opened, Outlet, ReadReport, Reader};
@@ -84,7 +86,7 @@ pub struct Outcome {
 }
 
 /// Runs to the end of the inputs, or until asked to stop.
-pub fn run(run: Run, mut state: State) -> anyhow::Result<Outcome> {
+pub fn run(run: Run, state: State) -> anyhow::Result<Outcome> {
     let Run { plan, reader, threads, budget_bytes, sink, stop, mut watcher } = run;
     let budget = Budget::new(budget_bytes);
     let (batches_in, batches) = unbounded::<(Batch, Permit)>();
@@ -109,6 +111,7 @@ pub fn run(run: Run, mut state: State) -> anyhow::Result<Outcome> {
         None => None,
     };
 
+    let mut fold = Fold::new(&plan, state);
     let mut order = Order::new();
     let mut looked = Instant::now();
     let interval = watcher.interval();
@@ -125,9 +128,9 @@ pub fn run(run: Run, mut state: State) -> anyhow::Result<Outcome> {
         while let Some((mut item, permit)) = order.take() {
             for source in opened.try_iter() {
                 watcher.opened(&source.name, source.size);
-                state.open(source.source, &source.name);
+                fold.state.open(source.source, &source.name);
             }
-            let output = state.absorb(&plan, &mut item);
+            let output = fold.absorb(&mut item);
             // The reader may have ended already; then nobody needs the buffer.
             let _ = buffers_in.send(std::mem::take(&mut item.bytes).into_buffer());
             if !output.bytes.is_empty() || output.records > 0 {
@@ -136,14 +139,14 @@ pub fn run(run: Run, mut state: State) -> anyhow::Result<Outcome> {
             }
         }
         if interval.is_some_and(|interval| looked.elapsed() >= interval) {
-            watcher.look(&state);
+            watcher.look(&fold.state);
             looked = Instant::now();
         }
     }
     for source in opened.try_iter() {
-        state.open(source.source, &source.name);
+        fold.state.open(source.source, &source.name);
     }
-    let last = state.finish(&plan);
+    let last = fold.finish();
     if !last.bytes.is_empty() {
         let _ = outputs_in.send((last, Budget::new(1).take(0)));
     }
@@ -151,21 +154,21 @@ pub fn run(run: Run, mut state: State) -> anyhow::Result<Outcome> {
 
     let read = reading.join().unwrap_or_else(|_| ReadReport::default());
     let written = writing.map(|thread| thread.join().unwrap_or_default());
-    Ok(close(state, &read, written))
+    Ok(close(fold, &read, written))
 }
 
 /// Closes the books: compares what the reader, the mappers and the writer counted.
-fn close(mut state: State, read: &ReadReport, written: Option<Written>) -> Outcome {
+fn close(fold: Fold, read: &ReadReport, written: Option<Written>) -> Outcome {
     let mut problems = read.problems.clone();
     if !read.finished {
         problems.push(("the reader thread stopped by an error of ours".to_owned(), 3));
     }
     let written = written.unwrap_or_default();
     let pipe_closed = written.pipe_closed;
+    // After a sink has refused, what it did not take is known and named; the books stay open.
+    let state = if written.error.is_some() || pipe_closed { fold.state } else { fold.close(read.bytes, written.accepted) };
     if let Some(error) = written.error {
         problems.push((error, 74));
-    } else if !pipe_closed {
-        state.close(read.bytes, written.accepted);
     }
     Outcome { state, problems, pipe_closed }
 }

@@ -1,4 +1,6 @@
-//! What goes to a sink.
+//! What goes to a sink, and what was asked for when that is lines.
+
+use crate::flow::level::Level;
 
 /// Bytes for a sink, whole lines with their line feeds.
 #[derive(Debug, Default)]
@@ -6,4 +8,49 @@ pub struct Output {
     pub bytes: Vec<u8>,
     /// How many kept records the bytes stand for.
     pub records: u64,
+}
+
+/// `weir filter`: the selected lines.
+pub struct LinesTask {
+    /// Only records of this level and above.
+    pub level: Option<Level>,
+    pub json: bool,
+    /// Count only.
+    pub count: bool,
+    pub dedup: Option<Dedup>,
+    /// Records of context before and after a selected one.
+    pub before: usize,
+    pub after: usize,
+}
+
+impl LinesTask {
+    /// Whether the fold has to see every record, because what goes out depends on others.
+    pub fn decided_by_fold(&self) -> bool {
+        !self.count && (self.json || self.dedup.is_some() || self.has_context())
+    }
+
+    pub fn has_context(&self) -> bool {
+        self.before + self.after > 0
+    }
+}
+
+/// `--dedup` and `--every`.
+#[derive(Clone, Copy, Debug)]
+pub struct Dedup {
+    pub mode: DedupMode,
+    /// Window of event time in nanoseconds after which a count line goes out.
+    pub every: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DedupMode {
+    Exact,
+    Message,
+    Template,
+}
+
+/// Appends `text` as a JSON string; invalid UTF-8 becomes U+FFFD.
+pub fn json_string(out: &mut Vec<u8>, text: &[u8]) {
+    let text = String::from_utf8_lossy(text);
+    serde_json::to_writer(&mut *out, &*text).expect("a vector takes every string");
 }

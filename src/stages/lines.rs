@@ -10,6 +10,7 @@ use base64::Engine;
 use crate::flow::fingerprint::Fingerprint;
 use crate::flow::format::Format;
 use crate::flow::level::Level;
+use crate::flow::output::json_string as string;
 use crate::flow::row::{Kind, Row, Value};
 
 /// What a JSON line says besides the row.
@@ -93,12 +94,6 @@ fn value(out: &mut Vec<u8>, row: &Row, record: &[u8], value: Value) {
         }
         Kind::Number | Kind::Bool | Kind::String => string(out, text),
     }
-}
-
-/// Appends `text` as a JSON string; invalid UTF-8 becomes U+FFFD.
-pub fn string(out: &mut Vec<u8>, text: &[u8]) {
-    let text = String::from_utf8_lossy(text);
-    serde_json::to_writer(&mut *out, &*text).expect("a vector takes every string");
 }
 
 #[cfg(test)]

@@ -1,7 +1,213 @@
 //! The fold half: everything the program knows about its input, owned by one thread, in record
 //! order, serialisable and mergeable. No I/O and no clock in here.
+
 pub mod counts;
 pub mod groups;
 pub mod histogram;
+pub mod known;
+pub mod ledger;
+pub mod lines;
+pub mod messages;
 pub mod metrics;
+pub mod snapshot;
+pub mod templates;
 pub mod timeline;
+
+use serde::{Deserialize, Serialize};
+
+use crate::flow::batch::SourceId;
+use crate::flow::format::Format;
+use crate::flow::level::Level;
+use crate::flow::mapped::{Mapped, Samples};
+use crate::flow::sample::SeriesKey;
+use crate::flow::time::Time;
+use crate::state::groups::Groups;
+use crate::state::ledger::Ledger;
+use crate::state::messages::{Messages, Sighting};
+use crate::state::metrics::Metrics;
+use crate::state::timeline::Timeline;
+
+/// Everything a run knows: one value, in one thread's hands.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct State {
+    /// What the run was asked for, so that its report can be made from this value alone.
+    pub shape: Shape,
+    pub inputs: Vec<Input>,
+    pub ledger: Ledger,
+    /// Selected records by level, row 0 for none.
+    pub levels: [u64; 7],
+    pub first: Option<Time>,
+    pub last: Option<Time>,
+    pub timeline: Timeline,
+    pub messages: Messages,
+    pub groups: Groups,
+    pub metrics: Metrics,
+    /// Records that met each condition of `--fail-on`.
+    pub conditions: Vec<u64>,
+    /// The table of line dedup was full, so lines went out that were perhaps not new.
+    pub lines_approximate: bool,
+}
+
+/// The parts of a plan that a report shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shape {
+    /// Messages of this level and above are listed.
+    pub list: Level,
+    /// Names of the fields of each `--by`.
+    pub groupings: Vec<Vec<String>>,
+    /// The zone of times without one.
+    pub zone: String,
+}
+
+/// One input.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Input {
+    pub name: String,
+    pub formats: [u64; Format::ALL.len()],
+    pub bytes: u64,
+    pub lines: u64,
+    pub records: u64,
+    pub kept: u64,
+}
+
+impl Input {
+    /// The most frequent format; ties go to the one that stands first in the registry.
+    pub fn format(&self) -> Option<Format> {
+        let most = *self.formats.iter().max().expect("there are formats");
+        let place = self.formats.iter().position(|&count| count == most).expect("the largest is one of them");
+        (most > 0).then(|| Format::ALL[place])
+    }
+}
+
+impl State {
+    /// An empty state; `metrics_bytes` bounds the table of metrics.
+    pub fn new(shape: Shape, conditions: usize) -> State {
+        State {
+            shape,
+            inputs: Vec::new(),
+            ledger: Ledger::default(),
+            levels: [0; 7],
+            first: None,
+            last: None,
+            timeline: Timeline::default(),
+            messages: Messages::default(),
+            groups: Groups::new(groups::LIMIT_DEFAULT),
+            metrics: Metrics::new(metrics::LIMIT_DEFAULT),
+            conditions: vec![0; conditions],
+            lines_approximate: false,
+        }
+    }
+
+    /// Makes a row for an input that was opened.
+    pub fn open(&mut self, source: SourceId, name: &str) {
+        let place = source.0 as usize;
+        if self.inputs.len() <= place {
+            self.inputs.resize_with(place + 1, Input::default);
+        }
+        name.clone_into(&mut self.inputs[place].name);
+    }
+
+    /// Takes in what a mapper made of the next batch.
+    pub fn absorb(&mut self, mapped: &Mapped) {
+        let records = self.ledger.records;
+        self.ledger.add(&mapped.counts);
+        let input = &mut self.inputs[mapped.source.0 as usize];
+        input.bytes += mapped.counts.bytes;
+        input.lines += mapped.counts.lines;
+        input.records += mapped.counts.records;
+        input.kept += mapped.counts.kept;
+        for (to, from) in input.formats.iter_mut().zip(mapped.formats) {
+            *to += from;
+        }
+        for (to, from) in self.levels.iter_mut().zip(mapped.levels) {
+            *to += from;
+        }
+        for (to, from) in self.conditions.iter_mut().zip(&mapped.conditions) {
+            *to += from;
+        }
+        self.first = self.first.into_iter().chain(mapped.first).min();
+        self.last = self.last.max(mapped.last);
+        for second in &mapped.seconds {
+            for (level, &count) in second.levels.iter().enumerate().filter(|&(_, &count)| count > 0) {
+                self.timeline.add(second.second, level, u64::from(count));
+            }
+        }
+        for message in &mapped.messages.entries {
+            let samples = &message.samples[..usize::from(message.sample_count)];
+            let sighting = Sighting {
+                fingerprint: message.fingerprint,
+                level: message.level,
+                count: message.count,
+                first: message.first,
+                last: message.last,
+                source: mapped.source.0,
+                offset: mapped.position + u64::from(samples[0].start),
+                ordinal: records + u64::from(message.ordinal),
+                masked: message.masked.of(&mapped.messages.masked),
+            };
+            self.messages.add(&sighting, samples.iter().map(|sample| trimmed(sample.of(&mapped.bytes))));
+        }
+        for group in &mapped.groups.entries {
+            self.groups.add(group.grouping, group.key.of(&mapped.groups.keys), group.count);
+        }
+        self.samples(&mapped.samples, &mapped.groups.keys);
+    }
+
+    fn samples(&mut self, samples: &Samples, keys: &[u8]) {
+        if samples.column.is_empty() {
+            return;
+        }
+        let series = |series: &crate::flow::mapped::Series| SeriesKey {
+            metric: series.metric.of(&samples.names),
+            grouping: series.grouping,
+            key: series.key.map_or(&[], |key| key.of(keys)),
+            units: series.units,
+        };
+        let dictionary: Vec<SeriesKey<'_>> = samples.series.iter().map(series).collect();
+        self.metrics.fold(&dictionary, &samples.column);
+    }
+
+    /// Adds a run that came after this one (law 4).
+    pub fn merge(&mut self, other: &State) {
+        let sources = u32::try_from(self.inputs.len()).expect("a run has fewer than 2^32 inputs");
+        let records = self.ledger.records;
+        self.inputs.extend(other.inputs.iter().cloned());
+        self.ledger.merge(&other.ledger);
+        for (to, from) in self.levels.iter_mut().zip(other.levels) {
+            *to += from;
+        }
+        for (to, from) in self.conditions.iter_mut().zip(&other.conditions) {
+            *to += from;
+        }
+        self.first = self.first.into_iter().chain(other.first).min();
+        self.last = self.last.max(other.last);
+        self.timeline.merge(&other.timeline);
+        self.messages.merge(&other.messages, sources, records);
+        self.groups.merge(&other.groups);
+        self.metrics.merge(&other.metrics);
+    }
+
+    /// Names of the tables that a limit has made approximate; totals stay exact.
+    pub fn approximate(&self) -> Vec<&'static str> {
+        let mut tables = Vec::new();
+        if self.messages.other() > 0 {
+            tables.push("messages");
+        }
+        if self.groups.is_approximate() {
+            tables.push("groups");
+        }
+        if self.metrics.is_full() || self.metrics.refused() > 0 {
+            tables.push("metrics");
+        }
+        if self.lines_approximate {
+            tables.push("dedup");
+        }
+        tables
+    }
+}
+
+/// A record's lines without the final LF or CRLF.
+fn trimmed(lines: &[u8]) -> &[u8] {
+    let lines = lines.strip_suffix(b"\n").unwrap_or(lines);
+    lines.strip_suffix(b"\r").unwrap_or(lines)
+}

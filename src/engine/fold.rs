@@ -1,0 +1,65 @@
+//! The fold: takes what the mappers made in the order of reading, and alone holds state.
+
+use crate::config::plan::{Plan, Task};
+use crate::flow::mapped::Mapped;
+use crate::flow::output::Output;
+use crate::sinks::Accepted;
+use crate::state::State;
+use crate::state::lines::Lines;
+
+/// All state of a run, and what it expects the sink to have accepted.
+pub struct Fold {
+    pub state: State,
+    lines: Option<Lines>,
+    sent: Accepted,
+}
+
+impl Fold {
+    pub fn new(plan: &Plan, state: State) -> Fold {
+        let lines = match &plan.task {
+            Task::Lines(task) if !task.count => Some(Lines::new(task)),
+            _ => None,
+        };
+        Fold { state, lines, sent: Accepted::default() }
+    }
+
+    /// Takes in the next batch; returns what of it goes to the sink.
+    pub fn absorb(&mut self, mapped: &mut Mapped) -> Output {
+        self.state.absorb(mapped);
+        match &mut self.lines {
+            Some(lines) => {
+                let kept = self.state.ledger.kept;
+                let output = lines.absorb(mapped, &mut self.state.ledger);
+                self.state.inputs[mapped.source.0 as usize].kept -= kept - self.state.ledger.kept;
+                self.expect(output)
+            }
+            None => Output::default(),
+        }
+    }
+
+    /// What is still to be said when the inputs have ended.
+    pub fn finish(&mut self) -> Output {
+        let output = self.lines.as_mut().map(Lines::finish).unwrap_or_default();
+        self.expect(output)
+    }
+
+    fn expect(&mut self, output: Output) -> Output {
+        self.sent.records += output.records;
+        self.sent.bytes += output.bytes.len() as u64;
+        output
+    }
+
+    /// Closes the books with what the reader and the sink counted. Returns the state and the
+    /// tables that a limit has made approximate.
+    pub fn close(mut self, bytes_read: u64, accepted: Option<Accepted>) -> State {
+        let written = accepted.map(|accepted| {
+            // Bytes that a sink did not get are records that it did not get, whatever it counted.
+            let torn = u64::from(accepted.bytes != self.sent.bytes);
+            accepted.records.min(self.sent.records).saturating_sub(torn)
+        });
+        let written = if self.lines.is_some() { written } else { None };
+        self.state.ledger.close(bytes_read, written);
+        self.state.lines_approximate = self.lines.is_some_and(|lines| lines.is_approximate());
+        self.state
+    }
+}
