@@ -12,5 +12,8 @@
 //! A record comes without its final LF or CRLF; a joined record holds inner line feeds. It is at
 //! most a few MiB, any bytes at all.
 
+pub mod access;
+mod known;
 pub mod level;
+mod stamp;
 pub mod time;
