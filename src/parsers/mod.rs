@@ -16,4 +16,5 @@ pub mod access;
 mod known;
 pub mod level;
 mod stamp;
+pub mod syslog;
 pub mod time;
