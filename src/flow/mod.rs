@@ -1,10 +1,18 @@
-//! What travels between the rooms: bytes and spans, levels, times, rows. No I/O, no threads, no
-//! opinions about formats.
+//! What travels between the rooms: bytes and spans, levels, times, rows, batches. No I/O, no
+//! threads, no opinions about formats.
 
+pub mod batch;
+
+pub mod chunk;
 pub mod facts;
+pub mod fingerprint;
 pub mod format;
+pub mod key;
 pub mod level;
+pub mod mapped;
+pub mod output;
 pub mod row;
+pub mod sample;
 pub mod span;
 pub mod time;
 pub mod wanted;

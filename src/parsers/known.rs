@@ -30,6 +30,11 @@ impl Place {
         self.slot.is_some() || self.number || self.all
     }
 
+    /// Whether the value has to come with its name.
+    pub fn is_named(self) -> bool {
+        self.number || self.all
+    }
+
     /// Hands `value` to whoever wants it. A later value of the same name takes the place of an
     /// earlier one in its slot.
     pub fn put(self, row: &mut Row, name: Text, value: Value) {
@@ -71,7 +76,7 @@ impl<const N: usize> Known<N> {
             row.values[slot] = Value::new(kind, text);
         }
         // A slot alone needs no copy of the name.
-        if place.number || place.all {
+        if place.is_named() {
             let name = row.keep(self.names[index].as_bytes());
             Place {
                 slot: None,

@@ -13,8 +13,11 @@
 //! most a few MiB, any bytes at all.
 
 pub mod access;
+pub mod csv;
 mod known;
 pub mod level;
+mod lifted;
+pub mod logfmt;
 mod stamp;
 pub mod syslog;
 pub mod time;

@@ -28,7 +28,10 @@ pub fn read(record: &[u8]) -> Option<Parts> {
         Some((priority, len)) => (Some(priority), len),
         None => (None, archive_prefix(record)),
     };
-    let mut parts = Parts { priority, ..Parts::default() };
+    let mut parts = Parts {
+        priority,
+        ..Parts::default()
+    };
     let (time, sureness) = match yearless(record, start) {
         Some(span) => (span, Sureness::Tag),
         None => match timestamp(record, start) {
@@ -64,7 +67,9 @@ pub fn read(record: &[u8]) -> Option<Parts> {
     let host = host(&record[at..]);
     let is_strict = priority.is_none() && sureness != Sureness::Tag;
     match host {
-        Some(len) if !record[at..at + len].ends_with(b":") && !is_tag_with_pid(&record[at..at + len]) => {
+        Some(len)
+            if !record[at..at + len].ends_with(b":") && !is_tag_with_pid(&record[at..at + len]) =>
+        {
             parts.host = at..at + len;
             let rest = at + len + spaces(&record[at + len..], 0)?;
             if is_strict && level::from_word(&record[parts.host.clone()]).is_some() {
@@ -74,12 +79,19 @@ pub fn read(record: &[u8]) -> Option<Parts> {
             if is_repetition(&record[rest..]) {
                 return Some(parts.trimmed(record));
             }
-            let tag = tag(&record[rest..], if is_strict { Words::One } else { Words::Few });
+            let tag = tag(
+                &record[rest..],
+                if is_strict { Words::One } else { Words::Few },
+            );
             let enough = match (&tag, sureness) {
                 _ if priority.is_some() => true,
                 (None, _) | (_, Sureness::None) => false,
                 (Some(tag), Sureness::Pid) => !tag.pid.is_empty(),
-                (Some(tag), _) => !is_strict || level::from_word(&record[rest + tag.app.start..rest + tag.app.end]).is_none(),
+                (Some(tag), _) => {
+                    !is_strict
+                        || level::from_word(&record[rest + tag.app.start..rest + tag.app.end])
+                            .is_none()
+                }
             };
             if !enough {
                 return None;
@@ -140,7 +152,8 @@ impl Parts {
     fn trimmed(mut self, record: &[u8]) -> Parts {
         let text = &record[self.message.clone()];
         let start = text.len() - text.trim_ascii_start().len();
-        self.message = self.message.start + start..self.message.start + start + text.trim_ascii().len();
+        self.message =
+            self.message.start + start..self.message.start + start + text.trim_ascii().len();
         self
     }
 }
@@ -166,7 +179,13 @@ fn tag(rest: &[u8], words: Words) -> Option<Tag> {
     // Fast path: one word up to `:` or `[`.
     while let Some(byte) = rest[..rest.len().min(TAG_LEN_MAX)].get(at) {
         match byte {
-            b':' if at > 0 && is_end(rest, at + 1) => return Some(Tag { app: 0..at, pid: 0..0, end: at + 1 }),
+            b':' if at > 0 && is_end(rest, at + 1) => {
+                return Some(Tag {
+                    app: 0..at,
+                    pid: 0..0,
+                    end: at + 1,
+                });
+            }
             b'[' if at > 0 => {
                 if let Some(tag) = with_pid(rest, at) {
                     return Some(tag);
@@ -185,15 +204,27 @@ fn tag(rest: &[u8], words: Words) -> Option<Tag> {
 /// The tag of one word and more; `space` is where the first word ends.
 fn few_words(rest: &[u8], space: usize) -> Option<Tag> {
     let window = &rest[..rest.len().min(TAG_LEN_MAX)];
-    let colon = window.windows(2).position(|pair| pair == b": ").or_else(|| window.strip_suffix(b":").map(<[u8]>::len))?;
+    let colon = window
+        .windows(2)
+        .position(|pair| pair == b": ")
+        .or_else(|| window.strip_suffix(b":").map(<[u8]>::len))?;
     let head = &window[..colon];
     // `syslogd 1.4.1:`, the version is no part of the name.
     let second = &head[space + 1..];
-    if second.first().is_some_and(u8::is_ascii_digit) && second.contains(&b'.') && !second.contains(&b' ') {
-        return (space > 0).then_some(Tag { app: 0..space, pid: 0..0, end: colon + 1 });
+    if second.first().is_some_and(u8::is_ascii_digit)
+        && second.contains(&b'.')
+        && !second.contains(&b' ')
+    {
+        return (space > 0).then_some(Tag {
+            app: 0..space,
+            pid: 0..0,
+            end: colon + 1,
+        });
     }
     // `Google Chrome[85294]:`
-    if memchr(b' ', &head[space + 1..]).is_none_or(|next| memchr(b' ', &head[space + next + 2..]).is_none()) {
+    if memchr(b' ', &head[space + 1..])
+        .is_none_or(|next| memchr(b' ', &head[space + next + 2..]).is_none())
+    {
         let open = memchr(b'[', head)?;
         return with_pid(rest, open).filter(|tag| tag.end == colon + 1);
     }
@@ -202,18 +233,30 @@ fn few_words(rest: &[u8], space: usize) -> Option<Tag> {
 
 /// `app[123]:` or `app[123] (more): `, the bracket at `open`.
 fn with_pid(rest: &[u8], open: usize) -> Option<Tag> {
-    let digits = rest[open + 1..].iter().take(10).take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = rest[open + 1..]
+        .iter()
+        .take(10)
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
     let close = open + 1 + digits;
     if digits == 0 || rest.get(close) != Some(&b']') {
         return None;
     }
     let (app, pid) = (0..open, open + 1..close);
     match &rest[close + 1..] {
-        [b':', ..] => Some(Tag { app, pid, end: close + 2 }),
+        [b':', ..] => Some(Tag {
+            app,
+            pid,
+            end: close + 2,
+        }),
         // launchd names the service that it speaks of: `launchd[1] (com.apple.quicklook[258]): `.
         [b' ', b'(', inner @ ..] => {
             let end = memmem::find(&inner[..inner.len().min(TAG_LEN_MAX)], b"): ")?;
-            (!inner[..end].contains(&b' ')).then_some(Tag { app, pid, end: close + 3 + end + 2 })
+            (!inner[..end].contains(&b' ')).then_some(Tag {
+                app,
+                pid,
+                end: close + 3 + end + 2,
+            })
         }
         _ => None,
     }
@@ -229,19 +272,34 @@ fn is_end(rest: &[u8], at: usize) -> bool {
 
 /// `last message repeated 2 times`, as syslogd and macOS write it.
 fn is_repetition(rest: &[u8]) -> bool {
-    rest.strip_prefix(b"--- ").unwrap_or(rest).starts_with(b"last message repeated ")
+    rest.strip_prefix(b"--- ")
+        .unwrap_or(rest)
+        .starts_with(b"last message repeated ")
 }
 
 /// The length of the host name at the start of `rest`.
 fn host(rest: &[u8]) -> Option<usize> {
-    let len = rest.iter().take(HOST_LEN_MAX + 1).position(|byte| *byte == b' ')?;
-    let is_host = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'/' | b'[' | b']' | b'@' | b'%' | b'+' | b'#');
+    let len = rest
+        .iter()
+        .take(HOST_LEN_MAX + 1)
+        .position(|byte| *byte == b' ')?;
+    let is_host = |byte: &u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(
+                byte,
+                b'.' | b'-' | b'_' | b':' | b'/' | b'[' | b']' | b'@' | b'%' | b'+' | b'#'
+            )
+    };
     (len > 0 && rest[..len].iter().all(|byte| is_host(byte) || *byte >= 128)).then_some(len)
 }
 
 /// The number of spaces at the start of `rest`, at least `least`, at most three.
 fn spaces(rest: &[u8], least: usize) -> Option<usize> {
-    let count = rest.iter().take(4).take_while(|byte| **byte == b' ').count();
+    let count = rest
+        .iter()
+        .take(4)
+        .take_while(|byte| **byte == b' ')
+        .count();
     (least..=3).contains(&count).then_some(count)
 }
 
@@ -269,7 +327,11 @@ fn yearless(record: &[u8], start: usize) -> Option<Range<usize>> {
     stamp::clock_second(rest.get(at..at + 8)?)?;
     at += 8;
     if rest.get(at) == Some(&b'.') {
-        let digits = rest[at + 1..].iter().take(10).take_while(|byte| byte.is_ascii_digit()).count();
+        let digits = rest[at + 1..]
+            .iter()
+            .take(10)
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
         if !(1..=9).contains(&digits) {
             return None;
         }
@@ -288,8 +350,14 @@ fn timestamp(record: &[u8], start: usize) -> Option<(Range<usize>, Rfc3339)> {
 /// `- 1131566461 2005.11.09 dn228 ` before a syslog line: an alert label or `-`, the epoch second,
 /// its date, the node. Its length, 0 if there is none.
 fn archive_prefix(record: &[u8]) -> usize {
-    let label = record.iter().take(17).take_while(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_' | b'0'..=b'9')).count();
-    let Some(rest) = record.get(label..) else { return 0 };
+    let label = record
+        .iter()
+        .take(17)
+        .take_while(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_' | b'0'..=b'9'))
+        .count();
+    let Some(rest) = record.get(label..) else {
+        return 0;
+    };
     let is_date = |text: &[u8]| {
         text.len() == 24
             && text.iter().enumerate().all(|(at, byte)| match at {
@@ -303,5 +371,6 @@ fn archive_prefix(record: &[u8]) -> usize {
         return 0;
     }
     let node = label + 23;
-    memchr(b' ', &record[node..record.len().min(node + HOST_LEN_MAX)]).map_or(0, |len| node + len + 1)
+    memchr(b' ', &record[node..record.len().min(node + HOST_LEN_MAX)])
+        .map_or(0, |len| node + len + 1)
 }

@@ -28,7 +28,8 @@ const MSGID: usize = 5;
 
 /// Decimal texts of facilities and severities.
 const DIGITS: [&str; 24] = [
-    "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16", "17", "18", "19", "20", "21", "22", "23",
+    "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16",
+    "17", "18", "19", "20", "21", "22", "23",
 ];
 
 /// Reads syslog records.
@@ -68,8 +69,18 @@ enum When {
 
 impl Parser {
     pub fn new(wanted: &Wanted) -> Parser {
-        let wants_data = wanted.all || wanted.numbers || wanted.paths.iter().any(|path| path.flat.starts_with(b"sd."));
-        Parser { known: Known::new(NAMES, wanted), wanted: wanted.clone(), wants_data, elements: Vec::new() }
+        let wants_data = wanted.all
+            || wanted.numbers
+            || wanted
+                .paths
+                .iter()
+                .any(|path| path.flat.starts_with(b"sd."));
+        Parser {
+            known: Known::new(NAMES, wanted),
+            wanted: wanted.clone(),
+            wants_data,
+            elements: Vec::new(),
+        }
     }
 
     /// Whether the record is syslog; if so, `row` holds its parts.
@@ -109,7 +120,8 @@ impl Parser {
 
     fn put(&self, row: &mut Row, index: usize, span: Range<usize>) {
         if self.known.wanted(index) && !span.is_empty() {
-            self.known.put(row, index, Kind::String, Text::record(span.start, span.end));
+            self.known
+                .put(row, index, Kind::String, Text::record(span.start, span.end));
         }
     }
 
@@ -146,6 +158,8 @@ fn priority(record: &[u8]) -> Option<(u8, usize)> {
         [b'<', b'1', b'0'..=b'9', b'0'..=b'9', b'>', ..] => 3,
         _ => return None,
     };
-    let value = record[1..=digits].iter().fold(0u16, |sum, digit| sum * 10 + u16::from(digit - b'0'));
+    let value = record[1..=digits]
+        .iter()
+        .fold(0u16, |sum, digit| sum * 10 + u16::from(digit - b'0'));
     (value <= 191).then_some((value as u8, digits + 2))
 }

@@ -22,7 +22,10 @@ pub fn read(record: &[u8], elements: &mut Vec<Range<usize>>) -> Option<(Parts, R
     let (priority, mut at) = super::priority(record)?;
     // VERSION = NONZERO-DIGIT 0*2DIGIT
     let version = word(record, at, 3)?;
-    if version.is_empty() || record[version.start] == b'0' || !record[version.clone()].iter().all(u8::is_ascii_digit) {
+    if version.is_empty()
+        || record[version.start] == b'0'
+        || !record[version.clone()].iter().all(u8::is_ascii_digit)
+    {
         return None;
     }
     at = version.end + 1;
@@ -32,7 +35,10 @@ pub fn read(record: &[u8], elements: &mut Vec<Range<usize>>) -> Option<(Parts, R
         text => {
             let read = stamp::rfc3339(text)?;
             // TIME-SECFRAC has at most six digits, and the offset is not optional.
-            if read.len != text.len() || read.decimals > 6 || !matches!(read.offset, Offset::Utc | Offset::Colon) {
+            if read.len != text.len()
+                || read.decimals > 6
+                || !matches!(read.offset, Offset::Utc | Offset::Colon)
+            {
                 return None;
             }
             read.time.map_or(When::Missing, When::Known)
@@ -46,7 +52,11 @@ pub fn read(record: &[u8], elements: &mut Vec<Range<usize>>) -> Option<(Parts, R
             return None;
         }
         at = span.end + 1;
-        *part = if &record[span.clone()] == b"-" { 0..0 } else { span };
+        *part = if &record[span.clone()] == b"-" {
+            0..0
+        } else {
+            span
+        };
     }
     let data = at..match record.get(at)? {
         b'-' => at + 1,
@@ -58,19 +68,38 @@ pub fn read(record: &[u8], elements: &mut Vec<Range<usize>>) -> Option<(Parts, R
         Some(_) => return None,
     };
     let [host, app, pid, msgid] = header;
-    Some((Parts { priority: Some(priority), time, host, app, pid, msgid, message }, data))
+    Some((
+        Parts {
+            priority: Some(priority),
+            time,
+            host,
+            app,
+            pid,
+            msgid,
+            message,
+        },
+        data,
+    ))
 }
 
 /// The PRINTUSASCII word at `at`, which a space ends; at most `len_max` bytes.
 fn word(record: &[u8], at: usize, len_max: usize) -> Option<Range<usize>> {
     let rest = record.get(at..)?;
-    let len = rest.iter().take(len_max + 1).position(|byte| !(33..=126).contains(byte))?;
+    let len = rest
+        .iter()
+        .take(len_max + 1)
+        .position(|byte| !(33..=126).contains(byte))?;
     (rest[len] == b' ').then_some(at..at + len)
 }
 
 /// SD-NAME: 1 to 32 printable bytes without `=`, space, `]` and `"`.
 fn name(record: &[u8], at: usize) -> Option<Range<usize>> {
-    let len = record.get(at..)?.iter().take(33).take_while(|byte| (33..=126).contains(*byte) && !matches!(byte, b'=' | b']' | b'"')).count();
+    let len = record
+        .get(at..)?
+        .iter()
+        .take(33)
+        .take_while(|byte| (33..=126).contains(*byte) && !matches!(byte, b'=' | b']' | b'"'))
+        .count();
     (1..=32).contains(&len).then_some(at..at + len)
 }
 
@@ -80,7 +109,10 @@ fn walk(record: &[u8], mut at: usize, elements: &mut Vec<Range<usize>>) -> Optio
     while record.get(at) == Some(&b'[') {
         let id = name(record, at + 1)?;
         if elements.len() < ELEMENTS_COMPARED {
-            if elements.iter().any(|other| record[other.clone()] == record[id.clone()]) {
+            if elements
+                .iter()
+                .any(|other| record[other.clone()] == record[id.clone()])
+            {
                 return None;
             }
             elements.push(id.clone());
@@ -115,7 +147,12 @@ fn parameter(record: &[u8], at: usize) -> Option<Parameter> {
     loop {
         end += memchr3(b'"', b'\\', b']', record.get(end..)?)?;
         match record[end] {
-            b'"' => return Some(Parameter { name, value: start..end }),
+            b'"' => {
+                return Some(Parameter {
+                    name,
+                    value: start..end,
+                });
+            }
             b'\\' => end += 2,
             _ => return None,
         }
@@ -126,10 +163,14 @@ fn parameter(record: &[u8], at: usize) -> Option<Parameter> {
 pub fn put(record: &[u8], data: Range<usize>, wanted: &Wanted, row: &mut Row) {
     let mut at = data.start;
     while at < data.end && record[at] == b'[' {
-        let Some(id) = name(record, at + 1) else { return };
+        let Some(id) = name(record, at + 1) else {
+            return;
+        };
         at = id.end;
         while record[at] == b' ' {
-            let Some(parameter) = parameter(record, at + 1) else { return };
+            let Some(parameter) = parameter(record, at + 1) else {
+                return;
+            };
             at = parameter.value.end + 1;
             let whole = row.keep_with(|scratch| {
                 scratch.extend_from_slice(b"sd.");

@@ -1,0 +1,30 @@
+//! A chunk of whole records on its way from the reader to a mapper.
+
+use std::sync::Arc;
+
+use crate::flow::chunk::Chunk;
+use crate::flow::facts::Facts;
+
+/// Which of the run's inputs a batch comes from: its place in argument order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceId(pub u32);
+
+/// Whole records of one source. `bytes` begins where a record begins and ends where one ends.
+#[derive(Debug)]
+pub struct Batch {
+    /// Place in the order of reading, from 0 without gaps; the fold takes batches in this order.
+    pub sequence: u64,
+    pub source: SourceId,
+    /// The source's name, for conditions and groups on `source`.
+    pub name: Arc<str>,
+    pub facts: Arc<Facts>,
+    /// Offset of `bytes[0]` in the (decompressed) source.
+    pub position: u64,
+    pub bytes: Chunk,
+    /// Bytes at the start that are a line but no record: a CSV header.
+    pub header_bytes: usize,
+    /// A byte order mark stands before the first record.
+    pub first: bool,
+    /// The last line was longer than the limit: this many of its bytes were read and left out.
+    pub cut_bytes: u64,
+}

@@ -1,0 +1,139 @@
+//! What a mapper makes of one batch: counts, kept lines, and what is unique in it.
+
+use crate::flow::batch::SourceId;
+use crate::flow::chunk::Chunk;
+use crate::flow::fingerprint::Fingerprint;
+use crate::flow::format::Format;
+use crate::flow::level::Level;
+use crate::flow::sample::{Sample, UnitSet};
+use crate::flow::span::Span;
+use crate::flow::time::Time;
+
+/// Everything the fold learns about one batch. A pure function of the batch and the plan.
+#[derive(Debug, Default)]
+pub struct Mapped {
+    pub sequence: u64,
+    pub source: SourceId,
+    pub position: u64,
+    /// The chunk, kept until the fold is done: spans below point into it.
+    pub bytes: Chunk,
+    pub counts: Counts,
+    pub formats: [u64; Format::ALL.len()],
+    /// Selected records by level, row 0 for none.
+    pub levels: [u64; 7],
+    pub first: Option<Time>,
+    pub last: Option<Time>,
+    /// Selected records per second and level, runs of one second together.
+    pub seconds: Vec<Second>,
+    pub messages: Messages,
+    pub groups: Groups,
+    pub samples: Samples,
+    /// How many selected records hold each condition of `--fail-on`.
+    pub conditions: Vec<u64>,
+    /// Kept lines, ready to be written, when the fold has nothing to decide about them.
+    pub lines: Vec<u8>,
+    /// One entry a record that the fold has to decide about (context, dedup, JSON lines).
+    pub records: Vec<Line>,
+    /// Masked messages of `records`, one after the other.
+    pub masks: Vec<u8>,
+}
+
+/// Counts of one batch, made by the mapper alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub bytes: u64,
+    pub lines: u64,
+    pub records: u64,
+    pub kept: u64,
+    pub filtered: u64,
+    pub malformed: u64,
+    pub truncated: u64,
+    pub no_time: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Second {
+    pub second: i64,
+    pub levels: [u32; 7],
+}
+
+/// The listed messages that are distinct in this batch, in order of first appearance.
+#[derive(Debug, Default)]
+pub struct Messages {
+    pub entries: Vec<Message>,
+    /// Masked texts, one after the other.
+    pub masked: Vec<u8>,
+}
+
+/// How many samples of a message are kept.
+pub const SAMPLES_MAX: usize = 3;
+
+#[derive(Clone, Copy, Debug)]
+pub struct Message {
+    pub fingerprint: Fingerprint,
+    pub level: Option<Level>,
+    pub count: u64,
+    pub first: Option<Time>,
+    pub last: Option<Time>,
+    /// Into [`Messages::masked`].
+    pub masked: Span,
+    /// The first records, as spans of the batch's bytes; `sample_count` of them are set.
+    pub samples: [Span; SAMPLES_MAX],
+    pub sample_count: u8,
+    /// How many records of the batch stand before the first of these.
+    pub ordinal: u32,
+}
+
+/// The keys of all `--by` groupings that occur in this batch, in order of first appearance.
+#[derive(Debug, Default)]
+pub struct Groups {
+    /// Encoded keys (see `flow::key`), one after the other.
+    pub keys: Vec<u8>,
+    pub entries: Vec<Group>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Group {
+    pub grouping: u16,
+    /// Into [`Groups::keys`].
+    pub key: Span,
+    pub count: u64,
+}
+
+/// Samples of metrics in record order, with a dictionary of their series.
+#[derive(Debug, Default)]
+pub struct Samples {
+    /// Names of the metrics that occur, one after the other.
+    pub names: Vec<u8>,
+    pub series: Vec<Series>,
+    pub column: Vec<Sample>,
+}
+
+/// A row of the dictionary, in the order of the series' first samples.
+#[derive(Clone, Copy, Debug)]
+pub struct Series {
+    /// The metric's name, into [`Samples::names`].
+    pub metric: Span,
+    pub grouping: u16,
+    /// The group of that grouping, into [`Groups::keys`]; `None` for records that lack it.
+    pub key: Option<Span>,
+    pub units: UnitSet,
+}
+
+/// A record as the fold has to see it when it decides which lines go out.
+#[derive(Clone, Copy, Debug)]
+pub struct Line {
+    /// What is written, in [`Mapped::lines`].
+    pub text: Span,
+    /// Where the template goes into the text (JSON lines), relative to its start.
+    pub template_at: u32,
+    /// The number of the record's first line within the batch, from 0.
+    pub line: u32,
+    pub selected: bool,
+    /// Hash of what makes it a duplicate.
+    pub identity: u64,
+    pub time: Option<Time>,
+    /// Into [`Mapped::masks`]; empty if the plan needs no template.
+    pub masked: Span,
+    pub fingerprint: Fingerprint,
+}
