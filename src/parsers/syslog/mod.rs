@@ -1,0 +1,165 @@
+//! Syslog: RFC 5424, and what RFC 3164 describes: the lines of `/var/log/messages`, with and
+//! without the priority, with the old yearless time or with rsyslog's RFC 3339 time.
+//!
+//! [`structured`] reads RFC 5424 strictly, [`head`] the rest as far as it is surely syslog.
+
+mod head;
+mod structured;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+use crate::flow::format::Format;
+use crate::flow::level::Level;
+use crate::flow::row::{Kind, Row, Text};
+use crate::flow::time::Time;
+use crate::flow::wanted::Wanted;
+use crate::parsers::known::Known;
+use crate::parsers::time::Clock;
+
+const NAMES: [&str; 6] = ["facility", "severity", "host", "app", "pid", "msgid"];
+const FACILITY: usize = 0;
+const SEVERITY: usize = 1;
+const HOST: usize = 2;
+const APP: usize = 3;
+const PID: usize = 4;
+const MSGID: usize = 5;
+
+/// Decimal texts of facilities and severities.
+const DIGITS: [&str; 24] = [
+    "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16",
+    "17", "18", "19", "20", "21", "22", "23",
+];
+
+/// Reads syslog records.
+///
+/// `facility` (0 to 23) and `severity` (0 to 7) are the numbers of the priority, missing without
+/// one; `sd.ID.PARAM` are the structured data of RFC 5424, unescaped. The level is the severity's;
+/// without a priority it is the first level that the message's own words name.
+#[derive(Debug)]
+pub struct Parser {
+    known: Known<6>,
+    wanted: Wanted,
+    wants_data: bool,
+    elements: Vec<Range<usize>>,
+}
+
+/// What both kinds of syslog have in common, as spans of the record; an empty span is missing.
+#[derive(Debug, Default)]
+struct Parts {
+    priority: Option<u8>,
+    time: When,
+    host: Range<usize>,
+    app: Range<usize>,
+    pid: Range<usize>,
+    msgid: Range<usize>,
+    message: Range<usize>,
+}
+
+/// How a record says when.
+#[derive(Debug, Default)]
+enum When {
+    #[default]
+    Missing,
+    Known(Time),
+    /// A text for the clock: a time without a year or an offset.
+    Text(Range<usize>),
+}
+
+impl Parser {
+    pub fn new(wanted: &Wanted) -> Parser {
+        let wants_data = wanted.all
+            || wanted.numbers
+            || wanted
+                .paths
+                .iter()
+                .any(|path| path.flat.starts_with(b"sd."));
+        Parser {
+            known: Known::new(NAMES, wanted),
+            wanted: wanted.clone(),
+            wants_data,
+            elements: Vec::new(),
+        }
+    }
+
+    /// Whether the record is syslog; if so, `row` holds its parts.
+    pub fn parse(&mut self, record: &[u8], clock: &mut Clock, row: &mut Row) -> bool {
+        let (parts, data) = match structured::read(record, &mut self.elements) {
+            Some(found) => found,
+            None => match head::read(record) {
+                Some(parts) => (parts, 0..0),
+                None => return false,
+            },
+        };
+        row.format = Format::Syslog;
+        if self.wanted.time {
+            row.time = match parts.time {
+                When::Missing => None,
+                When::Known(time) => Some(time),
+                When::Text(span) => clock.field(&record[span]),
+            };
+        }
+        row.message = Text::record(parts.message.start, parts.message.end);
+        if self.wanted.level {
+            row.level = level(parts.priority, &record[parts.message.clone()]);
+        }
+        self.put(row, HOST, parts.host);
+        self.put(row, APP, parts.app);
+        self.put(row, PID, parts.pid);
+        self.put(row, MSGID, parts.msgid);
+        if let Some(priority) = parts.priority {
+            self.put_number(row, FACILITY, priority / 8);
+            self.put_number(row, SEVERITY, priority % 8);
+        }
+        if self.wants_data && !data.is_empty() {
+            structured::put(record, data, &self.wanted, row);
+        }
+        true
+    }
+
+    fn put(&self, row: &mut Row, index: usize, span: Range<usize>) {
+        if self.known.wanted(index) && !span.is_empty() {
+            self.known
+                .put(row, index, Kind::String, Text::record(span.start, span.end));
+        }
+    }
+
+    fn put_number(&self, row: &mut Row, index: usize, number: u8) {
+        if self.known.wanted(index) {
+            let text = row.keep(DIGITS[usize::from(number)].as_bytes());
+            self.known.put(row, index, Kind::Number, text);
+        }
+    }
+}
+
+fn level(priority: Option<u8>, message: &[u8]) -> Option<Level> {
+    match priority.map(|priority| priority % 8) {
+        Some(0..=2) => Some(Level::Fatal),
+        Some(3) => Some(Level::Error),
+        Some(4) => Some(Level::Warn),
+        Some(5 | 6) => Some(Level::Info),
+        Some(_) => Some(Level::Debug),
+        None => word_level(message),
+    }
+}
+
+/// `error: …` and `WARNING: …` at the start of a message.
+fn word_level(message: &[u8]) -> Option<Level> {
+    let colon = message.iter().take(16).position(|byte| *byte == b':')?;
+    crate::parsers::level::from_word(&message[..colon])
+}
+
+/// `<N>` at the start of a record: its value (0 to 191, no leading zeros) and its length.
+fn priority(record: &[u8]) -> Option<(u8, usize)> {
+    let digits = match record {
+        [b'<', b'0'..=b'9', b'>', ..] => 1,
+        [b'<', b'1'..=b'9', b'0'..=b'9', b'>', ..] => 2,
+        [b'<', b'1', b'0'..=b'9', b'0'..=b'9', b'>', ..] => 3,
+        _ => return None,
+    };
+    let value = record[1..=digits]
+        .iter()
+        .fold(0u16, |sum, digit| sum * 10 + u16::from(digit - b'0'));
+    (value <= 191).then_some((value as u8, digits + 2))
+}
