@@ -12,5 +12,6 @@
 //! A record comes without its final LF or CRLF; a joined record holds inner line feeds. It is at
 //! most a few MiB, any bytes at all.
 
+pub mod json;
 pub mod level;
 pub mod time;
