@@ -13,6 +13,7 @@
 //! most a few MiB, any bytes at all.
 
 pub mod influx;
+pub mod json;
 pub mod level;
 pub mod prometheus;
 mod sample;
