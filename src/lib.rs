@@ -1,4 +1,5 @@
 //! logweir reads lines of logs and metrics and answers what an operator asks.
 pub mod flow;
+pub mod framing;
 pub mod parsers;
 pub mod units;
