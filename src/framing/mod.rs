@@ -1,0 +1,48 @@
+//! Bytes to records: lines, stack traces and continuation lines, Docker and CRI containers. Pure: no
+//! I/O, no threads, no clock.
+//!
+//! The reader asks [`cut::cut`] where a chunk may end; mappers walk the chunk with
+//! [`frame::Framer`], or with [`count`] when only a few records of it matter. All of them follow one
+//! walk ([`walk`]), so they cannot disagree about where a record starts.
+//!
+//! The chunking law: chunks cut only where [`cut::cut`] allows give the same records as the whole.
+
+pub mod container;
+pub mod continuation;
+pub mod count;
+pub mod cut;
+pub mod frame;
+mod interleave;
+pub mod kind;
+mod start;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+/// Longest line, in bytes without its line feed. A longer one is cut by the reader, with a mark.
+pub const LINE_BYTES_MAX: usize = 1 << 20;
+
+/// A continuation that begins this many bytes after its record's start opens a record of its own,
+/// so that a file of nothing but indented lines cannot make one endless record.
+pub const RECORD_BYTES_MAX: usize = 1 << 20;
+
+/// Most lines of one record, for the same reason.
+pub const RECORD_LINES_MAX: u32 = 500;
+
+/// How lines become records.
+#[derive(Clone, Debug, Default)]
+pub enum Multiline {
+    /// Every line is a record. Partial lines of containers are still joined.
+    Off,
+    /// Stack traces and continuation lines join the record above.
+    #[default]
+    Auto,
+    /// A line that matches starts a record; all others join the record above.
+    Pattern(regex::bytes::Regex),
+}
+
+/// `line` without its final LF or CRLF.
+pub(crate) fn text(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
+}

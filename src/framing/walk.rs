@@ -1,0 +1,100 @@
+//! The one walk over a chunk's lines that framing, counting and cutting share.
+
+use crate::framing::container::{self, Wrapped};
+use crate::framing::continuation::Tracker;
+use crate::framing::interleave::Interleave;
+use crate::framing::{Multiline, kind, text};
+use std::ops::Range;
+
+/// What a walk tells its caller, in the order of the lines.
+pub(super) trait Visitor {
+    /// A plain record starts at `at`, with line number `line` of the chunk. It goes on to the next
+    /// call of `start` or `end`.
+    fn start(&mut self, at: usize, line: u32);
+    /// Plain records end at `at`: wrapped lines follow, or the chunk is over.
+    fn end(&mut self, _at: usize, _line: u32) {}
+    /// A record of the container's stream `wrapped.stream` starts with the line at `at`.
+    fn open(&mut self, at: usize, line: u32, wrapped: &Wrapped);
+    /// The line at `line` belongs to the stream's open record.
+    fn piece(&mut self, _line: Range<usize>, _wrapped: &Wrapped, _payload: Payload, _joint: Joint) {
+    }
+    /// The record of the stream with that index is complete, but for a missing last piece if
+    /// `unfinished`.
+    fn close(&mut self, _stream: usize, _unfinished: bool) {}
+    /// A chunk that starts at `at` gives the same records from there on.
+    fn safe(&mut self, _at: usize) {}
+}
+
+/// Unwrapped text.
+#[derive(Clone)]
+pub(super) enum Payload<'p> {
+    /// As it stands in the chunk.
+    Chunk(Range<usize>),
+    Decoded(&'p [u8]),
+}
+
+/// What stands between a piece and the one before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Joint {
+    /// The pieces are one line.
+    Glue,
+    LineFeed,
+}
+
+/// Walks a chunk that begins at a sure start; returns its number of lines.
+pub(super) fn walk(
+    mode: &Multiline,
+    chunk: &[u8],
+    interleave: &mut Interleave,
+    visitor: &mut impl Visitor,
+) -> u32 {
+    let mut tracker = Tracker::new();
+    let mut wrapped = false;
+    let mut at = 0;
+    let mut number = 0;
+    let last = if chunk.ends_with(b"\n") {
+        None
+    } else {
+        Some(chunk.len())
+    };
+    let ends = memchr::memchr_iter(b'\n', chunk)
+        .map(|feed| feed + 1)
+        .chain(last);
+    for end in ends {
+        if at == end {
+            break;
+        }
+        if kind::may_be_container(chunk[at])
+            && let Some(line) = container::recognise(text(&chunk[at..end]))
+        {
+            if !wrapped || interleave.wrapping() != line.wrapping {
+                interleave.close(visitor);
+                visitor.end(at, number);
+                interleave.open(line.wrapping, at, visitor);
+                wrapped = true;
+            }
+            interleave.line(mode, chunk, at..end, number, &line, visitor);
+        } else {
+            if wrapped {
+                interleave.close(visitor);
+                tracker.close();
+                wrapped = false;
+            }
+            let starts = match mode {
+                Multiline::Off => true,
+                Multiline::Auto => {
+                    tracker.starts_surely(chunk, at) || tracker.starts(mode, chunk, at, end)
+                }
+                Multiline::Pattern(_) => tracker.starts(mode, chunk, at, end),
+            };
+            if starts {
+                visitor.start(at, number);
+            }
+        }
+        number += 1;
+        at = end;
+    }
+    interleave.close(visitor);
+    visitor.end(at, number);
+    number
+}
