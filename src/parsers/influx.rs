@@ -292,3 +292,6 @@ fn trim_spaces(mut text: &[u8]) -> &[u8] {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -336,3 +336,6 @@ fn read_time(text: &[u8]) -> Option<Time> {
     let is_seconds = !is_whole || text.len() == 10 && text[0] != b'0' && text[0] != b'-';
     units::scaled_integer(text, if is_seconds { 9 } else { 6 }).map(Time)
 }
+
+#[cfg(test)]
+mod tests;

@@ -226,3 +226,6 @@ impl Parser {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
