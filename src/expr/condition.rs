@@ -143,6 +143,13 @@ pub(super) enum Test {
         order: Order,
         quantity: Quantity,
     },
+    /// Against an integer that a float cannot hold; `quantity` is the nearest one.
+    Integer {
+        operand: Operand,
+        order: Order,
+        value: i128,
+        quantity: Quantity,
+    },
     Text {
         operand: Operand,
         order: Order,
@@ -179,6 +186,18 @@ impl Test {
                 quantity,
             } => match operand.number(view) {
                 Some(bytes) => number_holds(bytes, *order, *quantity),
+                None => false,
+            },
+            Test::Integer {
+                operand,
+                order,
+                value,
+                quantity,
+            } => match operand.number(view) {
+                Some(bytes) => match integer(bytes) {
+                    Some(of_row) => order.holds(Some(of_row.cmp(value))),
+                    None => number_holds(bytes, *order, *quantity),
+                },
                 None => false,
             },
             Test::Text {
@@ -304,4 +323,9 @@ fn compare_quantity(bytes: &[u8], quantity: Quantity) -> Option<Ordering> {
     } else {
         None
     }
+}
+
+/// The integer of up to 38 digits that `bytes` are.
+fn integer(bytes: &[u8]) -> Option<i128> {
+    std::str::from_utf8(bytes).ok()?.parse().ok()
 }

@@ -22,7 +22,8 @@
 //!   is plain negation, so `not (a == 1)`, `a not in (1)` also hold where `a` is missing.
 //! * A text that reads as a number is compared as one with a number. With a unit on both sides both
 //!   are converted (ms, bytes); with a unit on one side the other counts as already converted; units
-//!   of two kinds never compare. Numbers are 64-bit floats: integers past 2^53 lose digits.
+//!   of two kinds never compare. Numbers are 64-bit floats; integers past 2^53 compare exactly where
+//!   both sides are integers.
 //! * Strings compare byte by byte. `contains`, `==` and `=~` look at the text of a value, which for
 //!   a nested JSON value is its JSON.
 //! * In strings `\n \t \r \\ \" \' \u{1b}` are escapes; a pattern also keeps every other backslash

@@ -32,6 +32,9 @@ const REGEX_BYTES_MAX: usize = 4 << 20;
 /// Bytes of a pattern's search cache, one a thread; when full it starts anew, which is slower only.
 const REGEX_CACHE_BYTES_MAX: usize = 2 << 20;
 
+/// From here on a float may stand for several integers.
+const FLOAT_INTEGER_MIN: u128 = 1 << 53;
+
 pub(super) struct Resolver<'a> {
     /// What the tree was parsed from.
     text: &'a str,
@@ -238,10 +241,20 @@ impl<'a> Resolver<'a> {
             _ => {}
         }
         if let Some(quantity) = constant_number(right) {
-            return Ok(Test::Number {
-                operand,
-                order,
-                quantity: quantity?,
+            let quantity = quantity?;
+            // Ids of 64 bits are common, and two neighbours must not be equal.
+            return Ok(match constant_integer(right) {
+                Some(value) if value.unsigned_abs() >= FLOAT_INTEGER_MIN => Test::Integer {
+                    operand,
+                    order,
+                    value,
+                    quantity,
+                },
+                _ => Test::Number {
+                    operand,
+                    order,
+                    quantity,
+                },
             });
         }
         match &right.tree {
@@ -499,6 +512,15 @@ pub(super) fn constant_number(node: &Node) -> Option<Result<Quantity, Error>> {
             let negate = |quantity: Quantity| Quantity { value: -quantity.value, ..quantity };
             constant_number(inner).map(|quantity| quantity.map(negate))
         }
+        _ => None,
+    }
+}
+
+/// The integer that `node` is, if it has neither point nor unit.
+fn constant_integer(node: &Node) -> Option<i128> {
+    match &node.tree {
+        Tree::Number(text) => text.parse().ok(),
+        Tree::Negate(inner) => constant_integer(inner)?.checked_neg(),
         _ => None,
     }
 }

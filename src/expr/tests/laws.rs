@@ -6,11 +6,11 @@ use proptest::prelude::*;
 
 use super::super::aggregate::Check;
 use super::super::ast::{Comparison, Node, Operation, Order, Tree};
-use super::super::condition::Condition;
+use super::super::condition::{Condition, View};
 use super::super::parse::parse;
 use super::Record;
 use crate::flow::level::Level;
-use crate::flow::row::Kind;
+use crate::flow::row::{Kind, Row, Value};
 use crate::flow::time::Time;
 use crate::flow::wanted::Wanted;
 
@@ -178,12 +178,12 @@ struct Given {
     text: String,
 }
 
-const NAMES: [&str; 4] = ["a", "b", "c.d", "e"];
+const NAMES: [&str; 4] = ["aa", "b", "c.d", "e"];
 
 fn some_text() -> impl Strategy<Value = String> {
     prop_oneof![
         "[ab ]{0,4}",
-        "(foo|bar|=|<\\*>|é|baz| ){1,3}",
+        "(foo|bar|=|<\\*>|é|baz| |\"|\t|aa|a=<\\*> b){1,3}",
         Just("5".to_owned()),
         Just("12ms".to_owned()),
         Just("2KiB".to_owned())
@@ -249,6 +249,92 @@ impl GivenRecord {
             .map(|field| (field.name.clone(), field.kind, field.text.clone()))
             .collect();
         Record::new(&self.message, self.level, self.time.map(Time), &fields)
+    }
+}
+
+/// A record as a format spells it: the values are decoded, the raw bytes are not.
+struct Encoded {
+    raw: Vec<u8>,
+    message: Option<String>,
+    fields: Vec<Given>,
+}
+
+impl Encoded {
+    /// JSON, as serde_json escapes it; without a text its message is its list of keys.
+    fn json(given: &GivenRecord) -> Encoded {
+        let mut object = serde_json::Map::new();
+        let texts = given
+            .fields
+            .iter()
+            .filter(|field| field.kind == Kind::String);
+        for field in texts.clone() {
+            object.insert(field.name.clone(), field.text.clone().into());
+        }
+        let keys: Vec<String> = object.keys().map(|key| format!("{key}=<*>")).collect();
+        let message = if given.level.is_some() {
+            given.message.clone()
+        } else {
+            keys.join(" ")
+        };
+        if given.level.is_some() {
+            object.insert("message".to_owned(), message.clone().into());
+        }
+        let raw = serde_json::to_vec(&object).expect("a map of strings is JSON");
+        Encoded {
+            raw,
+            message: Some(message),
+            fields: texts.cloned().collect(),
+        }
+    }
+
+    /// A line of CSV, quotes doubled.
+    fn csv(given: &GivenRecord) -> Encoded {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let texts = || {
+            given
+                .fields
+                .iter()
+                .map(|field| &*field.text)
+                .chain([&*given.message])
+        };
+        writer.write_record(texts()).expect("memory does not fail");
+        let raw = writer.into_inner().expect("memory does not fail");
+        let fields = given
+            .fields
+            .iter()
+            .map(|field| Given {
+                kind: Kind::String,
+                ..field.clone()
+            })
+            .collect();
+        Encoded {
+            raw,
+            message: Some(given.message.clone()),
+            fields,
+        }
+    }
+
+    fn holds(&self, condition: &Condition, wanted: &Wanted) -> bool {
+        let mut row = Row::new(wanted.paths.len());
+        if let Some(message) = &self.message {
+            row.message = row.keep(message.as_bytes());
+        }
+        for field in &self.fields {
+            if let Some(slot) = wanted.slot(field.name.as_bytes()) {
+                let text = row.keep(field.text.as_bytes());
+                row.values[slot] = Value::new(field.kind, text);
+            }
+        }
+        let (record, raw) = (&*self.raw, &*self.raw);
+        condition.holds(&View {
+            row: &row,
+            record,
+            raw,
+            source: "",
+            line: 1,
+            fingerprint: None,
+            template: None,
+        })
     }
 }
 
@@ -527,6 +613,12 @@ proptest! {
             let row = record.row(&wanted);
             let found = literals.iter().any(|literal| memchr::memmem::find(&record.raw, literal).is_some());
             prop_assert!(found || record.raw.contains(&b'\\') || !condition.holds(&record.view(&row)), "{} over {:?}", text, given);
+            for encoded in [Encoded::json(&given), Encoded::csv(&given)] {
+                let raw = &encoded.raw;
+                let found = literals.iter().any(|literal| memchr::memmem::find(raw, literal).is_some());
+                let shown = String::from_utf8_lossy(raw);
+                prop_assert!(found || raw.contains(&b'\\') || !encoded.holds(&condition, &wanted), "{} over {}", text, shown);
+            }
         }
     }
 }
