@@ -77,33 +77,34 @@ impl Histogram {
     }
 
     /// Counts a bucket whose value is already in the totals.
-    #[cold]
+    #[inline(never)]
     pub fn shape(&mut self, bucket: Bucket, weight: u64, budget: &mut Budget) -> Result<(), Full> {
         if bucket.is_plain() {
             return self.positive.add(bucket.index(), weight, budget);
         }
-        if bucket == Bucket::NAN {
-            let rare = self.rare(budget);
-            rare.nan = rare.nan.saturating_add(weight);
-            return Ok(());
-        }
-        if bucket == Bucket::INFINITE {
-            let rare = self.rare(budget);
-            rare.infinite = rare.infinite.saturating_add(weight);
-            return Ok(());
+        if self.rare.is_none() && !budget.has_room(size_of::<Rare>()) {
+            return Err(Full);
         }
         if bucket.is_negative() {
-            self.rare(budget)
-                .negative
-                .add(bucket.index(), weight, budget)?;
-        } else {
+            let negative = &mut self.rare(budget).negative;
+            negative.add(bucket.index(), weight, budget)?;
+        } else if bucket.is_number() {
             self.positive.add(bucket.index(), weight, budget)?;
         }
-        if bucket.is_saturated() {
-            let rare = self.rare(budget);
-            rare.saturated = rare.saturated.saturating_add(weight);
-        }
+        self.count_apart(bucket, weight, budget);
         Ok(())
+    }
+
+    /// Counts what is told by the kind of the bucket alone.
+    fn count_apart(&mut self, bucket: Bucket, weight: u64, budget: &mut Budget) {
+        let rare = self.rare(budget);
+        let counter = match bucket {
+            Bucket::NAN => &mut rare.nan,
+            Bucket::INFINITE => &mut rare.infinite,
+            _ if bucket.is_saturated() => &mut rare.saturated,
+            _ => return,
+        };
+        *counter = counter.saturating_add(weight);
     }
 
     fn rare(&mut self, budget: &mut Budget) -> &mut Rare {
@@ -115,9 +116,12 @@ impl Histogram {
 
     /// Notes that a value already in the totals found no room for its bucket. The quantiles are then
     /// those of the values that did.
-    pub fn shapeless(&mut self, weight: u64, budget: &mut Budget) {
-        let rare = self.rare(budget);
-        rare.shapeless = rare.shapeless.saturating_add(weight);
+    pub fn shapeless(&mut self, bucket: Bucket, weight: u64, budget: &mut Budget) {
+        self.count_apart(bucket, weight, budget);
+        if bucket.is_number() {
+            let rare = self.rare(budget);
+            rare.shapeless = rare.shapeless.saturating_add(weight);
+        }
     }
 
     /// Whether nothing at all was recorded, not even a NaN.
@@ -249,7 +253,8 @@ impl Histogram {
             refused = refused.saturating_add(rare.negative.merge(&theirs.negative, budget));
         }
         if refused > 0 {
-            self.shapeless(refused, budget);
+            let rare = self.rare(budget);
+            rare.shapeless = rare.shapeless.saturating_add(refused);
         }
     }
 

@@ -169,7 +169,7 @@ impl Metrics {
             .shape(sample.bucket, weight, &mut self.budget)
             .is_err()
         {
-            histogram.shapeless(weight, &mut self.budget);
+            histogram.shapeless(sample.bucket, weight, &mut self.budget);
         }
     }
 
