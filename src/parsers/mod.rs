@@ -12,18 +12,20 @@
 //! A record comes without its final LF or CRLF; a joined record holds inner line feeds. It is at
 //! most a few MiB, any bytes at all.
 
-pub mod influx;
+pub mod detect;
+
 pub mod json;
-pub mod level;
-pub mod prometheus;
-mod sample;
-pub mod statsd;
-pub mod access;
-pub mod csv;
-mod known;
-pub mod level;
-mod lifted;
 pub mod logfmt;
-mod stamp;
 pub mod syslog;
+pub mod access;
+pub mod prometheus;
+pub mod statsd;
+pub mod influx;
+pub mod csv;
+
+pub mod level;
 pub mod time;
+mod known;
+mod lifted;
+mod sample;
+mod stamp;

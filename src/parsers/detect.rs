@@ -1,0 +1,141 @@
+//! Recognises the format of a record: asks the parsers in the registry's order. The first that
+//! says yes has read it; what nobody takes is plain text.
+//!
+//! The answer is a function of the record's bytes and its source's facts. No last format is
+//! remembered: a parser turns away what is not its own by the first bytes.
+
+use crate::flow::facts::{CsvHeader, Facts};
+use crate::flow::format::Format;
+use crate::flow::row::Row;
+use crate::flow::time::Time;
+use crate::flow::wanted::Wanted;
+use crate::parsers::time::Clock;
+use crate::parsers::{access, csv, influx, json, logfmt, prometheus, statsd, syslog};
+
+/// One of each parser, with their caches.
+pub struct Parsers {
+    clock: Option<Clock>,
+    header: Option<CsvHeader>,
+    forced: Option<Format>,
+    json: json::Parser,
+    logfmt: logfmt::Parser,
+    syslog: syslog::Parser,
+    access: access::Parser,
+    prometheus: prometheus::Parser,
+    statsd: statsd::Parser,
+    influx: influx::Parser,
+    csv: csv::Parser,
+}
+
+impl Parsers {
+    pub fn new(wanted: &Wanted) -> Parsers {
+        Parsers {
+            clock: None,
+            header: None,
+            forced: None,
+            json: json::Parser::new(wanted),
+            logfmt: logfmt::Parser::new(wanted),
+            syslog: syslog::Parser::new(wanted),
+            access: access::Parser::new(wanted),
+            prometheus: prometheus::Parser::new(wanted),
+            statsd: statsd::Parser::new(wanted),
+            influx: influx::Parser::new(wanted),
+            csv: csv::Parser::new(wanted),
+        }
+    }
+
+    /// Reads the records that follow with the facts of another source.
+    pub fn set_facts(&mut self, facts: &Facts) {
+        self.clock = Some(Clock::new(facts));
+        self.header = facts.csv.clone();
+        self.forced = facts.format;
+    }
+
+    /// Reads `record` into `row`, which is empty.
+    pub fn parse(&mut self, record: &[u8], row: &mut Row) {
+        let format = match self.forced {
+            None => self.recognise(record, row),
+            Some(format) => self.read_as(format, record, row),
+        };
+        row.format = format;
+    }
+
+    /// The time that a text is, as a field's whole value.
+    pub fn time(&mut self, text: &[u8]) -> Option<Time> {
+        self.clock.as_mut()?.field(text)
+    }
+
+    #[inline]
+    fn recognise(&mut self, record: &[u8], row: &mut Row) -> Format {
+        // The header is a fact of the source, and its records look like anything.
+        let order = if self.header.is_some() { &CSV_FIRST[..] } else { &ORDER[..] };
+        for &format in order {
+            if self.read(format, record, row) {
+                return format;
+            }
+        }
+        Format::Plain
+    }
+
+    /// A forced format: what is not of it is plain text.
+    fn read_as(&mut self, format: Format, record: &[u8], row: &mut Row) -> Format {
+        if self.read(format, record, row) {
+            return format;
+        }
+        self.read(Format::Plain, record, row);
+        Format::Plain
+    }
+
+    /// Whether the record has this format; if not, the row is empty again.
+    #[inline]
+    fn read(&mut self, format: Format, record: &[u8], row: &mut Row) -> bool {
+        let clock = self.clock.as_mut().expect("facts are set before the first record");
+        let read = match format {
+            Format::Json => self.json.parse(record, clock, row),
+            Format::Logfmt => self.logfmt.parse(record, clock, row),
+            Format::Syslog => self.syslog.parse(record, clock, row),
+            Format::Access => self.access.parse(record, clock, row),
+            Format::Prometheus => self.prometheus.parse(record, clock, row),
+            Format::Statsd => self.statsd.parse(record, clock, row),
+            Format::Influx => self.influx.parse(record, clock, row),
+            Format::Csv => self.header.as_ref().is_some_and(|header| self.csv.parse(record, header, clock, row)),
+            Format::Plain => { row.message = crate::flow::row::Text::record(0, record.len()); true },
+            // Containers are unwrapped by framing; what is inside has a format of its own.
+            Format::Docker | Format::Cri | Format::Klog | Format::Log4j => false,
+        };
+        if !read {
+            row.reset();
+        }
+        read
+    }
+}
+
+/// The order of `Format::ALL`.
+const ORDER: [Format; 11] = [
+    Format::Json,
+    Format::Logfmt,
+    Format::Syslog,
+    Format::Access,
+    Format::Klog,
+    Format::Log4j,
+    Format::Prometheus,
+    Format::Statsd,
+    Format::Influx,
+    Format::Csv,
+    Format::Plain,
+];
+
+const CSV_FIRST: [Format; 12] = [
+    Format::Csv,
+    Format::Json,
+    Format::Logfmt,
+    Format::Syslog,
+    Format::Access,
+    Format::Klog,
+    Format::Log4j,
+    Format::Prometheus,
+    Format::Statsd,
+    Format::Influx,
+    Format::Csv,
+    Format::Plain,
+];

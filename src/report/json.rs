@@ -1,0 +1,125 @@
+//! The report as one JSON object: the contract that programs rely on. Additions are allowed,
+//! renames are not.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+
+use crate::flow::level::Level;
+use crate::report::{Group, Message, Metric, Report};
+use crate::state::histogram::Histogram;
+
+/// The report as JSON. `top` is `None` unless the user gave it: then it also cuts the messages.
+pub fn value(report: &Report<'_>, top: Option<usize>) -> Value {
+    let state = report.state;
+    let ledger = &state.ledger;
+    let inputs: Vec<Value> = state
+        .inputs
+        .iter()
+        .filter(|input| !input.name.is_empty())
+        .map(|input| {
+            json!({"name": input.name, "format": input.format().map(|format| format.name()),
+                   "bytes": input.bytes, "lines": input.lines, "records": input.records})
+        })
+        .collect();
+    let mut levels = Map::new();
+    for level in Level::ALL.iter().rev() {
+        levels.insert(level.name().to_owned(), state.levels[Level::index(Some(*level))].into());
+    }
+    levels.insert("none".to_owned(), state.levels[0].into());
+    let timeline: Vec<Value> = state
+        .timeline
+        .buckets()
+        .map(|bucket| json!({"start": bucket.start, "levels": bucket.levels}))
+        .collect();
+    json!({
+        "schema": "weir.report/1",
+        "inputs": inputs,
+        "first": state.first.map(|time| time.to_string()),
+        "last": state.last.map(|time| time.to_string()),
+        "tz": state.shape.zone,
+        "ledger": {"bytes": ledger.bytes, "lines": ledger.lines, "records": ledger.records, "kept": ledger.kept,
+                   "filtered": ledger.filtered, "duplicate": ledger.duplicate, "malformed": ledger.malformed, "held": ledger.held,
+                   "truncated": ledger.truncated, "no_time": ledger.no_time, "unaccounted": ledger.unaccounted},
+        "levels": levels,
+        "timeline": {"seconds": state.timeline.width(), "buckets": timeline},
+        "messages": report.messages.iter().take(top.unwrap_or(usize::MAX)).map(message).collect::<Vec<_>>(),
+        "messages_other": state.messages.other(),
+        "groups": report.groups.iter().map(|group| self::group(report, group)).collect::<Vec<_>>(),
+        "metrics": report.metrics.iter().map(metric).collect::<Vec<_>>(),
+        "states": [],
+        "sets": [],
+        "alerts": [],
+        "approximate": state.approximate(),
+    })
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn message(message: &Message<'_>) -> Value {
+    json!({
+        "template": text(&message.template),
+        "fingerprint": message.fingerprint.to_string(),
+        "fingerprints": message.fingerprints.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "level": message.level.map(Level::name),
+        "count": message.count,
+        "first": message.first.map(|time| time.to_string()),
+        "last": message.last.map(|time| time.to_string()),
+        "source": message.source,
+        "offset": message.offset,
+        "samples": message.samples.iter().map(|sample| text(sample)).collect::<Vec<_>>(),
+    })
+}
+
+fn by(fields: &[(&str, &[u8])]) -> BTreeMap<String, String> {
+    fields.iter().map(|(name, value)| ((*name).to_owned(), text(value))).collect()
+}
+
+fn group(report: &Report<'_>, group: &Group<'_>) -> Value {
+    match &group.by {
+        Some(fields) => json!({"by": by(fields), "count": group.count}),
+        None => {
+            let names = &report.state.shape.groupings[group.grouping];
+            let fields: BTreeMap<&str, &str> = names.iter().map(|name| (name.as_str(), "other")).collect();
+            json!({"by": fields, "count": group.count, "other": true})
+        }
+    }
+}
+
+fn metric(metric: &Metric<'_>) -> Value {
+    let histogram: &Histogram = &metric.histogram;
+    let [p50, p90, p99, p999] = match histogram.quantiles([0.5, 0.9, 0.99, 0.999]) {
+        Some(quantiles) => quantiles.map(Some),
+        None => [None; 4],
+    };
+    let mut row = json!({
+        "field": text(metric.field),
+        "by": by(&metric.by),
+        "unit": metric.unit.sign(),
+        "count": histogram.count(),
+        "sum": histogram.sum(),
+        "mean": histogram.mean(),
+        "min": histogram.min(),
+        "max": histogram.max(),
+        "p50": p50, "p90": p90, "p99": p99, "p999": p999,
+        "hdr": STANDARD.encode(histogram.to_hdr_v2()),
+        "hdr_scale": crate::flow::sample::SCALE,
+    });
+    let fields = row.as_object_mut().expect("a row is an object");
+    if metric.other {
+        fields.insert("other".to_owned(), true.into());
+    }
+    if let Some(negative) = histogram.to_hdr_v2_negative() {
+        fields.insert("hdr_negative".to_owned(), STANDARD.encode(negative).into());
+    }
+    for (name, count) in [("nan", histogram.nan()), ("infinite", histogram.infinite()), ("saturated", histogram.saturated())] {
+        if count > 0 {
+            fields.insert(name.to_owned(), count.into());
+        }
+    }
+    row
+}

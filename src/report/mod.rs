@@ -1,0 +1,160 @@
+//! The finished report: a state with its templates made, its quantiles taken and its tables
+//! sorted. `json` prints all of it, `text` what a person needs first.
+
+pub mod json;
+
+use std::collections::HashMap;
+
+use crate::flow::fingerprint::Fingerprint;
+use crate::flow::key;
+use crate::flow::level::Level;
+use crate::flow::time::Time;
+use crate::state::State;
+use crate::state::histogram::Histogram;
+use crate::state::messages::Row;
+use crate::state::templates::cluster;
+use crate::units::Unit;
+
+/// Everything a report shows that the state does not hold as it is.
+pub struct Report<'s> {
+    pub state: &'s State,
+    /// By count, largest first, then level, most serious first, then fingerprint.
+    pub messages: Vec<Message<'s>>,
+    /// By grouping, then count, then key.
+    pub groups: Vec<Group<'s>>,
+    pub metrics: Vec<Metric<'s>>,
+}
+
+/// One template with everything that fell into it.
+pub struct Message<'s> {
+    pub template: Vec<u8>,
+    /// The member with the largest count; ties go to the smallest.
+    pub fingerprint: Fingerprint,
+    /// In ascending order.
+    pub fingerprints: Vec<Fingerprint>,
+    /// The most serious level among its records.
+    pub level: Option<Level>,
+    pub count: u64,
+    pub first: Option<Time>,
+    pub last: Option<Time>,
+    /// Where the first one stands.
+    pub source: &'s str,
+    pub offset: u64,
+    pub samples: Vec<&'s [u8]>,
+}
+
+pub struct Group<'s> {
+    pub grouping: usize,
+    /// Field names and values; `None` for the groups that are not shown one by one.
+    pub by: Option<Vec<(&'s str, &'s [u8])>>,
+    pub count: u64,
+}
+
+pub struct Metric<'s> {
+    pub field: &'s [u8],
+    pub unit: Unit,
+    /// Empty for the overall row.
+    pub by: Vec<(&'s str, &'s [u8])>,
+    /// The row of groups that are not shown one by one.
+    pub other: bool,
+    pub histogram: std::borrow::Cow<'s, Histogram>,
+}
+
+impl<'s> Report<'s> {
+    /// Makes the report. `top` limits the groups of each grouping; the others become one row.
+    pub fn new(state: &'s State, top: Option<usize>) -> Report<'s> {
+        Report { state, messages: messages(state), groups: groups(state, top), metrics: metrics(state, top) }
+    }
+}
+
+fn messages(state: &State) -> Vec<Message<'_>> {
+    let rows = state.messages.rows();
+    let templates = cluster(rows.iter().map(|row| (row.fingerprint, &*row.masked)));
+    let mut by_template: HashMap<&[u8], Vec<&Row>> = HashMap::new();
+    for row in rows {
+        let template = templates.of(row.fingerprint).unwrap_or(&row.masked);
+        by_template.entry(template).or_default().push(row);
+    }
+    let mut messages: Vec<Message<'_>> = by_template.into_iter().map(|(template, rows)| message(state, template, rows)).collect();
+    messages.sort_by(|a, b| {
+        (std::cmp::Reverse(a.count), std::cmp::Reverse(a.level), a.fingerprint).cmp(&(std::cmp::Reverse(b.count), std::cmp::Reverse(b.level), b.fingerprint))
+    });
+    messages
+}
+
+fn message<'s>(state: &'s State, template: &[u8], mut rows: Vec<&'s Row>) -> Message<'s> {
+    rows.sort_by_key(|row| row.ordinal);
+    let mut counts: Vec<(Fingerprint, u64)> = rows.iter().map(|row| (row.fingerprint, row.count)).collect();
+    counts.sort_unstable();
+    // One fingerprint may stand in rows of several levels.
+    counts.dedup_by(|later, first| {
+        let same = later.0 == first.0;
+        if same {
+            first.1 += later.1;
+        }
+        same
+    });
+    let largest = counts.iter().max_by_key(|(fingerprint, count)| (*count, std::cmp::Reverse(*fingerprint)));
+    Message {
+        template: template.to_vec(),
+        fingerprint: largest.expect("a template has members").0,
+        fingerprints: counts.iter().map(|(fingerprint, _)| *fingerprint).collect(),
+        level: rows.iter().map(|row| row.level).max().flatten(),
+        count: rows.iter().map(|row| row.count).sum(),
+        first: rows.iter().filter_map(|row| row.first).min(),
+        last: rows.iter().filter_map(|row| row.last).max(),
+        source: state.inputs.get(rows[0].source as usize).map_or("", |input| &input.name),
+        offset: rows[0].offset,
+        samples: rows.iter().flat_map(|row| &row.samples).map(|sample| sample.as_slice()).take(crate::flow::mapped::SAMPLES_MAX).collect(),
+    }
+}
+
+fn named<'s>(state: &'s State, grouping: usize, encoded: &'s [u8]) -> Vec<(&'s str, &'s [u8])> {
+    let names = state.shape.groupings.get(grouping).map_or(&[][..], |names| names);
+    names.iter().map(String::as_str).zip(key::values(encoded)).collect()
+}
+
+fn groups(state: &State, top: Option<usize>) -> Vec<Group<'_>> {
+    let mut out = Vec::new();
+    for grouping in 0..state.shape.groupings.len() {
+        let number = grouping as u16;
+        let shown = state.groups.top(number, top.unwrap_or(usize::MAX));
+        let mut rest = state.groups.total(number);
+        for group in shown {
+            rest -= group.count;
+            out.push(Group { grouping, by: Some(named(state, grouping, group.key)), count: group.count });
+        }
+        if rest > 0 {
+            out.push(Group { grouping, by: None, count: rest });
+        }
+    }
+    out
+}
+
+fn metrics(state: &State, top: Option<usize>) -> Vec<Metric<'_>> {
+    let mut out = Vec::new();
+    for metric in state.metrics.metrics() {
+        let row = |by, other, histogram| Metric { field: metric.name, unit: metric.unit, by, other, histogram };
+        out.push(row(Vec::new(), false, std::borrow::Cow::Owned(metric.overall)));
+        for grouping in 0..state.shape.groupings.len() {
+            let mut rest = Histogram::default();
+            let mut shown = 0;
+            for group in metric.groups.iter().filter(|group| usize::from(group.grouping) == grouping) {
+                match group.key {
+                    // Records without the group stand in the overall row alone.
+                    Some([]) => {}
+                    Some(key) if shown < top.unwrap_or(usize::MAX) => {
+                        shown += 1;
+                        out.push(row(named(state, grouping, key), false, std::borrow::Cow::Borrowed(group.histogram)));
+                    }
+                    _ => rest.merge(group.histogram),
+                }
+            }
+            if rest.count() > 0 {
+                let by = state.shape.groupings[grouping].iter().map(|name| (name.as_str(), &b"other"[..])).collect();
+                out.push(row(by, true, std::borrow::Cow::Owned(rest)));
+            }
+        }
+    }
+    out
+}
