@@ -24,6 +24,7 @@ pub mod influx;
 pub mod csv;
 
 pub mod level;
+pub mod start;
 pub mod time;
 mod known;
 mod lifted;
