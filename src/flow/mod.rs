@@ -2,6 +2,7 @@
 //! opinions about formats.
 
 pub mod facts;
+pub mod fingerprint;
 pub mod format;
 pub mod level;
 pub mod row;

@@ -1,0 +1,3 @@
+//! The map half: what is done to a batch without any state.
+
+pub mod fingerprint;

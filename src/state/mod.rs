@@ -1,0 +1,3 @@
+//! The fold half: what is remembered between batches.
+
+pub mod templates;
