@@ -1,0 +1,81 @@
+//! Messages of several lines. A stack trace is known by its types and the frames next to the
+//! error, not by line numbers, depths or the wording of causes.
+
+use super::pass::Pass;
+
+/// Frames that count: deeper ones differ with the caller, not with the fault.
+const FRAMES: usize = 3;
+/// Lines with a type that count, the first ones.
+const TYPES: usize = 4;
+
+/// Appends the masked form of `message`, whose first line ends at `first_end`.
+pub fn mask(message: &[u8], first_end: usize, masked: &mut Vec<u8>) {
+    let lines = || message[first_end + 1..].split(|&byte| byte == b'\n');
+    if !lines().any(|line| frame(line).is_some()) {
+        Pass::run(message, masked);
+        return;
+    }
+    Pass::run(message[..first_end].trim_ascii_end(), masked);
+    for name in lines().filter_map(type_name).take(TYPES) {
+        masked.push(b'\n');
+        masked.extend_from_slice(name);
+    }
+    // Python prints the innermost frame last, everyone else first.
+    let frames = || lines().filter_map(frame);
+    let innermost_last = lines().any(|line| line.trim_ascii_start().starts_with(b"File \""));
+    let skipped = if innermost_last {
+        frames().count().saturating_sub(FRAMES)
+    } else {
+        0
+    };
+    for frame in frames().skip(skipped).take(FRAMES) {
+        masked.push(b'\n');
+        Pass::run(frame, masked);
+    }
+}
+
+/// The frame on a line, without place and line number: `at pkg.Class.method`.
+fn frame(line: &[u8]) -> Option<&[u8]> {
+    let indented = line.first().is_some_and(|byte| matches!(byte, b' ' | b'\t'));
+    let text = line.trim_ascii();
+    if let Some(name) = text.strip_prefix(b"at ".as_slice()).filter(|_| indented) {
+        // Java and Node end with `(place)`, C# goes on with ` in file:line`.
+        let end = memchr::memchr(b'(', name).unwrap_or(name.len());
+        return Some(name[..end].trim_ascii_end()).filter(|name| !name.is_empty());
+    }
+    if let Some(file) = text.strip_prefix(b"File \"".as_slice()).filter(|_| indented) {
+        let name = memchr::memmem::rfind(file, b", in ")?;
+        return Some(&file[name + 5..]).filter(|name| !name.is_empty());
+    }
+    if let Some(place) = text.strip_prefix(b"from ".as_slice()).filter(|_| indented) {
+        // Ruby: from file.rb:12:in 'name'
+        let name = memchr::memmem::find(place, b":in ")?;
+        return Some(place[name + 4..].trim_ascii());
+    }
+    // Go: `main.run(0x1, 0x2)` at the margin, above its place.
+    let open = memchr::memchr(b'(', text)?;
+    let name = &text[..open];
+    let go = !indented
+        && text.ends_with(b")")
+        && memchr::memchr(b'.', name).is_some()
+        && !name.iter().any(u8::is_ascii_whitespace);
+    go.then_some(name)
+}
+
+/// The type of an exception that a line names at its margin: `Caused by: java.io.IOException`.
+fn type_name(line: &[u8]) -> Option<&[u8]> {
+    if line.first().is_none_or(u8::is_ascii_whitespace) {
+        return None;
+    }
+    let text = line.strip_prefix(b"Caused by: ".as_slice()).unwrap_or(line);
+    let end = text
+        .iter()
+        .position(|&byte| byte == b':' || byte.is_ascii_whitespace())
+        .unwrap_or(text.len());
+    let name = &text[..end];
+    let last = name.rsplit(|&byte| byte == b'.' || byte == b'$').next()?;
+    let named = last.first().is_some_and(u8::is_ascii_uppercase)
+        && name.iter().all(|&byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'$'));
+    let whole = end == text.len() || text[end] == b':';
+    (named && whole).then_some(name)
+}
