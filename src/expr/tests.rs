@@ -159,7 +159,7 @@ fn conditions_say_what_they_read_like() {
         "id > 9007199254740992 and id < 9007199254740994 and id > -9007199254740994",
         true,
     );
-    check("id < 9007199254740993.5", false);
+    check("id < 9007199254740995.5", true);
     check("ratio < 9007199254740994", true);
     check("service < 9007199254740994", false);
 }

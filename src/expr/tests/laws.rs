@@ -255,11 +255,20 @@ impl GivenRecord {
 /// A record as a format spells it: the values are decoded, the raw bytes are not.
 struct Encoded {
     raw: Vec<u8>,
-    message: Option<String>,
+    message: String,
     fields: Vec<Given>,
 }
 
 impl Encoded {
+    /// As it stands.
+    fn plain(given: &GivenRecord) -> Encoded {
+        Encoded {
+            raw: given.record().raw,
+            message: given.message.clone(),
+            fields: given.fields.clone(),
+        }
+    }
+
     /// JSON, as serde_json escapes it; without a text its message is its list of keys.
     fn json(given: &GivenRecord) -> Encoded {
         let mut object = serde_json::Map::new();
@@ -282,7 +291,7 @@ impl Encoded {
         let raw = serde_json::to_vec(&object).expect("a map of strings is JSON");
         Encoded {
             raw,
-            message: Some(message),
+            message,
             fields: texts.cloned().collect(),
         }
     }
@@ -309,16 +318,14 @@ impl Encoded {
             .collect();
         Encoded {
             raw,
-            message: Some(given.message.clone()),
+            message: given.message.clone(),
             fields,
         }
     }
 
     fn holds(&self, condition: &Condition, wanted: &Wanted) -> bool {
         let mut row = Row::new(wanted.paths.len());
-        if let Some(message) = &self.message {
-            row.message = row.keep(message.as_bytes());
-        }
+        row.message = row.keep(self.message.as_bytes());
         for field in &self.fields {
             if let Some(slot) = wanted.slot(field.name.as_bytes()) {
                 let text = row.keep(field.text.as_bytes());
@@ -603,22 +610,44 @@ proptest! {
     }
 
     #[test]
-    fn a_record_that_holds_has_a_required_literal(tree in some_condition(), given in prop::collection::vec(some_record(), 8)) {
-        let text = tree.to_string();
-        let mut wanted = Wanted::default();
-        let condition = Condition::parse(&text, &TimeZone::UTC, &mut wanted).expect("printed conditions parse");
-        let Some(literals) = condition.required_literals() else { return Ok(()) };
-        for given in given {
-            let record = given.record();
-            let row = record.row(&wanted);
-            let found = literals.iter().any(|literal| memchr::memmem::find(&record.raw, literal).is_some());
-            prop_assert!(found || record.raw.contains(&b'\\') || !condition.holds(&record.view(&row)), "{} over {:?}", text, given);
-            for encoded in [Encoded::json(&given), Encoded::csv(&given)] {
-                let raw = &encoded.raw;
-                let found = literals.iter().any(|literal| memchr::memmem::find(raw, literal).is_some());
-                let shown = String::from_utf8_lossy(raw);
-                prop_assert!(found || raw.contains(&b'\\') || !encoded.holds(&condition, &wanted), "{} over {}", text, shown);
-            }
+    fn a_record_that_holds_has_a_required_literal(
+        given in some_record(),
+        cut in (any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<prop::sample::Index>()),
+        shape in 0..6,
+        other in some_condition(),
+    ) {
+        // Most conditions look for a piece of the record itself, or the law would say little.
+        let piece = |text: &str| -> String {
+            let chars: Vec<char> = text.chars().collect();
+            let start = cut.1.index(chars.len() + 1);
+            chars[start..start + cut.2.index(chars.len() - start + 1)].iter().collect()
+        };
+        for encoded in [Encoded::plain(&given), Encoded::json(&given), Encoded::csv(&given)] {
+            let mut named: Vec<(&str, &str)> = encoded.fields.iter().map(|field| (&*field.name, &*field.text)).collect();
+            named.push(("message", &encoded.message));
+            let (name, whole) = named[cut.0.index(named.len())];
+            let compare = |comparison, text: &str| node(Tree::Compare {
+                comparison,
+                left: Box::new(node(Tree::Name(name.to_owned()))),
+                right: Box::new(node(Tree::Text(text.to_owned()))),
+            });
+            let (equal, contains) = (Comparison::Order(Order::Equal), Comparison::Contains);
+            let tree = match shape {
+                0 => other.clone(),
+                1 => compare(equal, whole),
+                2 => compare(contains, &piece(whole)),
+                3 => compare(Comparison::Matches, &format!("(nothing|{})+", regex::escape(&piece(whole)))),
+                4 => node(Tree::And(vec![compare(contains, &piece(whole)), compare(equal, whole)])),
+                _ => node(Tree::Or(vec![compare(contains, &piece(whole)), other.clone()])),
+            };
+            let text = tree.to_string();
+            let mut wanted = Wanted::default();
+            let condition = Condition::parse(&text, &TimeZone::UTC, &mut wanted).expect("printed conditions parse");
+            let Some(literals) = condition.required_literals() else { continue };
+            let raw = &encoded.raw;
+            let found = literals.iter().any(|literal| memchr::memmem::find(raw, literal).is_some());
+            let shown = String::from_utf8_lossy(raw);
+            prop_assert!(found || raw.contains(&b'\\') || !encoded.holds(&condition, &wanted), "{} over {}", text, shown);
         }
     }
 }
