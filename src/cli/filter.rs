@@ -1,0 +1,125 @@
+//! `weir filter [FILE]...`: writes the records that pass, in order, as they come.
+
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+
+use crate::cli::args::{DedupArg, FilterArgs, Format};
+use crate::cli::plan::{check, common, engine};
+use crate::cli::progress::Progress;
+use crate::cli::report::{failed, inputs};
+use crate::cli::{Failure, exit, output};
+use crate::config::plan::{Plan, Task};
+use crate::engine::reader::Reader;
+use crate::engine::signals::Stop;
+use crate::engine::{self, NoWatcher, Run, Watcher};
+use crate::flow::level::Level;
+use crate::flow::output::{Dedup, DedupMode, LinesTask};
+use crate::state::{Shape, State};
+use crate::units;
+
+pub fn run(args: FilterArgs) -> Result<u8, Failure> {
+    if args.input.files.is_empty() && io::stdin().is_terminal() {
+        return Err(Failure::usage("no FILE, and standard input is a terminal; see `weir filter --help`"));
+    }
+    let mut common = common(&args.select)?;
+    let json = args.output.output == Format::Json && !args.count;
+    let dedup = dedup(&args)?;
+    let task = LinesTask {
+        level: args.level.map(Level::from),
+        json,
+        count: args.count,
+        dedup,
+        before: args.before_context.or(args.context).unwrap_or(0),
+        after: args.after_context.or(args.context).unwrap_or(0),
+    };
+    if json && task.has_context() {
+        return Err(Failure::usage("context lines have no JSON form; leave out -A, -B and -C or -o json"));
+    }
+    let check = check(args.output.fail_on.as_deref(), &common.zone, &mut common.wanted)?;
+    if let Some(name) = check.iter().flat_map(|check| check.metrics()).next() {
+        return Err(Failure::usage(format!("--fail-on: `weir filter` makes no histogram of \"{name}\"; use count(), or plain `weir`")));
+    }
+    let wanted = &mut common.wanted;
+    wanted.level |= task.level.is_some() || json;
+    wanted.time |= json || dedup.is_some_and(|dedup| dedup.every.is_some());
+    wanted.message |= json || dedup.is_some_and(|dedup| dedup.mode != DedupMode::Exact);
+    wanted.all = json;
+    let conditions = check.as_ref().map(|check| check.conditions().to_vec()).unwrap_or_default();
+    let shape = Shape { list: Level::Trace, groupings: Vec::new(), zone: common.zone_name };
+    let state = State::new(shape, conditions.len());
+    let plan = Plan {
+        select: common.select,
+        wanted: common.wanted,
+        multiline: common.multiline.clone(),
+        task: Task::Lines(task),
+        conditions,
+        prefilter: !args.input.no_prefilter,
+    };
+    if !args.output.quiet {
+        common.notes.iter().for_each(|note| output::say(note));
+    }
+    let (threads, budget_bytes) = engine(&args.input)?;
+    let stop = Stop::new().and_then(|stop| stop.on_signals().map(|()| stop)).map_err(|error| Failure::io(format!("signals: {error}")))?;
+    // A bar between lines on the same terminal would tear both.
+    let silent = args.output.quiet || (io::stdout().is_terminal() && args.output.to.is_none());
+    let watcher: Box<dyn Watcher> = if silent { Box::new(NoWatcher) } else { Box::new(Progress::new(false)) };
+    let sink = if args.count { None } else { Some(output::sink(args.output.to.as_deref(), args.output.raw)?) };
+    let run = Run {
+        plan: Arc::new(plan),
+        reader: Reader {
+            inputs: inputs(args.input.files),
+            multiline: common.multiline,
+            zone: common.zone,
+            format: common.format,
+            now: common.now,
+            live: true,
+        },
+        threads,
+        budget_bytes,
+        sink,
+        stop,
+        watcher,
+    };
+    let outcome = engine::run(run, state).map_err(|error| Failure::io(format!("{error:#}")))?;
+    if args.count {
+        output::write(args.output.to.as_deref(), counts(&outcome.state))?;
+    }
+    let code = output::problems(&outcome);
+    if outcome.pipe_closed {
+        return Ok(code);
+    }
+    if !args.output.quiet {
+        for table in outcome.state.approximate() {
+            output::say(&format!("the table of {table} was full; some lines went out that were perhaps not new"));
+        }
+    }
+    let failed = failed(check.as_ref(), &outcome.state);
+    debug_assert!(failed <= exit::FAILED);
+    Ok(code.max(failed))
+}
+
+fn dedup(args: &FilterArgs) -> Result<Option<Dedup>, Failure> {
+    let every = match &args.every {
+        Some(text) => match units::duration_nanoseconds(text) {
+            Ok(nanoseconds) if nanoseconds > 0 => Some(nanoseconds),
+            Ok(_) => return Err(Failure::usage("--every: a duration above zero")),
+            Err(error) => return Err(Failure::usage(format!("--every: {error}"))),
+        },
+        None => None,
+    };
+    let mode = |mode| match mode {
+        DedupArg::Exact => DedupMode::Exact,
+        DedupArg::Message => DedupMode::Message,
+        DedupArg::Template => DedupMode::Template,
+    };
+    Ok(args.dedup.map(|arg| Dedup { mode: mode(arg), every }))
+}
+
+/// One number, or one a file when there are several, as grep prints them.
+fn counts(state: &State) -> Vec<u8> {
+    let inputs: Vec<_> = state.inputs.iter().filter(|input| !input.name.is_empty()).collect();
+    if inputs.len() <= 1 {
+        return format!("{}\n", state.ledger.kept).into_bytes();
+    }
+    inputs.iter().flat_map(|input| format!("{}:{}\n", input.name, input.kept).into_bytes()).collect()
+}

@@ -1,0 +1,37 @@
+//! `weir merge SNAPSHOT...`: one report of several runs.
+
+use crate::cli::args::MergeArgs;
+use crate::cli::report::{print, write_snapshot};
+use crate::cli::{Failure, exit};
+use crate::state::{State, snapshot};
+
+pub fn run(args: MergeArgs) -> Result<u8, Failure> {
+    let mut merged: Option<State> = None;
+    for path in &args.snapshots {
+        let name = path.display();
+        let bytes = std::fs::read(path).map_err(|error| Failure {
+            message: format!("{name}: {error}"),
+            exit_code: if error.kind() == std::io::ErrorKind::NotFound { exit::NO_INPUT } else { exit::IO },
+        })?;
+        let state = snapshot::decode(&bytes)
+            .map_err(|snapshot::NotASnapshot(reason)| Failure { message: format!("{name}: {reason}"), exit_code: exit::NOT_A_SNAPSHOT })?;
+        match &mut merged {
+            None => merged = Some(state),
+            Some(merged) => {
+                if merged.shape.groupings != state.shape.groupings || merged.shape.list != state.shape.list {
+                    return Err(Failure::usage(format!(
+                        "{name}: made with other groupings or another --level than {}; make all snapshots with the same flags",
+                        args.snapshots[0].display()
+                    )));
+                }
+                merged.merge(&state);
+            }
+        }
+    }
+    let merged = merged.expect("the command line asks for at least one snapshot");
+    if let Some(path) = &args.snapshot {
+        write_snapshot(path, &merged)?;
+    }
+    print(&merged, args.top, &args.output, false)?;
+    Ok(if merged.ledger.unaccounted > 0 { exit::UNACCOUNTED } else { 0 })
+}

@@ -1,0 +1,66 @@
+//! The command line: what was typed becomes a plan, a run and an exit code. One file a command.
+
+pub mod args;
+mod docs;
+mod explain;
+mod filter;
+mod merge;
+mod output;
+mod plan;
+mod progress;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::args::{Cli, Command, SchemaKind};
+
+/// Exit codes, beside 0 (contract, see the manual page).
+pub mod exit {
+    /// `--fail-on` held.
+    pub const FAILED: u8 = 1;
+    pub const USAGE: u8 = 2;
+    pub const UNACCOUNTED: u8 = 3;
+    pub const NOT_A_SNAPSHOT: u8 = 65;
+    pub const NO_INPUT: u8 = 66;
+    pub const IO: u8 = 74;
+}
+
+/// A person's mistake or a failure of the system, with the exit code it asks for.
+#[derive(Debug)]
+pub struct Failure {
+    pub message: String,
+    pub exit_code: u8,
+}
+
+impl Failure {
+    pub fn usage(message: impl Into<String>) -> Failure {
+        Failure { message: message.into(), exit_code: exit::USAGE }
+    }
+
+    pub fn io(message: impl Into<String>) -> Failure {
+        Failure { message: message.into(), exit_code: exit::IO }
+    }
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        None => report::run(cli.report),
+        Some(Command::Filter(args)) => filter::run(args),
+        Some(Command::Merge(args)) => merge::run(args),
+        Some(Command::Explain(args)) => explain::run(args),
+        Some(Command::Completions { shell }) => docs::completions(shell),
+        Some(Command::Man) => docs::man(),
+        Some(Command::Schema { what: SchemaKind::Report }) => docs::schema(),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            eprintln!("weir: {}", failure.message);
+            ExitCode::from(failure.exit_code)
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Where a command's output goes, and the last words of a run.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::cli::{Failure, exit};
+use crate::engine::Outcome;
+use crate::flow::output::Output;
+use crate::sinks::Sink;
+use crate::sinks::file::Target;
+use crate::sinks::stdout::Stdout;
+
+/// The sink that was asked for.
+pub fn sink(to: Option<&Path>, raw: bool) -> Result<Box<dyn Sink>, Failure> {
+    match to {
+        Some(path) => Ok(Box::new(Target::create(path).map_err(|error| Failure::io(format!("cannot write {error}")))?)),
+        None => Ok(Box::new(Stdout::new(raw).map_err(|error| Failure::io(format!("standard output: {error}")))?)),
+    }
+}
+
+/// Writes one finished text. A reader that has gone is a normal end.
+pub fn write(to: Option<&Path>, bytes: Vec<u8>) -> Result<(), Failure> {
+    // Reports escape what came from the input themselves, and colour the rest.
+    let mut sink = sink(to, true)?;
+    match sink.write(&Output { bytes, records: 0 }).and_then(|()| sink.finish()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::io(format!("cannot write: {error}"))),
+        _ => Ok(()),
+    }
+}
+
+/// Says what went wrong with the inputs and the ledger; returns the exit code it asks for.
+pub fn problems(outcome: &Outcome) -> u8 {
+    let mut code = 0;
+    for (message, exit_code) in &outcome.problems {
+        say(message);
+        code = code.max(*exit_code);
+    }
+    let missing = outcome.state.ledger.unaccounted;
+    if missing > 0 && !outcome.pipe_closed {
+        say(&format!("{missing} lines are unaccounted for: this is a fault of weir, please report it"));
+        code = code.max(exit::UNACCOUNTED);
+    }
+    code
+}
+
+/// A line on standard error; if that is closed or full, the data path goes on all the same.
+pub fn say(message: &str) {
+    let mut line = b"weir: ".to_vec();
+    crate::sinks::terminal::escape(message.as_bytes(), &mut line);
+    line.push(b'\n');
+    let _ = io::stderr().write_all(&line);
+}

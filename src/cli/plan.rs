@@ -1,0 +1,233 @@
+//! From what was typed to a [`Plan`]: names resolved, patterns compiled, every mistake named with
+//! its remedy.
+
+use std::os::unix::ffi::OsStrExt;
+
+use jiff::tz::TimeZone;
+
+use crate::cli::Failure;
+use crate::cli::args::{InputArgs, LevelArg, SelectArgs};
+use crate::config::plan::Select;
+use crate::engine::BUDGET_BYTES;
+use crate::expr::aggregate::Check;
+use crate::expr::condition::Condition;
+use crate::expr::error::nearest;
+use crate::flow::facts::Facts;
+use crate::flow::format::Format;
+use crate::flow::key::{GroupField, Grouping};
+use crate::flow::level::Level;
+use crate::flow::time::Time;
+use crate::flow::wanted::{Path, Wanted};
+use crate::framing::Multiline;
+use crate::parsers::time::Clock;
+use crate::stages::literals::Literals;
+use crate::units;
+
+impl From<LevelArg> for Level {
+    fn from(level: LevelArg) -> Level {
+        match level {
+            LevelArg::Trace => Level::Trace,
+            LevelArg::Debug => Level::Debug,
+            LevelArg::Info => Level::Info,
+            LevelArg::Warn => Level::Warn,
+            LevelArg::Error => Level::Error,
+            LevelArg::Fatal => Level::Fatal,
+        }
+    }
+}
+
+/// The parts of a plan that every command has.
+pub struct Common {
+    pub select: Select,
+    pub wanted: Wanted,
+    pub multiline: Multiline,
+    pub zone: TimeZone,
+    /// The zone's name, for reports.
+    pub zone_name: String,
+    pub format: Option<Format>,
+    pub now: Time,
+    /// Things that are probably mistakes, for standard error.
+    pub notes: Vec<String>,
+}
+
+/// Resolves what selects records and how they are read.
+pub fn common(args: &SelectArgs) -> Result<Common, Failure> {
+    let now = now();
+    let (zone, zone_name) = zone(args.tz.as_deref())?;
+    let mut wanted = Wanted::default();
+    let mut notes = Vec::new();
+    let condition = match &args.condition {
+        Some(text) => {
+            let condition = Condition::parse(text, &zone, &mut wanted).map_err(|error| Failure::usage(error.render("-w", text)))?;
+            for (name, reserved) in condition.suspicious_names() {
+                notes.push(format!("-w: no record is known to have a field \"{name}\"; did you mean \"{reserved}\"?"));
+            }
+            Some(condition)
+        }
+        None => None,
+    };
+    let literals = (!args.literals.is_empty()).then(|| {
+        let literals: Vec<Vec<u8>> = args.literals.iter().map(|literal| literal.as_bytes().to_vec()).collect();
+        Literals::new(&literals, args.ignore_case)
+    });
+    let facts = Facts { zone: zone.clone(), anchor: now, format: None, csv: None };
+    let bound = |flag: &str, text: &Option<String>| text.as_deref().map(|text| time_bound(flag, text, &facts)).transpose();
+    let since = bound("--since", &args.since)?;
+    let until = bound("--until", &args.until)?;
+    if let (Some(since), Some(until)) = (since, until)
+        && since >= until
+    {
+        return Err(Failure::usage(format!("--since {since} is not before --until {until}, so no record can pass")));
+    }
+    let select = Select { literals, invert: args.invert_match, condition, since, until };
+    wanted.time |= select.bounds_time();
+    Ok(Common {
+        select,
+        wanted,
+        multiline: multiline(&args.multiline)?,
+        zone,
+        zone_name,
+        format: args.format.as_deref().map(format).transpose()?.flatten(),
+        now,
+        notes,
+    })
+}
+
+/// The present time; the only clock a run to the end looks at, once, for yearless dates.
+fn now() -> Time {
+    let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Time(i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX))
+}
+
+fn zone(name: Option<&str>) -> Result<(TimeZone, String), Failure> {
+    match name {
+        None => {
+            let zone = TimeZone::try_system().unwrap_or(TimeZone::UTC);
+            let name = zone.iana_name().unwrap_or("UTC").to_owned();
+            Ok((zone, name))
+        }
+        Some(name) => {
+            let zone = TimeZone::get(name)
+                .or_else(|error| fixed_offset(name).ok_or(error))
+                .map_err(|_| Failure::usage(format!("--tz: unknown time zone \"{name}\"; write it like Europe/Berlin, UTC or +02:00")))?;
+            Ok((zone, name.to_owned()))
+        }
+    }
+}
+
+/// `+02:00` and its like.
+fn fixed_offset(text: &str) -> Option<TimeZone> {
+    let (sign, rest) = match text.split_at_checked(1)? {
+        ("+", rest) => (1, rest),
+        ("-", rest) => (-1, rest),
+        _ => return None,
+    };
+    let (hours, minutes) = rest.split_once(':').unwrap_or((rest, "0"));
+    let seconds = hours.parse::<i32>().ok()?.checked_mul(3600)?.checked_add(minutes.parse::<i32>().ok()?.checked_mul(60)?)?;
+    jiff::tz::Offset::from_seconds(sign * seconds).ok().map(TimeZone::fixed)
+}
+
+/// A time, or a duration before now.
+fn time_bound(flag: &str, text: &str, facts: &Facts) -> Result<Time, Failure> {
+    if let Some(time) = Clock::new(facts).field(text.as_bytes()) {
+        return Ok(time);
+    }
+    if let Ok(date) = text.parse::<jiff::civil::Date>()
+        && let Ok(zoned) = date.to_zoned(facts.zone.clone())
+        && let Ok(nanoseconds) = i64::try_from(zoned.timestamp().as_nanosecond())
+    {
+        return Ok(Time(nanoseconds));
+    }
+    match units::duration_nanoseconds(text) {
+        Ok(nanoseconds) => Ok(Time(facts.anchor.0.saturating_sub(nanoseconds))),
+        Err(_) => Err(Failure::usage(format!(
+            "{flag}: \"{text}\" is neither a time nor a duration; write it like 2024-03-01T10:00:00Z, \"2024-03-01 10:00\", 2024-03-01 or 2h"
+        ))),
+    }
+}
+
+fn multiline(text: &str) -> Result<Multiline, Failure> {
+    match text {
+        "auto" => Ok(Multiline::Auto),
+        "off" => Ok(Multiline::Off),
+        pattern => regex::bytes::RegexBuilder::new(pattern)
+            .size_limit(1 << 20)
+            .build()
+            .map(Multiline::Pattern)
+            .map_err(|error| Failure::usage(format!("--multiline: neither auto nor off, and no regular expression: {error}"))),
+    }
+}
+
+/// A format by name; `auto` is none.
+fn format(name: &str) -> Result<Option<Format>, Failure> {
+    if name == "auto" {
+        return Ok(None);
+    }
+    let found = Format::ALL.into_iter().find(|format| format.name() == name);
+    found.map(Some).ok_or_else(|| {
+        let names: Vec<&str> = Format::ALL.iter().map(|format| format.name()).chain(["auto"]).collect();
+        let hint = nearest(name, names.iter().copied()).map_or(String::new(), |name| format!("; did you mean \"{name}\"?"));
+        Failure::usage(format!("--format: unknown format \"{name}\"{hint} (one of {})", names.join(", ")))
+    })
+}
+
+/// `--fail-on`, read into `wanted`.
+pub fn check(text: Option<&str>, zone: &TimeZone, wanted: &mut Wanted) -> Result<Option<Check>, Failure> {
+    text.map(|text| Check::parse(text, zone, wanted).map_err(|error| Failure::usage(error.render("--fail-on", text)))).transpose()
+}
+
+/// The slot of the field `name`, wanted from now on.
+pub fn slot(wanted: &mut Wanted, name: &str) -> usize {
+    let path = Path::new(name);
+    match wanted.paths.iter().position(|wanted| *wanted == path) {
+        Some(slot) => slot,
+        None => {
+            wanted.paths.push(path);
+            wanted.paths.len() - 1
+        }
+    }
+}
+
+/// One `--by`, its fields wanted from now on.
+pub fn grouping(text: &str, wanted: &mut Wanted) -> Result<Grouping, Failure> {
+    let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+    let mut fields = Vec::new();
+    for name in &names {
+        fields.push(match name.as_str() {
+            "" => return Err(Failure::usage(format!("--by: an empty field name in \"{text}\"; write names with one comma between them"))),
+            "level" => {
+                wanted.level = true;
+                GroupField::Level
+            }
+            "message" => {
+                wanted.message = true;
+                GroupField::Message
+            }
+            "source" => GroupField::Source,
+            "time" | "line" | "raw" | "fingerprint" | "template" => {
+                return Err(Failure::usage(format!(
+                    "--by: records cannot be grouped by \"{name}\"; the record's own field of that name is \".{name}\""
+                )));
+            }
+            _ => GroupField::Slot(slot(wanted, name)),
+        });
+    }
+    Ok(Grouping { names, fields })
+}
+
+/// Mapper threads and bytes in flight.
+pub fn engine(args: &InputArgs) -> Result<(usize, usize), Failure> {
+    let threads = match args.threads {
+        Some(0) => return Err(Failure::usage("--threads: at least 1")),
+        Some(threads) => threads.min(256),
+        None => std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    let budget = match &args.max_mem {
+        Some(text) => {
+            let bytes = units::byte_size(text).map_err(|error| Failure::usage(format!("--max-mem: {error}")))?;
+            usize::try_from(bytes).unwrap_or(usize::MAX).max(1 << 20)
+        }
+        None => BUDGET_BYTES,
+    };
+    Ok((threads, budget))
+}

@@ -1,0 +1,197 @@
+//! `weir [FILE]...`: reads to the end and prints a report.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cli::args::{Color, Format, OutputArgs, ReportArgs};
+use crate::cli::plan::{check, common, engine, grouping, slot};
+use crate::cli::progress::Progress;
+use crate::cli::{Failure, exit, output};
+use crate::config::plan::{Plan, ReportTask, Task};
+use crate::engine::reader::Reader;
+use crate::engine::signals::Stop;
+use crate::engine::{self, NoWatcher, Run, Watcher};
+use crate::expr::aggregate::Check;
+use crate::expr::functions::Statistic;
+use crate::flow::level::Level;
+use crate::report::text::Style;
+use crate::report::{Report, json, text};
+use crate::state::histogram::Histogram;
+use crate::state::{Shape, State, snapshot};
+
+/// Rows of each table in a text report, unless `--top` says otherwise.
+const TOP_DEFAULT: usize = 20;
+
+pub fn run(args: ReportArgs) -> Result<u8, Failure> {
+    if args.input.files.is_empty() && io::stdin().is_terminal() {
+        use clap::CommandFactory;
+        let help = crate::cli::args::Cli::command().render_help();
+        eprintln!("{help}");
+        return Ok(exit::USAGE);
+    }
+    if args.follow && args.input.files.iter().any(|file| file != "-") {
+        return Err(Failure::usage("--follow reads standard input alone; write `tail -F FILE | weir -f`"));
+    }
+    let mut common = common(&args.select)?;
+    common.wanted.time = true;
+    common.wanted.level = true;
+    common.wanted.message = true;
+    let list = Level::from(args.level);
+    let mut groupings = Vec::new();
+    for by in &args.by {
+        groupings.push(grouping(by, &mut common.wanted)?);
+    }
+    let check = check(args.output.fail_on.as_deref(), &common.zone, &mut common.wanted)?;
+    let mut names: Vec<String> = args.metric.iter().flat_map(|names| names.split(',')).map(|name| name.trim().to_owned()).collect();
+    // A metric that only --fail-on names is shown too: the reader of the report wants to see why.
+    common.wanted.numbers = names.is_empty();
+    names.extend(check.iter().flat_map(Check::metrics).filter(|name| !args.metric.contains(name)).cloned());
+    let metrics = names.into_iter().map(|name| (slot(&mut common.wanted, &name), name)).collect();
+    let shape = Shape {
+        list,
+        groupings: groupings.iter().map(|grouping| grouping.names.clone()).collect(),
+        zone: common.zone_name.clone(),
+    };
+    let conditions = check.as_ref().map(|check| check.conditions().to_vec()).unwrap_or_default();
+    let state = State::new(shape, conditions.len());
+    let plan = Plan {
+        select: common.select,
+        wanted: common.wanted,
+        multiline: common.multiline.clone(),
+        task: Task::Report(ReportTask { list, metrics, groupings }),
+        conditions,
+        prefilter: !args.input.no_prefilter,
+    };
+    if !args.output.quiet {
+        common.notes.iter().for_each(|note| output::say(note));
+    }
+    let (threads, budget_bytes) = engine(&args.input)?;
+    let stop = Stop::new().and_then(|stop| stop.on_signals().map(|()| stop)).map_err(|error| Failure::io(format!("signals: {error}")))?;
+    let live = args.follow && args.output.output == Format::Text && io::stdout().is_terminal() && args.output.to.is_none();
+    let style = style(&args.output);
+    let top = args.top;
+    let watcher: Box<dyn Watcher> = if live {
+        Box::new(Live { style, top: top.unwrap_or(TOP_DEFAULT) })
+    } else if args.output.quiet {
+        Box::new(NoWatcher)
+    } else {
+        Box::new(Progress::new(args.output.quiet))
+    };
+    let run = Run {
+        plan: Arc::new(plan),
+        reader: Reader {
+            inputs: inputs(args.input.files),
+            multiline: common.multiline,
+            zone: common.zone,
+            format: common.format,
+            now: common.now,
+            live: args.follow,
+        },
+        threads,
+        budget_bytes,
+        sink: None,
+        stop,
+        watcher,
+    };
+    let outcome = engine::run(run, state).map_err(|error| Failure::io(format!("{error:#}")))?;
+    if let Some(path) = &args.snapshot {
+        write_snapshot(path, &outcome.state)?;
+    }
+    print(&outcome.state, top, &args.output, live)?;
+    let code = output::problems(&outcome);
+    Ok(code.max(failed(check.as_ref(), &outcome.state)))
+}
+
+/// Standard input if no file is named.
+pub fn inputs(files: Vec<OsString>) -> Vec<OsString> {
+    if files.is_empty() { vec!["-".into()] } else { files }
+}
+
+/// Prints the report as asked for; `live` clears the screen first.
+pub fn print(state: &State, top: Option<usize>, args: &OutputArgs, live: bool) -> Result<(), Failure> {
+    let bytes = match args.output {
+        Format::Json => {
+            let report = Report::new(state, top);
+            let mut bytes = serde_json::to_vec(&json::value(&report, top)).expect("a report is made of JSON values");
+            bytes.push(b'\n');
+            bytes
+        }
+        Format::Text => {
+            let top = top.unwrap_or(TOP_DEFAULT);
+            let mut bytes = if live { b"\x1b[H\x1b[2J".to_vec() } else { Vec::new() };
+            text::write(&mut bytes, &Report::new(state, Some(top)), top, &style(args));
+            bytes
+        }
+    };
+    output::write(args.to.as_deref(), bytes)
+}
+
+/// Writes the state to a new file beside `path` and renames it, so that a reader never sees half.
+pub fn write_snapshot(path: &Path, state: &State) -> Result<(), Failure> {
+    let fail = |error: io::Error| Failure::io(format!("--snapshot {}: {error}", path.display()));
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
+    std::fs::write(&temporary, snapshot::encode(state)).map_err(fail)?;
+    std::fs::rename(&temporary, path).map_err(fail)
+}
+
+/// The exit code of `--fail-on`.
+pub fn failed(check: Option<&Check>, state: &State) -> u8 {
+    let Some(check) = check else { return 0 };
+    let metrics = state.metrics.metrics();
+    let value = |name: &str, statistic: Statistic| {
+        let metric = metrics.iter().find(|metric| metric.name == name.as_bytes())?;
+        of(&metric.overall, statistic)
+    };
+    if check.holds(&state.conditions, state.ledger.kept, &value) { exit::FAILED } else { 0 }
+}
+
+fn of(histogram: &Histogram, statistic: Statistic) -> Option<f64> {
+    if histogram.count() == 0 {
+        return None;
+    }
+    match statistic {
+        Statistic::Mean => histogram.mean(),
+        Statistic::Min => histogram.min(),
+        Statistic::Max => histogram.max(),
+        Statistic::Sum => Some(histogram.sum()),
+        Statistic::P50 => histogram.quantile(0.5),
+        Statistic::P90 => histogram.quantile(0.9),
+        Statistic::P99 => histogram.quantile(0.99),
+        Statistic::P999 => histogram.quantile(0.999),
+    }
+}
+
+/// Colours and width of a text report.
+fn style(args: &OutputArgs) -> Style {
+    let terminal = args.to.is_none() && io::stdout().is_terminal();
+    let color = match args.color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+    };
+    let width = terminal.then(|| rustix::termios::tcgetwinsize(io::stdout()).ok()).flatten().map(|size| usize::from(size.ws_col));
+    Style { color, width: width.filter(|&width| width >= 40).unwrap_or(100), escape: !args.raw }
+}
+
+/// The report of `-f` on a terminal, drawn again twice a second.
+struct Live {
+    style: Style,
+    top: usize,
+}
+
+impl Watcher for Live {
+    fn interval(&self) -> Option<Duration> {
+        Some(Duration::from_millis(500))
+    }
+
+    fn look(&mut self, state: &State) {
+        let mut bytes = b"\x1b[H\x1b[2J".to_vec();
+        text::write(&mut bytes, &Report::new(state, Some(self.top)), self.top, &self.style);
+        // A terminal that went away ends the run by its signal, not by this.
+        let _ = output::write(None, bytes);
+    }
+}
