@@ -13,4 +13,5 @@
 //! most a few MiB, any bytes at all.
 
 pub mod level;
+pub mod start;
 pub mod time;
