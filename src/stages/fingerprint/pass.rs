@@ -155,7 +155,8 @@ impl<'t, 'o> Pass<'t, 'o> {
             self.put(start, trimmed);
             return end;
         }
-        if classes & DIGIT == 0 {
+        // `jk2_init()`: a function is named by its digits.
+        if classes & DIGIT == 0 || (text[end..].starts_with(b"()") && !text[start].is_ascii_digit()) {
             return end;
         }
         if word.len() <= 4
@@ -301,7 +302,7 @@ impl<'t, 'o> Pass<'t, 'o> {
         let start = self.value_start(start);
         let end = value_end(text, end);
         let mut kept_end = start;
-        if self.folds && joins(&text[self.copied..start]) {
+        if self.folds && (joins(&text[self.copied..start]) || self.repeats(start)) {
             self.copied = end;
             return end;
         }
@@ -313,6 +314,19 @@ impl<'t, 'o> Pass<'t, 'o> {
         self.copied = end;
         self.folds = true;
         end
+    }
+
+    /// `blk_1 blk_2`: whether the word before `start` also stood before the last mask.
+    fn repeats(&self, start: usize) -> bool {
+        let gap = &self.text[self.copied..start];
+        let length = gap.iter().rev().take_while(|&&byte| is(byte, WORD)).count();
+        let (joiners, word) = gap.split_at(gap.len() - length);
+        let before = &self.masked[..self.masked.len() - MASK.len()];
+        length > 0
+            && (1..=GAP_BYTES_MAX).contains(&joiners.len())
+            && joiners.iter().all(|&byte| is(byte, JOINS))
+            && before.ends_with(word)
+            && before.len().checked_sub(length + 1).is_none_or(|at| !is(before[at], WORD))
     }
 
     fn value_start(&self, mut start: usize) -> usize {
