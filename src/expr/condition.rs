@@ -86,12 +86,13 @@ impl Condition {
         self.needs
     }
 
-    /// Byte strings of which the raw bytes of every record that meets the condition hold at least
-    /// one, unless they hold a backslash: an escape may spell the same text in another way. `None`
+    /// Byte strings of which the payload of every record that meets the condition holds at least
+    /// one, unless it holds a backslash: an escape may spell the same text in another way. `None`
     /// if nothing can be said. The strings are printable ASCII of two bytes or more.
     ///
-    /// It holds for a record whose payload is one stretch of its raw bytes, or is escaped in it. It
-    /// does not for a container's record joined from partial lines: a text may run across the seam.
+    /// Search the payload or the raw bytes around it; not the raw bytes of a container's record that
+    /// was joined from partial lines (a text may run across the seam), and nothing of a source with
+    /// a CSV header, where a record's message may be made of the header's names.
     pub fn required_literals(&self) -> Option<Vec<Vec<u8>>> {
         literals::required(&self.test)
     }

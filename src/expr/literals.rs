@@ -4,7 +4,8 @@
 //! What makes bytes of a literal uncertain: a quote may be doubled (CSV), control characters and
 //! other scripts may be escaped or framed away. A message without a text is made of its keys
 //! (`a=<*> b=<*>`), so of a literal for `message` only what can stand inside one key counts. The
-//! rest of a literal still has to be there, so its longest certain piece is taken.
+//! rest of a literal still has to be there, so its longest certain piece is taken. `raw` says
+//! nothing: of a container's record the payload is searched, which lacks the wrapping.
 
 use regex_syntax::hir::{Hir, HirKind};
 
@@ -82,7 +83,7 @@ fn union(sets: impl Iterator<Item = Option<Set>>) -> Option<Set> {
 
 fn of_text(operand: Operand, text: &[u8]) -> Option<Set> {
     let in_key: bool = match operand {
-        Operand::Field { plain: true, .. } | Operand::Raw => false,
+        Operand::Field { plain: true, .. } => false,
         Operand::Message => true,
         _ => return None,
     };
