@@ -12,7 +12,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// report of levels over time, unique messages with counts, and percentiles of every CPU-, memory-
 /// and latency-like number. Formats are recognised line by line.
 #[derive(Debug, Parser)]
-#[command(name = "weir", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+#[command(
+    name = "weir",
+    version,
+    args_conflicts_with_subcommands = true,
+    max_term_width = 100
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -29,9 +34,7 @@ pub enum Command {
     /// Show how one line is read: format, fields, level, time, fingerprint, and what drops it
     Explain(ExplainArgs),
     /// Print shell completions
-    Completions {
-        shell: clap_complete::Shell,
-    },
+    Completions { shell: clap_complete::Shell },
     /// Print the manual page
     Man,
     /// Print the JSON Schema of a report
@@ -54,13 +57,31 @@ pub struct ReportArgs {
     pub select: SelectArgs,
 
     /// List messages of this level and above; trace lists every record, also those without a level
-    #[arg(short, long, value_enum, ignore_case = true, default_value = "warn", env = "WEIR_LEVEL", help_heading = "Report")]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        ignore_case = true,
+        default_value = "warn",
+        env = "WEIR_LEVEL",
+        help_heading = "Report"
+    )]
     pub level: LevelArg,
     /// Group by these fields, joined by commas; repeat for separate groupings
-    #[arg(long, value_name = "FIELD[,FIELD]", env = "WEIR_BY", help_heading = "Report")]
+    #[arg(
+        long,
+        value_name = "FIELD[,FIELD]",
+        env = "WEIR_BY",
+        help_heading = "Report"
+    )]
     pub by: Vec<String>,
     /// Distribution of this numeric field instead of those found by name (repeatable)
-    #[arg(long, value_name = "FIELD", env = "WEIR_METRIC", help_heading = "Report")]
+    #[arg(
+        long,
+        value_name = "FIELD",
+        env = "WEIR_METRIC",
+        help_heading = "Report"
+    )]
     pub metric: Vec<String>,
     /// Rows of each table; 20 in text, all in JSON unless given
     #[arg(long, value_name = "N", env = "WEIR_TOP", help_heading = "Report")]
@@ -69,7 +90,12 @@ pub struct ReportArgs {
     #[arg(short, long, help_heading = "Report")]
     pub follow: bool,
     /// Also write the run's whole state to this file, for `weir merge`
-    #[arg(long, value_name = "FILE", env = "WEIR_SNAPSHOT", help_heading = "Report")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "WEIR_SNAPSHOT",
+        help_heading = "Report"
+    )]
     pub snapshot: Option<PathBuf>,
     #[command(flatten)]
     pub output: OutputArgs,
@@ -83,16 +109,35 @@ pub struct FilterArgs {
     pub select: SelectArgs,
 
     /// Only records of this level and above
-    #[arg(short, long, value_enum, ignore_case = true, env = "WEIR_LEVEL", help_heading = "Lines")]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        ignore_case = true,
+        env = "WEIR_LEVEL",
+        help_heading = "Lines"
+    )]
     pub level: Option<LevelArg>,
     /// Print how many records pass, not the records
     #[arg(short, long, help_heading = "Lines")]
     pub count: bool,
     /// Print a record again only when it is new: the same line, message or template
-    #[arg(long, value_enum, env = "WEIR_DEDUP", help_heading = "Lines", conflicts_with = "count")]
+    #[arg(
+        long,
+        value_enum,
+        env = "WEIR_DEDUP",
+        help_heading = "Lines",
+        conflicts_with = "count"
+    )]
     pub dedup: Option<DedupArg>,
     /// With --dedup: one line with the count per this span of the log's own time, for example 5m
-    #[arg(long, value_name = "DURATION", env = "WEIR_EVERY", help_heading = "Lines", requires = "dedup")]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "WEIR_EVERY",
+        help_heading = "Lines",
+        requires = "dedup"
+    )]
     pub every: Option<String>,
     /// Also print N records after each one that passes
     #[arg(short = 'A', long, value_name = "N", help_heading = "Lines", conflicts_with_all = ["count", "dedup"])]
@@ -141,10 +186,21 @@ pub struct InputArgs {
     #[arg(value_name = "FILE")]
     pub files: Vec<OsString>,
     /// Mapper threads; reading, folding and writing have their own [default: cores]
-    #[arg(short, long, value_name = "N", env = "WEIR_THREADS", help_heading = "Engine")]
+    #[arg(
+        short,
+        long,
+        value_name = "N",
+        env = "WEIR_THREADS",
+        help_heading = "Engine"
+    )]
     pub threads: Option<usize>,
     /// Bytes that may be in flight between reading and writing, for example 16MiB
-    #[arg(long, value_name = "SIZE", env = "WEIR_MAX_MEM", help_heading = "Engine")]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "WEIR_MAX_MEM",
+        help_heading = "Engine"
+    )]
     pub max_mem: Option<String>,
     /// Read every record without skipping ahead to those that can match
     #[arg(long, hide = true)]
@@ -155,7 +211,14 @@ pub struct InputArgs {
 #[derive(Debug, Args)]
 pub struct SelectArgs {
     /// Only records with this text; repeat for any of several
-    #[arg(short = 'm', long = "match", value_name = "TEXT", env = "WEIR_MATCH", allow_hyphen_values = true, help_heading = "Selection")]
+    #[arg(
+        short = 'm',
+        long = "match",
+        value_name = "TEXT",
+        env = "WEIR_MATCH",
+        allow_hyphen_values = true,
+        help_heading = "Selection"
+    )]
     pub literals: Vec<OsString>,
     /// Ignore ASCII case in --match
     #[arg(short, long, requires = "literals", help_heading = "Selection")]
@@ -164,19 +227,46 @@ pub struct SelectArgs {
     #[arg(short = 'v', long, requires = "literals", help_heading = "Selection")]
     pub invert_match: bool,
     /// Only records for which this holds, for example 'status >= 500 and latency > 250ms'
-    #[arg(short = 'w', long = "where", value_name = "EXPR", env = "WEIR_WHERE", help_heading = "Selection")]
+    #[arg(
+        short = 'w',
+        long = "where",
+        value_name = "EXPR",
+        env = "WEIR_WHERE",
+        help_heading = "Selection"
+    )]
     pub condition: Option<String>,
     /// Only records at or after this time, or of the last DURATION, for example 2h
-    #[arg(long, value_name = "TIME", env = "WEIR_SINCE", help_heading = "Selection")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "WEIR_SINCE",
+        help_heading = "Selection"
+    )]
     pub since: Option<String>,
     /// Only records before this time, or older than DURATION
-    #[arg(long, value_name = "TIME", env = "WEIR_UNTIL", help_heading = "Selection")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "WEIR_UNTIL",
+        help_heading = "Selection"
+    )]
     pub until: Option<String>,
     /// Read every record as this format [default: auto]
-    #[arg(long, value_name = "FORMAT", env = "WEIR_FORMAT", help_heading = "Records")]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "WEIR_FORMAT",
+        help_heading = "Records"
+    )]
     pub format: Option<String>,
     /// How lines join to records: auto, off, or a REGEX that matches a record's first line
-    #[arg(long, value_name = "MODE", default_value = "auto", env = "WEIR_MULTILINE", help_heading = "Records")]
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "auto",
+        env = "WEIR_MULTILINE",
+        help_heading = "Records"
+    )]
     pub multiline: String,
     /// Time zone of times that name none, for example Europe/Berlin [default: the host's]
     #[arg(long, value_name = "ZONE", env = "WEIR_TZ", help_heading = "Records")]
@@ -187,16 +277,40 @@ pub struct SelectArgs {
 #[derive(Debug, Args)]
 pub struct OutputArgs {
     /// text for eyes, json for programs
-    #[arg(short, long, value_enum, default_value = "text", env = "WEIR_OUTPUT", help_heading = "Output")]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value = "text",
+        env = "WEIR_OUTPUT",
+        help_heading = "Output"
+    )]
     pub output: Format,
     /// Write to this file instead of standard output
-    #[arg(short = 'O', long, value_name = "FILE", env = "WEIR_TO", help_heading = "Output")]
+    #[arg(
+        short = 'O',
+        long,
+        value_name = "FILE",
+        env = "WEIR_TO",
+        help_heading = "Output"
+    )]
     pub to: Option<PathBuf>,
     /// Exit with 1 if this holds at the end, for example 'count(level >= error) > 0'
-    #[arg(long, value_name = "EXPR", env = "WEIR_FAIL_ON", help_heading = "Output")]
+    #[arg(
+        long,
+        value_name = "EXPR",
+        env = "WEIR_FAIL_ON",
+        help_heading = "Output"
+    )]
     pub fail_on: Option<String>,
     /// When to use colours
-    #[arg(long, value_enum, default_value = "auto", env = "WEIR_COLOR", help_heading = "Output")]
+    #[arg(
+        long,
+        value_enum,
+        default_value = "auto",
+        env = "WEIR_COLOR",
+        help_heading = "Output"
+    )]
     pub color: Color,
     /// Let control characters of the input reach the terminal
     #[arg(long, env = "WEIR_RAW", help_heading = "Output")]

@@ -16,7 +16,9 @@ pub fn completions(shell: clap_complete::Shell) -> Result<u8, Failure> {
 
 pub fn man() -> Result<u8, Failure> {
     let mut bytes = Vec::new();
-    clap_mangen::Man::new(Cli::command()).render(&mut bytes).map_err(|error| Failure::io(error.to_string()))?;
+    clap_mangen::Man::new(Cli::command())
+        .render(&mut bytes)
+        .map_err(|error| Failure::io(error.to_string()))?;
     output::write(None, bytes).map(|()| 0)
 }
 

@@ -19,7 +19,9 @@ use crate::units;
 
 pub fn run(args: FilterArgs) -> Result<u8, Failure> {
     if args.input.files.is_empty() && io::stdin().is_terminal() {
-        return Err(Failure::usage("no FILE, and standard input is a terminal; see `weir filter --help`"));
+        return Err(Failure::usage(
+            "no FILE, and standard input is a terminal; see `weir filter --help`",
+        ));
     }
     let mut common = common(&args.select)?;
     let json = args.output.output == Format::Json && !args.count;
@@ -33,19 +35,34 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
         after: args.after_context.or(args.context).unwrap_or(0),
     };
     if json && task.has_context() {
-        return Err(Failure::usage("context lines have no JSON form; leave out -A, -B and -C or -o json"));
+        return Err(Failure::usage(
+            "context lines have no JSON form; leave out -A, -B and -C or -o json",
+        ));
     }
-    let check = check(args.output.fail_on.as_deref(), &common.zone, &mut common.wanted)?;
+    let check = check(
+        args.output.fail_on.as_deref(),
+        &common.zone,
+        &mut common.wanted,
+    )?;
     if let Some(name) = check.iter().flat_map(|check| check.metrics()).next() {
-        return Err(Failure::usage(format!("--fail-on: `weir filter` makes no histogram of \"{name}\"; use count(), or plain `weir`")));
+        return Err(Failure::usage(format!(
+            "--fail-on: `weir filter` makes no histogram of \"{name}\"; use count(), or plain `weir`"
+        )));
     }
     let wanted = &mut common.wanted;
     wanted.level |= task.level.is_some() || json;
     wanted.time |= json || dedup.is_some_and(|dedup| dedup.every.is_some());
     wanted.message |= json || dedup.is_some_and(|dedup| dedup.mode != DedupMode::Exact);
     wanted.all = json;
-    let conditions = check.as_ref().map(|check| check.conditions().to_vec()).unwrap_or_default();
-    let shape = Shape { list: Level::Trace, groupings: Vec::new(), zone: common.zone_name };
+    let conditions = check
+        .as_ref()
+        .map(|check| check.conditions().to_vec())
+        .unwrap_or_default();
+    let shape = Shape {
+        list: Level::Trace,
+        groupings: Vec::new(),
+        zone: common.zone_name,
+    };
     let state = State::new(shape, conditions.len());
     let plan = Plan {
         select: common.select,
@@ -59,11 +76,21 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
         common.notes.iter().for_each(|note| output::say(note));
     }
     let (threads, budget_bytes) = engine(&args.input)?;
-    let stop = Stop::new().and_then(|stop| stop.on_signals().map(|()| stop)).map_err(|error| Failure::io(format!("signals: {error}")))?;
+    let stop = Stop::new()
+        .and_then(|stop| stop.on_signals().map(|()| stop))
+        .map_err(|error| Failure::io(format!("signals: {error}")))?;
     // A bar between lines on the same terminal would tear both.
     let silent = args.output.quiet || (io::stdout().is_terminal() && args.output.to.is_none());
-    let watcher: Box<dyn Watcher> = if silent { Box::new(NoWatcher) } else { Box::new(Progress::new(false)) };
-    let sink = if args.count { None } else { Some(output::sink(args.output.to.as_deref(), args.output.raw)?) };
+    let watcher: Box<dyn Watcher> = if silent {
+        Box::new(NoWatcher)
+    } else {
+        Box::new(Progress::new(false))
+    };
+    let sink = if args.count {
+        None
+    } else {
+        Some(output::sink(args.output.to.as_deref(), args.output.raw)?)
+    };
     let run = Run {
         plan: Arc::new(plan),
         reader: Reader {
@@ -90,7 +117,9 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
     }
     if !args.output.quiet {
         for table in outcome.state.approximate() {
-            output::say(&format!("the table of {table} was full; some lines went out that were perhaps not new"));
+            output::say(&format!(
+                "the table of {table} was full; some lines went out that were perhaps not new"
+            ));
         }
     }
     let failed = failed(check.as_ref(), &outcome.state);
@@ -112,14 +141,24 @@ fn dedup(args: &FilterArgs) -> Result<Option<Dedup>, Failure> {
         DedupArg::Message => DedupMode::Message,
         DedupArg::Template => DedupMode::Template,
     };
-    Ok(args.dedup.map(|arg| Dedup { mode: mode(arg), every }))
+    Ok(args.dedup.map(|arg| Dedup {
+        mode: mode(arg),
+        every,
+    }))
 }
 
 /// One number, or one a file when there are several, as grep prints them.
 fn counts(state: &State) -> Vec<u8> {
-    let inputs: Vec<_> = state.inputs.iter().filter(|input| !input.name.is_empty()).collect();
+    let inputs: Vec<_> = state
+        .inputs
+        .iter()
+        .filter(|input| !input.name.is_empty())
+        .collect();
     if inputs.len() <= 1 {
         return format!("{}\n", state.ledger.kept).into_bytes();
     }
-    inputs.iter().flat_map(|input| format!("{}:{}\n", input.name, input.kept).into_bytes()).collect()
+    inputs
+        .iter()
+        .flat_map(|input| format!("{}:{}\n", input.name, input.kept).into_bytes())
+        .collect()
 }

@@ -11,14 +11,22 @@ pub fn run(args: MergeArgs) -> Result<u8, Failure> {
         let name = path.display();
         let bytes = std::fs::read(path).map_err(|error| Failure {
             message: format!("{name}: {error}"),
-            exit_code: if error.kind() == std::io::ErrorKind::NotFound { exit::NO_INPUT } else { exit::IO },
+            exit_code: if error.kind() == std::io::ErrorKind::NotFound {
+                exit::NO_INPUT
+            } else {
+                exit::IO
+            },
         })?;
-        let state = snapshot::decode(&bytes)
-            .map_err(|snapshot::NotASnapshot(reason)| Failure { message: format!("{name}: {reason}"), exit_code: exit::NOT_A_SNAPSHOT })?;
+        let state = snapshot::decode(&bytes).map_err(|snapshot::NotASnapshot(reason)| Failure {
+            message: format!("{name}: {reason}"),
+            exit_code: exit::NOT_A_SNAPSHOT,
+        })?;
         match &mut merged {
             None => merged = Some(state),
             Some(merged) => {
-                if merged.shape.groupings != state.shape.groupings || merged.shape.list != state.shape.list {
+                if merged.shape.groupings != state.shape.groupings
+                    || merged.shape.list != state.shape.list
+                {
                     return Err(Failure::usage(format!(
                         "{name}: made with other groupings or another --level than {}; make all snapshots with the same flags",
                         args.snapshots[0].display()
@@ -33,5 +41,9 @@ pub fn run(args: MergeArgs) -> Result<u8, Failure> {
         write_snapshot(path, &merged)?;
     }
     print(&merged, args.top, &args.output, false)?;
-    Ok(if merged.ledger.unaccounted > 0 { exit::UNACCOUNTED } else { 0 })
+    Ok(if merged.ledger.unaccounted > 0 {
+        exit::UNACCOUNTED
+    } else {
+        0
+    })
 }

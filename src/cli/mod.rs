@@ -36,11 +36,17 @@ pub struct Failure {
 
 impl Failure {
     pub fn usage(message: impl Into<String>) -> Failure {
-        Failure { message: message.into(), exit_code: exit::USAGE }
+        Failure {
+            message: message.into(),
+            exit_code: exit::USAGE,
+        }
     }
 
     pub fn io(message: impl Into<String>) -> Failure {
-        Failure { message: message.into(), exit_code: exit::IO }
+        Failure {
+            message: message.into(),
+            exit_code: exit::IO,
+        }
     }
 }
 
@@ -54,7 +60,9 @@ pub fn main() -> ExitCode {
         Some(Command::Explain(args)) => explain::run(args),
         Some(Command::Completions { shell }) => docs::completions(shell),
         Some(Command::Man) => docs::man(),
-        Some(Command::Schema { what: SchemaKind::Report }) => docs::schema(),
+        Some(Command::Schema {
+            what: SchemaKind::Report,
+        }) => docs::schema(),
     };
     match result {
         Ok(code) => ExitCode::from(code),

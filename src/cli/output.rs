@@ -13,8 +13,14 @@ use crate::sinks::stdout::Stdout;
 /// The sink that was asked for.
 pub fn sink(to: Option<&Path>, raw: bool) -> Result<Box<dyn Sink>, Failure> {
     match to {
-        Some(path) => Ok(Box::new(Target::create(path).map_err(|error| Failure::io(format!("cannot write {error}")))?)),
-        None => Ok(Box::new(Stdout::new(raw).map_err(|error| Failure::io(format!("standard output: {error}")))?)),
+        Some(path) => {
+            Ok(Box::new(Target::create(path).map_err(|error| {
+                Failure::io(format!("cannot write {error}"))
+            })?))
+        }
+        None => Ok(Box::new(Stdout::new(raw).map_err(|error| {
+            Failure::io(format!("standard output: {error}"))
+        })?)),
     }
 }
 
@@ -22,8 +28,13 @@ pub fn sink(to: Option<&Path>, raw: bool) -> Result<Box<dyn Sink>, Failure> {
 pub fn write(to: Option<&Path>, bytes: Vec<u8>) -> Result<(), Failure> {
     // Reports escape what came from the input themselves, and colour the rest.
     let mut sink = sink(to, true)?;
-    match sink.write(&Output { bytes, records: 0 }).and_then(|()| sink.finish()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::io(format!("cannot write: {error}"))),
+    match sink
+        .write(&Output { bytes, records: 0 })
+        .and_then(|()| sink.finish())
+    {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::io(format!("cannot write: {error}")))
+        }
         _ => Ok(()),
     }
 }
@@ -37,7 +48,9 @@ pub fn problems(outcome: &Outcome) -> u8 {
     }
     let missing = outcome.state.ledger.unaccounted;
     if missing > 0 && !outcome.pipe_closed {
-        say(&format!("{missing} lines are unaccounted for: this is a fault of weir, please report it"));
+        say(&format!(
+            "{missing} lines are unaccounted for: this is a fault of weir, please report it"
+        ));
         code = code.max(exit::UNACCOUNTED);
     }
     code

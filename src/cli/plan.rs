@@ -58,7 +58,8 @@ pub fn common(args: &SelectArgs) -> Result<Common, Failure> {
     let mut notes = Vec::new();
     let condition = match &args.condition {
         Some(text) => {
-            let condition = Condition::parse(text, &zone, &mut wanted).map_err(|error| Failure::usage(error.render("-w", text)))?;
+            let condition = Condition::parse(text, &zone, &mut wanted)
+                .map_err(|error| Failure::usage(error.render("-w", text)))?;
             for (name, reserved) in condition.suspicious_names() {
                 notes.push(format!("-w: no record is known to have a field \"{name}\"; did you mean \"{reserved}\"?"));
             }
@@ -67,19 +68,40 @@ pub fn common(args: &SelectArgs) -> Result<Common, Failure> {
         None => None,
     };
     let literals = (!args.literals.is_empty()).then(|| {
-        let literals: Vec<Vec<u8>> = args.literals.iter().map(|literal| literal.as_bytes().to_vec()).collect();
+        let literals: Vec<Vec<u8>> = args
+            .literals
+            .iter()
+            .map(|literal| literal.as_bytes().to_vec())
+            .collect();
         Literals::new(&literals, args.ignore_case)
     });
-    let facts = Facts { zone: zone.clone(), anchor: now, format: None, csv: None };
-    let bound = |flag: &str, text: &Option<String>| text.as_deref().map(|text| time_bound(flag, text, &facts)).transpose();
+    let facts = Facts {
+        zone: zone.clone(),
+        anchor: now,
+        format: None,
+        csv: None,
+    };
+    let bound = |flag: &str, text: &Option<String>| {
+        text.as_deref()
+            .map(|text| time_bound(flag, text, &facts))
+            .transpose()
+    };
     let since = bound("--since", &args.since)?;
     let until = bound("--until", &args.until)?;
     if let (Some(since), Some(until)) = (since, until)
         && since >= until
     {
-        return Err(Failure::usage(format!("--since {since} is not before --until {until}, so no record can pass")));
+        return Err(Failure::usage(format!(
+            "--since {since} is not before --until {until}, so no record can pass"
+        )));
     }
-    let select = Select { literals, invert: args.invert_match, condition, since, until };
+    let select = Select {
+        literals,
+        invert: args.invert_match,
+        condition,
+        since,
+        until,
+    };
     wanted.time |= select.bounds_time();
     Ok(Common {
         select,
@@ -95,7 +117,9 @@ pub fn common(args: &SelectArgs) -> Result<Common, Failure> {
 
 /// The present time; the only clock a run to the end looks at, once, for yearless dates.
 fn now() -> Time {
-    let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let elapsed = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     Time(i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX))
 }
 
@@ -123,8 +147,14 @@ fn fixed_offset(text: &str) -> Option<TimeZone> {
         _ => return None,
     };
     let (hours, minutes) = rest.split_once(':').unwrap_or((rest, "0"));
-    let seconds = hours.parse::<i32>().ok()?.checked_mul(3600)?.checked_add(minutes.parse::<i32>().ok()?.checked_mul(60)?)?;
-    jiff::tz::Offset::from_seconds(sign * seconds).ok().map(TimeZone::fixed)
+    let seconds = hours
+        .parse::<i32>()
+        .ok()?
+        .checked_mul(3600)?
+        .checked_add(minutes.parse::<i32>().ok()?.checked_mul(60)?)?;
+    jiff::tz::Offset::from_seconds(sign * seconds)
+        .ok()
+        .map(TimeZone::fixed)
 }
 
 /// A time, or a duration before now.
@@ -154,7 +184,11 @@ fn multiline(text: &str) -> Result<Multiline, Failure> {
             .size_limit(1 << 20)
             .build()
             .map(Multiline::Pattern)
-            .map_err(|error| Failure::usage(format!("--multiline: neither auto nor off, and no regular expression: {error}"))),
+            .map_err(|error| {
+                Failure::usage(format!(
+                    "--multiline: neither auto nor off, and no regular expression: {error}"
+                ))
+            }),
     }
 }
 
@@ -165,15 +199,31 @@ fn format(name: &str) -> Result<Option<Format>, Failure> {
     }
     let found = Format::ALL.into_iter().find(|format| format.name() == name);
     found.map(Some).ok_or_else(|| {
-        let names: Vec<&str> = Format::ALL.iter().map(|format| format.name()).chain(["auto"]).collect();
-        let hint = nearest(name, names.iter().copied()).map_or(String::new(), |name| format!("; did you mean \"{name}\"?"));
-        Failure::usage(format!("--format: unknown format \"{name}\"{hint} (one of {})", names.join(", ")))
+        let names: Vec<&str> = Format::ALL
+            .iter()
+            .map(|format| format.name())
+            .chain(["auto"])
+            .collect();
+        let hint = nearest(name, names.iter().copied())
+            .map_or(String::new(), |name| format!("; did you mean \"{name}\"?"));
+        Failure::usage(format!(
+            "--format: unknown format \"{name}\"{hint} (one of {})",
+            names.join(", ")
+        ))
     })
 }
 
 /// `--fail-on`, read into `wanted`.
-pub fn check(text: Option<&str>, zone: &TimeZone, wanted: &mut Wanted) -> Result<Option<Check>, Failure> {
-    text.map(|text| Check::parse(text, zone, wanted).map_err(|error| Failure::usage(error.render("--fail-on", text)))).transpose()
+pub fn check(
+    text: Option<&str>,
+    zone: &TimeZone,
+    wanted: &mut Wanted,
+) -> Result<Option<Check>, Failure> {
+    text.map(|text| {
+        Check::parse(text, zone, wanted)
+            .map_err(|error| Failure::usage(error.render("--fail-on", text)))
+    })
+    .transpose()
 }
 
 /// The slot of the field `name`, wanted from now on.
@@ -224,7 +274,8 @@ pub fn engine(args: &InputArgs) -> Result<(usize, usize), Failure> {
     };
     let budget = match &args.max_mem {
         Some(text) => {
-            let bytes = units::byte_size(text).map_err(|error| Failure::usage(format!("--max-mem: {error}")))?;
+            let bytes = units::byte_size(text)
+                .map_err(|error| Failure::usage(format!("--max-mem: {error}")))?;
             usize::try_from(bytes).unwrap_or(usize::MAX).max(1 << 20)
         }
         None => BUDGET_BYTES,

@@ -24,11 +24,18 @@ impl Progress {
     pub fn new(quiet: bool) -> Progress {
         let wanted = !quiet && std::io::stderr().is_terminal();
         let bar = wanted.then(|| {
-            let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {bytes} of {total_bytes}  {bytes_per_sec}  {eta}")
-                .expect("the template is a constant");
+            let style = ProgressStyle::with_template(
+                "{bar:30} {percent:>3} %  {bytes} of {total_bytes}  {bytes_per_sec}  {eta}",
+            )
+            .expect("the template is a constant");
             ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden()).with_style(style)
         });
-        Progress { bar, started: Instant::now(), total: 0, sized: true }
+        Progress {
+            bar,
+            started: Instant::now(),
+            total: 0,
+            sized: true,
+        }
     }
 }
 

@@ -33,7 +33,9 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
         return Ok(exit::USAGE);
     }
     if args.follow && args.input.files.iter().any(|file| file != "-") {
-        return Err(Failure::usage("--follow reads standard input alone; write `tail -F FILE | weir -f`"));
+        return Err(Failure::usage(
+            "--follow reads standard input alone; write `tail -F FILE | weir -f`",
+        ));
     }
     let mut common = common(&args.select)?;
     common.wanted.time = true;
@@ -44,24 +46,52 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
     for by in &args.by {
         groupings.push(grouping(by, &mut common.wanted)?);
     }
-    let check = check(args.output.fail_on.as_deref(), &common.zone, &mut common.wanted)?;
-    let mut names: Vec<String> = args.metric.iter().flat_map(|names| names.split(',')).map(|name| name.trim().to_owned()).collect();
+    let check = check(
+        args.output.fail_on.as_deref(),
+        &common.zone,
+        &mut common.wanted,
+    )?;
+    let mut names: Vec<String> = args
+        .metric
+        .iter()
+        .flat_map(|names| names.split(','))
+        .map(|name| name.trim().to_owned())
+        .collect();
     // A metric that only --fail-on names is shown too: the reader of the report wants to see why.
     common.wanted.numbers = names.is_empty();
-    names.extend(check.iter().flat_map(Check::metrics).filter(|name| !args.metric.contains(name)).cloned());
-    let metrics = names.into_iter().map(|name| (slot(&mut common.wanted, &name), name)).collect();
+    names.extend(
+        check
+            .iter()
+            .flat_map(Check::metrics)
+            .filter(|name| !args.metric.contains(name))
+            .cloned(),
+    );
+    let metrics = names
+        .into_iter()
+        .map(|name| (slot(&mut common.wanted, &name), name))
+        .collect();
     let shape = Shape {
         list,
-        groupings: groupings.iter().map(|grouping| grouping.names.clone()).collect(),
+        groupings: groupings
+            .iter()
+            .map(|grouping| grouping.names.clone())
+            .collect(),
         zone: common.zone_name.clone(),
     };
-    let conditions = check.as_ref().map(|check| check.conditions().to_vec()).unwrap_or_default();
+    let conditions = check
+        .as_ref()
+        .map(|check| check.conditions().to_vec())
+        .unwrap_or_default();
     let state = State::new(shape, conditions.len());
     let plan = Plan {
         select: common.select,
         wanted: common.wanted,
         multiline: common.multiline.clone(),
-        task: Task::Report(ReportTask { list, metrics, groupings }),
+        task: Task::Report(ReportTask {
+            list,
+            metrics,
+            groupings,
+        }),
         conditions,
         prefilter: !args.input.no_prefilter,
     };
@@ -69,12 +99,20 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
         common.notes.iter().for_each(|note| output::say(note));
     }
     let (threads, budget_bytes) = engine(&args.input)?;
-    let stop = Stop::new().and_then(|stop| stop.on_signals().map(|()| stop)).map_err(|error| Failure::io(format!("signals: {error}")))?;
-    let live = args.follow && args.output.output == Format::Text && io::stdout().is_terminal() && args.output.to.is_none();
+    let stop = Stop::new()
+        .and_then(|stop| stop.on_signals().map(|()| stop))
+        .map_err(|error| Failure::io(format!("signals: {error}")))?;
+    let live = args.follow
+        && args.output.output == Format::Text
+        && io::stdout().is_terminal()
+        && args.output.to.is_none();
     let style = style(&args.output);
     let top = args.top;
     let watcher: Box<dyn Watcher> = if live {
-        Box::new(Live { style, top: top.unwrap_or(TOP_DEFAULT) })
+        Box::new(Live {
+            style,
+            top: top.unwrap_or(TOP_DEFAULT),
+        })
     } else if args.output.quiet {
         Box::new(NoWatcher)
     } else {
@@ -107,22 +145,41 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
 
 /// Standard input if no file is named.
 pub fn inputs(files: Vec<OsString>) -> Vec<OsString> {
-    if files.is_empty() { vec!["-".into()] } else { files }
+    if files.is_empty() {
+        vec!["-".into()]
+    } else {
+        files
+    }
 }
 
 /// Prints the report as asked for; `live` clears the screen first.
-pub fn print(state: &State, top: Option<usize>, args: &OutputArgs, live: bool) -> Result<(), Failure> {
+pub fn print(
+    state: &State,
+    top: Option<usize>,
+    args: &OutputArgs,
+    live: bool,
+) -> Result<(), Failure> {
     let bytes = match args.output {
         Format::Json => {
             let report = Report::new(state, top);
-            let mut bytes = serde_json::to_vec(&json::value(&report, top)).expect("a report is made of JSON values");
+            let mut bytes = serde_json::to_vec(&json::value(&report, top))
+                .expect("a report is made of JSON values");
             bytes.push(b'\n');
             bytes
         }
         Format::Text => {
             let top = top.unwrap_or(TOP_DEFAULT);
-            let mut bytes = if live { b"\x1b[H\x1b[2J".to_vec() } else { Vec::new() };
-            text::write(&mut bytes, &Report::new(state, Some(top)), top, &style(args));
+            let mut bytes = if live {
+                b"\x1b[H\x1b[2J".to_vec()
+            } else {
+                Vec::new()
+            };
+            text::write(
+                &mut bytes,
+                &Report::new(state, Some(top)),
+                top,
+                &style(args),
+            );
             bytes
         }
     };
@@ -143,10 +200,16 @@ pub fn failed(check: Option<&Check>, state: &State) -> u8 {
     let Some(check) = check else { return 0 };
     let metrics = state.metrics.metrics();
     let value = |name: &str, statistic: Statistic| {
-        let metric = metrics.iter().find(|metric| metric.name == name.as_bytes())?;
+        let metric = metrics
+            .iter()
+            .find(|metric| metric.name == name.as_bytes())?;
         of(&metric.overall, statistic)
     };
-    if check.holds(&state.conditions, state.ledger.kept, &value) { exit::FAILED } else { 0 }
+    if check.holds(&state.conditions, state.ledger.kept, &value) {
+        exit::FAILED
+    } else {
+        0
+    }
 }
 
 fn of(histogram: &Histogram, statistic: Statistic) -> Option<f64> {
@@ -158,10 +221,7 @@ fn of(histogram: &Histogram, statistic: Statistic) -> Option<f64> {
         Statistic::Min => histogram.min(),
         Statistic::Max => histogram.max(),
         Statistic::Sum => Some(histogram.sum()),
-        Statistic::P50 => histogram.quantile(0.5),
-        Statistic::P90 => histogram.quantile(0.9),
-        Statistic::P99 => histogram.quantile(0.99),
-        Statistic::P999 => histogram.quantile(0.999),
+        Statistic::Quantile(quantile) => histogram.quantile(quantile),
     }
 }
 
@@ -171,10 +231,19 @@ fn style(args: &OutputArgs) -> Style {
     let color = match args.color {
         Color::Always => true,
         Color::Never => false,
-        Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        Color::Auto => {
+            terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        }
     };
-    let width = terminal.then(|| rustix::termios::tcgetwinsize(io::stdout()).ok()).flatten().map(|size| usize::from(size.ws_col));
-    Style { color, width: width.filter(|&width| width >= 40).unwrap_or(100), escape: !args.raw }
+    let width = terminal
+        .then(|| rustix::termios::tcgetwinsize(io::stdout()).ok())
+        .flatten()
+        .map(|size| usize::from(size.ws_col));
+    Style {
+        color,
+        width: width.filter(|&width| width >= 40).unwrap_or(100),
+        escape: !args.raw,
+    }
 }
 
 /// The report of `-f` on a terminal, drawn again twice a second.
@@ -190,7 +259,12 @@ impl Watcher for Live {
 
     fn look(&mut self, state: &State) {
         let mut bytes = b"\x1b[H\x1b[2J".to_vec();
-        text::write(&mut bytes, &Report::new(state, Some(self.top)), self.top, &self.style);
+        text::write(
+            &mut bytes,
+            &Report::new(state, Some(self.top)),
+            self.top,
+            &self.style,
+        );
         // A terminal that went away ends the run by its signal, not by this.
         let _ = output::write(None, bytes);
     }

@@ -13,7 +13,11 @@ pub struct Budget {
 
 impl Budget {
     pub fn new(total: usize) -> Arc<Budget> {
-        Arc::new(Budget { free: Mutex::new(total), total, released: Condvar::new() })
+        Arc::new(Budget {
+            free: Mutex::new(total),
+            total,
+            released: Condvar::new(),
+        })
     }
 
     /// Waits until `bytes` are free and takes them. More than the whole budget counts as all of
@@ -22,10 +26,16 @@ impl Budget {
         let bytes = bytes.min(self.total);
         let mut free = self.free.lock().expect("no holder of the budget panics");
         while *free < bytes {
-            free = self.released.wait(free).expect("no holder of the budget panics");
+            free = self
+                .released
+                .wait(free)
+                .expect("no holder of the budget panics");
         }
         *free -= bytes;
-        Permit { budget: Arc::clone(self), bytes }
+        Permit {
+            budget: Arc::clone(self),
+            bytes,
+        }
     }
 }
 
@@ -38,7 +48,11 @@ pub struct Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        *self.budget.free.lock().expect("no holder of the budget panics") += self.bytes;
+        *self
+            .budget
+            .free
+            .lock()
+            .expect("no holder of the budget panics") += self.bytes;
         self.budget.released.notify_one();
     }
 }

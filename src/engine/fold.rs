@@ -20,7 +20,11 @@ impl Fold {
             Task::Lines(task) if !task.count => Some(Lines::new(task)),
             _ => None,
         };
-        Fold { state, lines, sent: Accepted::default() }
+        Fold {
+            state,
+            lines,
+            sent: Accepted::default(),
+        }
     }
 
     /// Takes in the next batch; returns what of it goes to the sink.

@@ -10,14 +10,16 @@ use crate::expr::condition::{Condition, View};
 use crate::flow::batch::Batch;
 use crate::flow::facts::Facts;
 use crate::flow::fingerprint::Fingerprint;
+use crate::flow::format::Format;
 use crate::flow::level::Level;
 use crate::flow::mapped::{Line, Mapped, Second};
 use crate::flow::output::{DedupMode, LinesTask};
 use crate::flow::row::Row;
 use crate::flow::span::Span;
+use crate::framing::container::Wrapping;
 use crate::framing::count::{count_records, record_around};
 use crate::framing::frame::{Framer, Record, Records};
-use crate::parsers::Parsers;
+use crate::parsers::detect::Parsers;
 use crate::stages::aggregate::Aggregate;
 use crate::stages::lines::{self, Described};
 use crate::stages::literals::Literals;
@@ -57,7 +59,7 @@ struct Entry<'a> {
     /// How many records of the batch stand before this one.
     ordinal: u32,
     container_time: Option<&'a [u8]>,
-    container: Option<crate::flow::format::Format>,
+    container: Option<Format>,
 }
 
 impl<'p> Mapper<'p> {
@@ -93,7 +95,11 @@ impl<'p> Mapper<'p> {
 
     /// Maps one batch. Pure: nothing but the batch and the plan decides the result.
     pub fn map(&mut self, batch: Batch) -> Mapped {
-        if !self.facts.as_ref().is_some_and(|facts| Arc::ptr_eq(facts, &batch.facts)) {
+        if !self
+            .facts
+            .as_ref()
+            .is_some_and(|facts| Arc::ptr_eq(facts, &batch.facts))
+        {
             self.parsers.set_facts(&batch.facts);
             self.facts = Some(Arc::clone(&batch.facts));
         }
@@ -120,7 +126,12 @@ impl<'p> Mapper<'p> {
     fn chunk(&mut self, batch: &Batch, chunk: &[u8], mapped: &mut Mapped) {
         let plan = self.plan;
         let whole_records_pass = match &plan.task {
-            Task::Lines(task) => !plan.select.parses() && task.level.is_none() && !task.decided_by_fold() && plan.conditions.is_empty(),
+            Task::Lines(task) => {
+                !plan.select.parses()
+                    && task.level.is_none()
+                    && !task.decided_by_fold()
+                    && plan.conditions.is_empty()
+            }
             Task::Report(_) => false,
         };
         let context = matches!(&plan.task, Task::Lines(task) if task.has_context());
@@ -128,7 +139,11 @@ impl<'p> Mapper<'p> {
         // Fast path: search the whole chunk, then find the records around the hits. Right because
         // `record_around` and `count_records` agree with the framer (a law of the framing room) and
         // every record is still judged by itself, unless the hit alone decides.
-        if searches && (whole_records_pass || (plan.select.literals.is_some() && !plan.select.invert) || self.candidates.is_some()) {
+        if searches
+            && (whole_records_pass
+                || (plan.select.literals.is_some() && !plan.select.invert)
+                || self.candidates.is_some())
+        {
             let counts = count_records(&plan.multiline, chunk);
             if counts.wrapped == 0 {
                 mapped.counts.lines += counts.lines;
@@ -149,14 +164,21 @@ impl<'p> Mapper<'p> {
             if failpoint::hit(Failpoint::Record, ordinal as u64) {
                 continue;
             }
-            self.record(batch, chunk, &entry(&records, chunk, record, ordinal as u32), mapped);
+            self.record(
+                batch,
+                chunk,
+                &entry(&records, chunk, record, ordinal as u32),
+                mapped,
+            );
         }
         self.records = records;
     }
 
     /// Selection by literals alone, output as it is: no record is looked into.
     fn pass_whole(&mut self, batch: &Batch, chunk: &[u8], mapped: &mut Mapped) {
-        let Task::Lines(task) = &self.plan.task else { unreachable!("only lines are passed whole") };
+        let Task::Lines(task) = &self.plan.task else {
+            unreachable!("only lines are passed whole")
+        };
         let records = mapped.counts.records;
         let (mut hits, mut copied) = (0, 0);
         let invert = self.plan.select.invert;
@@ -165,7 +187,11 @@ impl<'p> Mapper<'p> {
             for_each_hit(&self.plan.multiline, chunk, prepared, literals, |range| {
                 hits += 1;
                 if !task.count {
-                    let kept = if invert { copied..range.start } else { range.clone() };
+                    let kept = if invert {
+                        copied..range.start
+                    } else {
+                        range.clone()
+                    };
                     mapped.lines.extend_from_slice(&chunk[kept]);
                     copied = range.end;
                 }
@@ -175,7 +201,13 @@ impl<'p> Mapper<'p> {
         if !task.count && (invert || all) {
             mapped.lines.extend_from_slice(&chunk[copied..]);
         }
-        mapped.counts.kept += if all { records } else if invert { records - hits } else { hits };
+        mapped.counts.kept += if all {
+            records
+        } else if invert {
+            records - hits
+        } else {
+            hits
+        };
         mapped.counts.filtered += records - mapped.counts.kept;
         if failpoint::hit(Failpoint::Record, 0) {
             mapped.counts.filtered = mapped.counts.filtered.saturating_sub(1);
@@ -190,13 +222,23 @@ impl<'p> Mapper<'p> {
     fn visit_hits(&mut self, batch: &Batch, chunk: &[u8], mapped: &mut Mapped) {
         let plan = self.plan;
         let candidates = self.candidates.take();
-        let literals = plan.select.literals.as_ref().or(candidates.as_ref()).expect("visited only with literals");
+        let literals = plan
+            .select
+            .literals
+            .as_ref()
+            .or(candidates.as_ref())
+            .expect("visited only with literals");
         let mut lowered = std::mem::take(&mut self.lowered);
         let mut records = std::mem::take(&mut self.records);
         let prepared = literals.prepare(chunk, &mut lowered);
         // Line numbers and ordinals count what was skipped, which costs; only those who print them
         // pay.
-        let numbers = matches!(&plan.task, Task::Lines(task) if task.json) || plan.conditions.iter().chain(&self.condition).any(|condition| condition.needs().line);
+        let numbers = matches!(&plan.task, Task::Lines(task) if task.json)
+            || plan
+                .conditions
+                .iter()
+                .chain(&self.condition)
+                .any(|condition| condition.needs().line);
         let (mut visited, mut line, mut counted) = (0u64, 0u64, 0);
         for_each_hit(&plan.multiline, chunk, prepared, literals, |range| {
             if numbers {
@@ -235,16 +277,29 @@ impl<'p> Mapper<'p> {
         {
             return self.drop(batch, chunk, entry, mapped);
         }
-        let payload = if batch.first && entry.lines[0].start == 0 { entry.payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(entry.payload) } else { entry.payload };
+        let payload = if batch.first && entry.lines[0].start == 0 {
+            entry
+                .payload
+                .strip_prefix(b"\xef\xbb\xbf")
+                .unwrap_or(entry.payload)
+        } else {
+            entry.payload
+        };
         let parses = match task {
             Task::Report(_) => true,
             Task::Lines(task) => {
-                plan.select.parses() || task.level.is_some() || !plan.conditions.is_empty() || task.json || task.dedup.is_some_and(|dedup| dedup.mode != DedupMode::Exact || dedup.every.is_some())
+                plan.select.parses()
+                    || task.level.is_some()
+                    || !plan.conditions.is_empty()
+                    || task.json
+                    || task.dedup.is_some_and(|dedup| {
+                        dedup.mode != DedupMode::Exact || dedup.every.is_some()
+                    })
             }
         };
         if parses {
             self.row.reset();
-            self.parsers.parse(payload, &batch.facts, &mut self.row);
+            self.parsers.parse(payload, &mut self.row);
             if let Some(format) = entry.container {
                 self.row.format = format;
                 if self.row.time.is_none()
@@ -270,7 +325,8 @@ impl<'p> Mapper<'p> {
         let select = &self.plan.select;
         if select.bounds_time() {
             let inside = self.row.time.is_some_and(|time| {
-                select.since.is_none_or(|since| time >= since) && select.until.is_none_or(|until| time < until)
+                select.since.is_none_or(|since| time >= since)
+                    && select.until.is_none_or(|until| time < until)
             });
             if !inside {
                 return false;
@@ -280,7 +336,9 @@ impl<'p> Mapper<'p> {
             Some(condition) => {
                 let needs = condition.needs();
                 if needs.fingerprint {
-                    let (_, fingerprint) = self.distinct.mask(self.row.bytes(payload, self.row.message));
+                    let (_, fingerprint) = self
+                        .distinct
+                        .mask(self.row.bytes(payload, self.row.message));
                     self.label = fingerprint.to_string();
                 }
                 condition.holds(&view(&self.row, batch, chunk, entry, payload, &self.label))
@@ -302,7 +360,15 @@ impl<'p> Mapper<'p> {
 
     /// Adds a selected record to the tables of the batch.
     #[inline]
-    fn report(&mut self, batch: &Batch, chunk: &[u8], entry: &Entry<'_>, payload: &[u8], task: &ReportTask, mapped: &mut Mapped) {
+    fn report(
+        &mut self,
+        batch: &Batch,
+        chunk: &[u8],
+        entry: &Entry<'_>,
+        payload: &[u8],
+        task: &ReportTask,
+        mapped: &mut Mapped,
+    ) {
         self.count(batch, chunk, entry, payload, mapped);
         let row = &self.row;
         mapped.levels[Level::index(row.level)] += 1;
@@ -312,7 +378,9 @@ impl<'p> Mapper<'p> {
                 mapped.last = mapped.last.max(Some(time));
                 let second = time.second();
                 match mapped.seconds.last_mut() {
-                    Some(last) if last.second == second => last.levels[Level::index(row.level)] += 1,
+                    Some(last) if last.second == second => {
+                        last.levels[Level::index(row.level)] += 1
+                    }
                     _ => {
                         let mut levels = [0; 7];
                         levels[Level::index(row.level)] = 1;
@@ -327,15 +395,26 @@ impl<'p> Mapper<'p> {
             let message = row.bytes(payload, row.message);
             let first = entry.lines[0];
             let at = batch.header_bytes as u32;
-            let sample = Span { start: first.start + at, end: first.end + at };
-            self.distinct.record(message, row.level, row.time, sample, entry.ordinal);
+            let sample = Span {
+                start: first.start + at,
+                end: first.end + at,
+            };
+            self.distinct
+                .record(message, row.level, row.time, sample, entry.ordinal);
         }
         self.aggregate.record(row, payload, &batch.name);
     }
 
     /// Counts a selected record, and the conditions of `--fail-on` that it meets.
     #[inline]
-    fn count(&mut self, batch: &Batch, chunk: &[u8], entry: &Entry<'_>, payload: &[u8], mapped: &mut Mapped) {
+    fn count(
+        &mut self,
+        batch: &Batch,
+        chunk: &[u8],
+        entry: &Entry<'_>,
+        payload: &[u8],
+        mapped: &mut Mapped,
+    ) {
         mapped.counts.kept += 1;
         for (condition, count) in self.conditions.iter().zip(&mut mapped.conditions) {
             if condition.holds(&view(&self.row, batch, chunk, entry, payload, &self.label)) {
@@ -345,8 +424,18 @@ impl<'p> Mapper<'p> {
     }
 
     /// Writes a selected record, or hands it to the fold.
-    fn line(&mut self, batch: &Batch, chunk: &[u8], entry: &Entry<'_>, payload: &[u8], task: &LinesTask, mapped: &mut Mapped) {
-        let passes = task.level.is_none_or(|level| level == Level::Trace || self.row.level >= Some(level));
+    fn line(
+        &mut self,
+        batch: &Batch,
+        chunk: &[u8],
+        entry: &Entry<'_>,
+        payload: &[u8],
+        task: &LinesTask,
+        mapped: &mut Mapped,
+    ) {
+        let passes = task
+            .level
+            .is_none_or(|level| level == Level::Trace || self.row.level >= Some(level));
         if !passes {
             return self.drop(batch, chunk, entry, mapped);
         }
@@ -366,16 +455,31 @@ impl<'p> Mapper<'p> {
     }
 
     /// Gives the fold a record to decide about.
-    fn hand_over(&mut self, batch: &Batch, chunk: &[u8], entry: &Entry<'_>, mapped: &mut Mapped, selected: bool, identity: u64) {
-        let Task::Lines(task) = &self.plan.task else { unreachable!("only lines are handed over") };
+    fn hand_over(
+        &mut self,
+        batch: &Batch,
+        chunk: &[u8],
+        entry: &Entry<'_>,
+        mapped: &mut Mapped,
+        selected: bool,
+        identity: u64,
+    ) {
+        let Task::Lines(task) = &self.plan.task else {
+            unreachable!("only lines are handed over")
+        };
         let start = mapped.lines.len();
-        let masks = task.json || task.dedup.is_some_and(|dedup| dedup.mode != DedupMode::Exact);
+        let masks = task.json
+            || task
+                .dedup
+                .is_some_and(|dedup| dedup.mode != DedupMode::Exact);
         let mut fingerprint = Fingerprint::default();
         let mut masked = Span::default();
         let mut template_at = 0;
         let payload = entry.payload;
         if masks && selected {
-            let (text, hash) = self.distinct.mask(self.row.bytes(payload, self.row.message));
+            let (text, hash) = self
+                .distinct
+                .mask(self.row.bytes(payload, self.row.message));
             let from = mapped.masks.len();
             mapped.masks.extend_from_slice(text);
             masked = Span::new(from..mapped.masks.len());
@@ -386,8 +490,15 @@ impl<'p> Mapper<'p> {
                 let mut raw = Vec::new();
                 write_original(&mut raw, batch, chunk, entry);
                 let raw = framing_text(&raw);
-                let offset = batch.position + batch.header_bytes as u64 + u64::from(entry.lines[0].start);
-                let described = Described { source: &batch.name, offset, fingerprint, record: payload, raw };
+                let offset =
+                    batch.position + batch.header_bytes as u64 + u64::from(entry.lines[0].start);
+                let described = Described {
+                    source: &batch.name,
+                    offset,
+                    fingerprint,
+                    record: payload,
+                    raw,
+                };
                 template_at = lines::write(&mut mapped.lines, &self.row, &described);
             }
         } else {
@@ -398,7 +509,11 @@ impl<'p> Mapper<'p> {
             template_at: template_at as u32,
             line: entry.line,
             selected,
-            identity: if identity == 0 { fingerprint.0 } else { identity },
+            identity: if identity == 0 {
+                fingerprint.0
+            } else {
+                identity
+            },
             time: self.row.time,
             masked,
             fingerprint,
@@ -416,7 +531,9 @@ fn for_each_hit(
 ) {
     let (mut from, mut floor) = (0, 0);
     while from < chunk.len() {
-        let Some(hit) = literals.find(prepared, from) else { break };
+        let Some(hit) = literals.find(prepared, from) else {
+            break;
+        };
         let range = record_around(multiline, chunk, floor, hit.start);
         if hit.end > range.end {
             // A literal with a line feed in it runs over the record's end.
@@ -439,16 +556,30 @@ fn entry<'a>(records: &'a Records, chunk: &'a [u8], record: &'a Record, ordinal:
     let container = records.container(record);
     Entry {
         payload,
-        searched: if container.is_some() { payload } else { record.lines.of(chunk) },
+        searched: if container.is_some() {
+            payload
+        } else {
+            record.lines.of(chunk)
+        },
         lines: records.lines_of(record),
         line: record.first_line,
         ordinal,
         container_time: container.map(|container| container.time.of(chunk)),
-        container: container.map(|container| container.wrapping.format()),
+        container: container.map(|container| match container.wrapping {
+            Wrapping::Docker => Format::Docker,
+            Wrapping::Cri => Format::Cri,
+        }),
     }
 }
 
-fn view<'a>(row: &'a Row, batch: &'a Batch, chunk: &'a [u8], entry: &Entry<'a>, payload: &'a [u8], label: &'a str) -> View<'a> {
+fn view<'a>(
+    row: &'a Row,
+    batch: &'a Batch,
+    chunk: &'a [u8],
+    entry: &Entry<'a>,
+    payload: &'a [u8],
+    label: &'a str,
+) -> View<'a> {
     View {
         row,
         record: payload,

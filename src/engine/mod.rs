@@ -87,7 +87,15 @@ pub struct Outcome {
 
 /// Runs to the end of the inputs, or until asked to stop.
 pub fn run(run: Run, state: State) -> anyhow::Result<Outcome> {
-    let Run { plan, reader, threads, budget_bytes, sink, stop, mut watcher } = run;
+    let Run {
+        plan,
+        reader,
+        threads,
+        budget_bytes,
+        sink,
+        stop,
+        mut watcher,
+    } = run;
     let budget = Budget::new(budget_bytes);
     let (batches_in, batches) = unbounded::<(Batch, Permit)>();
     let (mapped_in, mapped) = unbounded::<(Mapped, Permit)>();
@@ -95,18 +103,32 @@ pub fn run(run: Run, state: State) -> anyhow::Result<Outcome> {
     let (buffers_in, buffers) = unbounded::<Vec<u8>>();
     let spawn = |name: &str| thread::Builder::new().name(name.to_owned());
 
-    let outlet = Outlet { batches: batches_in, opened: opened_in, buffers, budget, stop: stop.clone() };
-    let reading = spawn("reader").spawn(move || reader.run(&outlet)).context("no thread for the reader")?;
+    let outlet = Outlet {
+        batches: batches_in,
+        opened: opened_in,
+        buffers,
+        budget,
+        stop: stop.clone(),
+    };
+    let reading = spawn("reader")
+        .spawn(move || reader.run(&outlet))
+        .context("no thread for the reader")?;
     for number in 0..threads.max(1) {
         let (plan, batches, mapped_in) = (Arc::clone(&plan), batches.clone(), mapped_in.clone());
-        spawn(&format!("mapper-{number}")).spawn(move || map_all(&plan, &batches, &mapped_in)).context("no thread for a mapper")?;
+        spawn(&format!("mapper-{number}"))
+            .spawn(move || map_all(&plan, &batches, &mapped_in))
+            .context("no thread for a mapper")?;
     }
     drop((batches, mapped_in));
     let (outputs_in, outputs) = unbounded::<(Output, Permit)>();
     let writing = match sink {
         Some(sink) => {
             let stop = stop.clone();
-            Some(spawn("writer").spawn(move || write_all(sink, &outputs, &stop)).context("no thread for the writer")?)
+            Some(
+                spawn("writer")
+                    .spawn(move || write_all(sink, &outputs, &stop))
+                    .context("no thread for the writer")?,
+            )
         }
         None => None,
     };
@@ -161,16 +183,27 @@ pub fn run(run: Run, state: State) -> anyhow::Result<Outcome> {
 fn close(fold: Fold, read: &ReadReport, written: Option<Written>) -> Outcome {
     let mut problems = read.problems.clone();
     if !read.finished {
-        problems.push(("the reader thread stopped by an error of ours".to_owned(), 3));
+        problems.push((
+            "the reader thread stopped by an error of ours".to_owned(),
+            3,
+        ));
     }
     let written = written.unwrap_or_default();
     let pipe_closed = written.pipe_closed;
     // After a sink has refused, what it did not take is known and named; the books stay open.
-    let state = if written.error.is_some() || pipe_closed { fold.state } else { fold.close(read.bytes, written.accepted) };
+    let state = if written.error.is_some() || pipe_closed {
+        fold.state
+    } else {
+        fold.close(read.bytes, written.accepted)
+    };
     if let Some(error) = written.error {
         problems.push((error, 74));
     }
-    Outcome { state, problems, pipe_closed }
+    Outcome {
+        state,
+        problems,
+        pipe_closed,
+    }
 }
 
 /// A mapper thread's life.

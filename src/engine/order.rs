@@ -12,16 +12,23 @@ pub struct Order<T> {
 
 impl<T> Order<T> {
     pub fn new() -> Order<T> {
-        Order { next: 0, early: VecDeque::new() }
+        Order {
+            next: 0,
+            early: VecDeque::new(),
+        }
     }
 
     /// Takes the item with this sequence number; each number comes once.
     pub fn put(&mut self, sequence: u64, item: T) {
-        let place = usize::try_from(sequence - self.next).expect("the budget bounds how far ahead an item is");
+        let place = usize::try_from(sequence - self.next)
+            .expect("the budget bounds how far ahead an item is");
         while self.early.len() <= place {
             self.early.push_back(None);
         }
-        assert!(self.early[place].is_none(), "every sequence number comes once");
+        assert!(
+            self.early[place].is_none(),
+            "every sequence number comes once"
+        );
         self.early[place] = Some(item);
     }
 

@@ -86,12 +86,26 @@ impl Reader {
                     continue;
                 }
             };
-            let id = SourceId(u32::try_from(index).expect("a command line has fewer than 2^32 words"));
+            let id =
+                SourceId(u32::try_from(index).expect("a command line has fewer than 2^32 words"));
             let name: Arc<str> = source.name.as_str().into();
-            if outlet.opened.send(Opened { source: id, name: Arc::clone(&name), size: source.size }).is_err() {
+            if outlet
+                .opened
+                .send(Opened {
+                    source: id,
+                    name: Arc::clone(&name),
+                    size: source.size,
+                })
+                .is_err()
+            {
                 break;
             }
-            let facts = Facts { zone: self.zone.clone(), anchor: source.anchor, format: self.format, csv: None };
+            let facts = Facts {
+                zone: self.zone.clone(),
+                anchor: source.anchor,
+                format: self.format,
+                csv: None,
+            };
             let mut reading = Reading {
                 reader: &self,
                 outlet,
@@ -105,7 +119,10 @@ impl Reader {
             };
             if let Err(error) = reading.source(source) {
                 let name = &reading.name;
-                reading.report.problems.push((format!("{name}: {error}"), 74));
+                reading
+                    .report
+                    .problems
+                    .push((format!("{name}: {error}"), 74));
             }
             sequence = reading.sequence;
         }
@@ -131,7 +148,10 @@ struct Reading<'a> {
 impl Reading<'_> {
     /// Reads the source to its end. What was read before an error is sent all the same.
     fn source(&mut self, mut source: Source) -> io::Result<()> {
-        let mut chunk = Filling { buffer: self.buffer(), filled: 0 };
+        let mut chunk = Filling {
+            buffer: self.buffer(),
+            filled: 0,
+        };
         let result = loop {
             let full = chunk.filled == chunk.buffer.len();
             if full {
@@ -145,7 +165,8 @@ impl Reading<'_> {
                 if larger == chunk.buffer.len() {
                     // Only a run of container parts can get here: their limit is in decoded bytes.
                     // It is cut at a line end, as the limit says.
-                    let end = memchr::memrchr(b'\n', &chunk.buffer).map_or(chunk.filled, |end| end + 1);
+                    let end =
+                        memchr::memrchr(b'\n', &chunk.buffer).map_or(chunk.filled, |end| end + 1);
                     if !self.send(&mut chunk, end) {
                         return Ok(());
                     }
@@ -168,9 +189,14 @@ impl Reading<'_> {
                 }
                 Err(error) => break Err(error),
             };
-            if self.position == 0 && *filled == 0 && source.live.is_some() && compressed::is_compressed(&buffer[..count]) {
+            if self.position == 0
+                && *filled == 0
+                && source.live.is_some()
+                && compressed::is_compressed(&buffer[..count])
+            {
                 let head = io::Cursor::new(buffer[..count].to_vec());
-                source.bytes = compressed::detect(Box::new(head.chain(source.bytes)), &self.name)?.0;
+                source.bytes =
+                    compressed::detect(Box::new(head.chain(source.bytes)), &self.name)?.0;
                 source.live = None;
                 continue;
             }
@@ -185,7 +211,11 @@ impl Reading<'_> {
             }
         };
         while let Some(at) = line_over_limit(&chunk.buffer[..chunk.filled]) {
-            let open = if at > 0 { self.send(&mut chunk, at) } else { self.long_line(&mut source, &mut chunk)? };
+            let open = if at > 0 {
+                self.send(&mut chunk, at)
+            } else {
+                self.long_line(&mut source, &mut chunk)?
+            };
             if !open {
                 return result;
             }
@@ -204,7 +234,7 @@ impl Reading<'_> {
         let open = match line_over_limit(bytes) {
             Some(0) => self.long_line(source, chunk)?,
             Some(at) => self.send(chunk, at),
-            None => match framing::cut(&self.reader.multiline, bytes) {
+            None => match framing::cut::cut(&self.reader.multiline, bytes) {
                 Some(end) => self.send(chunk, end),
                 None => return Ok(Advance::Nothing),
             },
@@ -246,10 +276,15 @@ impl Reading<'_> {
     /// Waits until `live` has bytes (true), or until it was quiet long enough or the run is asked
     /// to end (false).
     fn wait(&self, live: &OwnedFd, holds: bool) -> io::Result<bool> {
-        let quiet = Timespec { tv_sec: 0, tv_nsec: i64::from(QUIET.subsec_nanos()) };
+        let quiet = Timespec {
+            tv_sec: 0,
+            tv_nsec: i64::from(QUIET.subsec_nanos()),
+        };
         let timeout = (self.reader.live && holds).then_some(&quiet);
-        let mut descriptors =
-            [PollFd::new(live, PollFlags::IN), PollFd::from_borrowed_fd(self.outlet.stop.descriptor(), PollFlags::IN)];
+        let mut descriptors = [
+            PollFd::new(live, PollFlags::IN),
+            PollFd::from_borrowed_fd(self.outlet.stop.descriptor(), PollFlags::IN),
+        ];
         match poll(&mut descriptors, timeout) {
             Ok(_) => Ok(!descriptors[0].revents().is_empty()),
             Err(rustix::io::Errno::INTR) => Ok(false),
@@ -267,7 +302,10 @@ impl Reading<'_> {
         }
         next[..rest].copy_from_slice(&chunk.buffer[end..chunk.filled]);
         chunk.filled = rest;
-        self.batch(Chunk::new(std::mem::replace(&mut chunk.buffer, next), end), 0)
+        self.batch(
+            Chunk::new(std::mem::replace(&mut chunk.buffer, next), end),
+            0,
+        )
     }
 
     /// Sends one batch; false when nobody takes it.

@@ -20,16 +20,26 @@ impl Stop {
     pub fn new() -> io::Result<Stop> {
         let (read, write) = UnixStream::pair()?;
         write.set_nonblocking(true)?;
-        Ok(Stop { asked: Arc::default(), wake: Arc::new((read, write)) })
+        Ok(Stop {
+            asked: Arc::default(),
+            wake: Arc::new((read, write)),
+        })
     }
 
     /// Also stops on SIGINT and SIGTERM. A second signal ends the process with 130 or 143.
     pub fn on_signals(&self) -> io::Result<()> {
         for (signal, exit_code) in [(SIGINT, 130), (SIGTERM, 143)] {
             // The order matters: at the first signal the flag is still unset, so this does nothing.
-            signal_hook::flag::register_conditional_shutdown(signal, exit_code, Arc::clone(&self.asked))?;
+            signal_hook::flag::register_conditional_shutdown(
+                signal,
+                exit_code,
+                Arc::clone(&self.asked),
+            )?;
             signal_hook::flag::register(signal, Arc::clone(&self.asked))?;
-            signal_hook::low_level::pipe::register(signal, OwnedFd::from(self.wake.1.try_clone()?))?;
+            signal_hook::low_level::pipe::register(
+                signal,
+                OwnedFd::from(self.wake.1.try_clone()?),
+            )?;
         }
         Ok(())
     }

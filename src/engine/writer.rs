@@ -21,7 +21,11 @@ pub struct Written {
 }
 
 /// Writes until the fold has no more, or the sink refuses; then reading stops as well.
-pub fn write_all(mut sink: Box<dyn Sink>, outputs: &Receiver<(Output, Permit)>, stop: &Stop) -> Written {
+pub fn write_all(
+    mut sink: Box<dyn Sink>,
+    outputs: &Receiver<(Output, Permit)>,
+    stop: &Stop,
+) -> Written {
     let mut accepted = Accepted::default();
     let mut result = Ok(());
     for (number, (output, _permit)) in outputs.iter().enumerate() {
@@ -36,13 +40,22 @@ pub fn write_all(mut sink: Box<dyn Sink>, outputs: &Receiver<(Output, Permit)>, 
         accepted.bytes += output.bytes.len() as u64;
     }
     match result.and_then(|()| sink.finish()) {
-        Ok(()) => Written { accepted: Some(accepted), ..Written::default() },
+        Ok(()) => Written {
+            accepted: Some(accepted),
+            ..Written::default()
+        },
         Err(error) => {
             stop.ask();
             if error.kind() == io::ErrorKind::BrokenPipe {
-                Written { pipe_closed: true, ..Written::default() }
+                Written {
+                    pipe_closed: true,
+                    ..Written::default()
+                }
             } else {
-                Written { error: Some(format!("cannot write: {error}")), ..Written::default() }
+                Written {
+                    error: Some(format!("cannot write: {error}")),
+                    ..Written::default()
+                }
             }
         }
     }

@@ -1,12 +1,16 @@
 //! The fingerprint of a message: 64 bits that are the same on every machine, in every version of
 //! format `f1`. `docs/fingerprint.md` defines it; masking lives in `stages::fingerprint`.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
 /// XXH64 with seed 0 of a masked message. Two messages that differ only in what is masked have
 /// the same fingerprint; a collision costs the accuracy of one row, never time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
 pub struct Fingerprint(pub u64);
 
 impl Fingerprint {
@@ -145,7 +149,12 @@ mod tests {
         let fingerprint = Fingerprint(0x00ab_cdef_0123_4567);
         assert_eq!(fingerprint.to_string(), "f1:00abcdef01234567");
         assert_eq!("f1:00abcdef01234567".parse(), Ok(fingerprint));
-        for text in ["f1:00ABCDEF01234567", "f1:+0abcdef01234567", "f1:0", "f2:00abcdef01234567"] {
+        for text in [
+            "f1:00ABCDEF01234567",
+            "f1:+0abcdef01234567",
+            "f1:0",
+            "f2:00abcdef01234567",
+        ] {
             assert_eq!(text.parse::<Fingerprint>(), Err(NotAFingerprint), "{text}");
         }
     }

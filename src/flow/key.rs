@@ -33,7 +33,10 @@ pub fn values(key: &[u8]) -> Vec<&[u8]> {
     let mut values = Vec::new();
     let mut rest = key;
     while let Some((length, tail)) = rest.split_first_chunk::<4>() {
-        let Some((value, tail)) = tail.split_at_checked(u32::from_le_bytes(*length) as usize) else { break };
+        let Some((value, tail)) = tail.split_at_checked(u32::from_le_bytes(*length) as usize)
+        else {
+            break;
+        };
         values.push(value);
         rest = tail;
     }

@@ -68,7 +68,11 @@ impl Parsers {
     #[inline]
     fn recognise(&mut self, record: &[u8], row: &mut Row) -> Format {
         // The header is a fact of the source, and its records look like anything.
-        let order = if self.header.is_some() { &CSV_FIRST[..] } else { &ORDER[..] };
+        let order = if self.header.is_some() {
+            &CSV_FIRST[..]
+        } else {
+            &ORDER[..]
+        };
         for &format in order {
             if self.read(format, record, row) {
                 return format;
@@ -89,7 +93,10 @@ impl Parsers {
     /// Whether the record has this format; if not, the row is empty again.
     #[inline]
     fn read(&mut self, format: Format, record: &[u8], row: &mut Row) -> bool {
-        let clock = self.clock.as_mut().expect("facts are set before the first record");
+        let clock = self
+            .clock
+            .as_mut()
+            .expect("facts are set before the first record");
         let read = match format {
             Format::Json => self.json.parse(record, clock, row),
             Format::Logfmt => self.logfmt.parse(record, clock, row),
@@ -98,8 +105,14 @@ impl Parsers {
             Format::Prometheus => self.prometheus.parse(record, clock, row),
             Format::Statsd => self.statsd.parse(record, clock, row),
             Format::Influx => self.influx.parse(record, clock, row),
-            Format::Csv => self.header.as_ref().is_some_and(|header| self.csv.parse(record, header, clock, row)),
-            Format::Plain => { row.message = crate::flow::row::Text::record(0, record.len()); true },
+            Format::Csv => self
+                .header
+                .as_ref()
+                .is_some_and(|header| self.csv.parse(record, header, clock, row)),
+            Format::Plain => {
+                row.message = crate::flow::row::Text::record(0, record.len());
+                true
+            }
             // Containers are unwrapped by framing; what is inside has a format of its own.
             Format::Docker | Format::Cri | Format::Klog | Format::Log4j => false,
         };

@@ -14,19 +14,19 @@
 
 pub mod detect;
 
+pub mod access;
+pub mod csv;
+pub mod influx;
 pub mod json;
 pub mod logfmt;
-pub mod syslog;
-pub mod access;
 pub mod prometheus;
 pub mod statsd;
-pub mod influx;
-pub mod csv;
+pub mod syslog;
 
-pub mod level;
-pub mod start;
-pub mod time;
 mod known;
+pub mod level;
 mod lifted;
 mod sample;
 mod stamp;
+pub mod start;
+pub mod time;

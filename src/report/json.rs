@@ -26,13 +26,16 @@ pub fn value(report: &Report<'_>, top: Option<usize>) -> Value {
         .collect();
     let mut levels = Map::new();
     for level in Level::ALL.iter().rev() {
-        levels.insert(level.name().to_owned(), state.levels[Level::index(Some(*level))].into());
+        levels.insert(
+            level.name().to_owned(),
+            state.levels[Level::index(Some(*level))].into(),
+        );
     }
     levels.insert("none".to_owned(), state.levels[0].into());
     let timeline: Vec<Value> = state
         .timeline
         .buckets()
-        .map(|bucket| json!({"start": bucket.start, "levels": bucket.levels}))
+        .map(|bucket| json!({"start": bucket.start, "levels": bucket.counts}))
         .collect();
     json!({
         "schema": "weir.report/1",
@@ -76,7 +79,10 @@ fn message(message: &Message<'_>) -> Value {
 }
 
 fn by(fields: &[(&str, &[u8])]) -> BTreeMap<String, String> {
-    fields.iter().map(|(name, value)| ((*name).to_owned(), text(value))).collect()
+    fields
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), text(value)))
+        .collect()
 }
 
 fn group(report: &Report<'_>, group: &Group<'_>) -> Value {
@@ -84,7 +90,8 @@ fn group(report: &Report<'_>, group: &Group<'_>) -> Value {
         Some(fields) => json!({"by": by(fields), "count": group.count}),
         None => {
             let names = &report.state.shape.groupings[group.grouping];
-            let fields: BTreeMap<&str, &str> = names.iter().map(|name| (name.as_str(), "other")).collect();
+            let fields: BTreeMap<&str, &str> =
+                names.iter().map(|name| (name.as_str(), "other")).collect();
             json!({"by": fields, "count": group.count, "other": true})
         }
     }
@@ -116,7 +123,11 @@ fn metric(metric: &Metric<'_>) -> Value {
     if let Some(negative) = histogram.to_hdr_v2_negative() {
         fields.insert("hdr_negative".to_owned(), STANDARD.encode(negative).into());
     }
-    for (name, count) in [("nan", histogram.nan()), ("infinite", histogram.infinite()), ("saturated", histogram.saturated())] {
+    for (name, count) in [
+        ("nan", histogram.nan()),
+        ("infinite", histogram.infinite()),
+        ("saturated", histogram.saturated()),
+    ] {
         if count > 0 {
             fields.insert(name.to_owned(), count.into());
         }

@@ -2,6 +2,7 @@
 //! sorted. `json` prints all of it, `text` what a person needs first.
 
 pub mod json;
+pub mod text;
 
 use std::collections::HashMap;
 
@@ -63,7 +64,12 @@ pub struct Metric<'s> {
 impl<'s> Report<'s> {
     /// Makes the report. `top` limits the groups of each grouping; the others become one row.
     pub fn new(state: &'s State, top: Option<usize>) -> Report<'s> {
-        Report { state, messages: messages(state), groups: groups(state, top), metrics: metrics(state, top) }
+        Report {
+            state,
+            messages: messages(state),
+            groups: groups(state, top),
+            metrics: metrics(state, top),
+        }
     }
 }
 
@@ -75,16 +81,31 @@ fn messages(state: &State) -> Vec<Message<'_>> {
         let template = templates.of(row.fingerprint).unwrap_or(&row.masked);
         by_template.entry(template).or_default().push(row);
     }
-    let mut messages: Vec<Message<'_>> = by_template.into_iter().map(|(template, rows)| message(state, template, rows)).collect();
+    let mut messages: Vec<Message<'_>> = by_template
+        .into_iter()
+        .map(|(template, rows)| message(state, template, rows))
+        .collect();
     messages.sort_by(|a, b| {
-        (std::cmp::Reverse(a.count), std::cmp::Reverse(a.level), a.fingerprint).cmp(&(std::cmp::Reverse(b.count), std::cmp::Reverse(b.level), b.fingerprint))
+        (
+            std::cmp::Reverse(a.count),
+            std::cmp::Reverse(a.level),
+            a.fingerprint,
+        )
+            .cmp(&(
+                std::cmp::Reverse(b.count),
+                std::cmp::Reverse(b.level),
+                b.fingerprint,
+            ))
     });
     messages
 }
 
 fn message<'s>(state: &'s State, template: &[u8], mut rows: Vec<&'s Row>) -> Message<'s> {
     rows.sort_by_key(|row| row.ordinal);
-    let mut counts: Vec<(Fingerprint, u64)> = rows.iter().map(|row| (row.fingerprint, row.count)).collect();
+    let mut counts: Vec<(Fingerprint, u64)> = rows
+        .iter()
+        .map(|row| (row.fingerprint, row.count))
+        .collect();
     counts.sort_unstable();
     // One fingerprint may stand in rows of several levels.
     counts.dedup_by(|later, first| {
@@ -94,7 +115,9 @@ fn message<'s>(state: &'s State, template: &[u8], mut rows: Vec<&'s Row>) -> Mes
         }
         same
     });
-    let largest = counts.iter().max_by_key(|(fingerprint, count)| (*count, std::cmp::Reverse(*fingerprint)));
+    let largest = counts
+        .iter()
+        .max_by_key(|(fingerprint, count)| (*count, std::cmp::Reverse(*fingerprint)));
     Message {
         template: template.to_vec(),
         fingerprint: largest.expect("a template has members").0,
@@ -103,15 +126,31 @@ fn message<'s>(state: &'s State, template: &[u8], mut rows: Vec<&'s Row>) -> Mes
         count: rows.iter().map(|row| row.count).sum(),
         first: rows.iter().filter_map(|row| row.first).min(),
         last: rows.iter().filter_map(|row| row.last).max(),
-        source: state.inputs.get(rows[0].source as usize).map_or("", |input| &input.name),
+        source: state
+            .inputs
+            .get(rows[0].source as usize)
+            .map_or("", |input| &input.name),
         offset: rows[0].offset,
-        samples: rows.iter().flat_map(|row| &row.samples).map(|sample| sample.as_slice()).take(crate::flow::mapped::SAMPLES_MAX).collect(),
+        samples: rows
+            .iter()
+            .flat_map(|row| &row.samples)
+            .map(|sample| sample.as_slice())
+            .take(crate::flow::mapped::SAMPLES_MAX)
+            .collect(),
     }
 }
 
 fn named<'s>(state: &'s State, grouping: usize, encoded: &'s [u8]) -> Vec<(&'s str, &'s [u8])> {
-    let names = state.shape.groupings.get(grouping).map_or(&[][..], |names| names);
-    names.iter().map(String::as_str).zip(key::values(encoded)).collect()
+    let names = state
+        .shape
+        .groupings
+        .get(grouping)
+        .map_or(&[][..], |names| names);
+    names
+        .iter()
+        .map(String::as_str)
+        .zip(key::values(encoded))
+        .collect()
 }
 
 fn groups(state: &State, top: Option<usize>) -> Vec<Group<'_>> {
@@ -122,10 +161,18 @@ fn groups(state: &State, top: Option<usize>) -> Vec<Group<'_>> {
         let mut rest = state.groups.total(number);
         for group in shown {
             rest -= group.count;
-            out.push(Group { grouping, by: Some(named(state, grouping, group.key)), count: group.count });
+            out.push(Group {
+                grouping,
+                by: Some(named(state, grouping, group.key)),
+                count: group.count,
+            });
         }
         if rest > 0 {
-            out.push(Group { grouping, by: None, count: rest });
+            out.push(Group {
+                grouping,
+                by: None,
+                count: rest,
+            });
         }
     }
     out
@@ -134,24 +181,45 @@ fn groups(state: &State, top: Option<usize>) -> Vec<Group<'_>> {
 fn metrics(state: &State, top: Option<usize>) -> Vec<Metric<'_>> {
     let mut out = Vec::new();
     for metric in state.metrics.metrics() {
-        let row = |by, other, histogram| Metric { field: metric.name, unit: metric.unit, by, other, histogram };
-        out.push(row(Vec::new(), false, std::borrow::Cow::Owned(metric.overall)));
+        let row = |by, other, histogram| Metric {
+            field: metric.name,
+            unit: metric.unit,
+            by,
+            other,
+            histogram,
+        };
+        out.push(row(
+            Vec::new(),
+            false,
+            std::borrow::Cow::Owned(metric.overall),
+        ));
         for grouping in 0..state.shape.groupings.len() {
             let mut rest = Histogram::default();
             let mut shown = 0;
-            for group in metric.groups.iter().filter(|group| usize::from(group.grouping) == grouping) {
+            for group in metric
+                .groups
+                .iter()
+                .filter(|group| usize::from(group.grouping) == grouping)
+            {
                 match group.key {
                     // Records without the group stand in the overall row alone.
                     Some([]) => {}
                     Some(key) if shown < top.unwrap_or(usize::MAX) => {
                         shown += 1;
-                        out.push(row(named(state, grouping, key), false, std::borrow::Cow::Borrowed(group.histogram)));
+                        out.push(row(
+                            named(state, grouping, key),
+                            false,
+                            std::borrow::Cow::Borrowed(group.histogram),
+                        ));
                     }
                     _ => rest.merge(group.histogram),
                 }
             }
             if rest.count() > 0 {
-                let by = state.shape.groupings[grouping].iter().map(|name| (name.as_str(), &b"other"[..])).collect();
+                let by = state.shape.groupings[grouping]
+                    .iter()
+                    .map(|name| (name.as_str(), &b"other"[..]))
+                    .collect();
                 out.push(row(by, true, std::borrow::Cow::Owned(rest)));
             }
         }

@@ -19,7 +19,11 @@ impl Stdout {
     pub fn new(raw: bool) -> io::Result<Stdout> {
         let stdout = io::stdout();
         let escape = !raw && stdout.is_terminal();
-        Ok(Stdout { file: File::from(rustix::io::dup(stdout.as_fd())?), escape, scratch: Vec::new() })
+        Ok(Stdout {
+            file: File::from(rustix::io::dup(stdout.as_fd())?),
+            escape,
+            scratch: Vec::new(),
+        })
     }
 }
 
@@ -50,7 +54,10 @@ pub fn write_all_waiting(file: &File, mut bytes: &[u8]) -> io::Result<()> {
             Ok(count) => bytes = &bytes[count..],
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let mut descriptors = [rustix::event::PollFd::new(file, rustix::event::PollFlags::OUT)];
+                let mut descriptors = [rustix::event::PollFd::new(
+                    file,
+                    rustix::event::PollFlags::OUT,
+                )];
                 match rustix::event::poll(&mut descriptors, None) {
                     Ok(_) | Err(rustix::io::Errno::INTR) => {}
                     Err(error) => return Err(error.into()),

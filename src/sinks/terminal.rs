@@ -8,8 +8,14 @@ pub fn escape(bytes: &[u8], out: &mut Vec<u8>) {
         for character in part.valid().chars() {
             match character {
                 '\n' | '\t' | ' '..='~' => out.push(character as u8),
-                '\0'..='\u{9f}' => out.extend_from_slice(format!("\\x{:02x}", u32::from(character)).as_bytes()),
-                '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}' | '\u{feff}' => {
+                '\0'..='\u{9f}' => {
+                    out.extend_from_slice(format!("\\x{:02x}", u32::from(character)).as_bytes())
+                }
+                '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2066}'..='\u{2069}'
+                | '\u{61c}'
+                | '\u{feff}' => {
                     out.extend_from_slice(format!("\\u{{{:x}}}", u32::from(character)).as_bytes());
                 }
                 _ => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),

@@ -13,7 +13,10 @@ pub fn is_compressed(head: &[u8]) -> bool {
 }
 
 /// Looks at the first bytes of `input` and decompresses what needs it. Says whether it did.
-pub fn detect(mut input: Box<dyn Read + Send>, name: &str) -> io::Result<(Box<dyn Read + Send>, bool)> {
+pub fn detect(
+    mut input: Box<dyn Read + Send>,
+    name: &str,
+) -> io::Result<(Box<dyn Read + Send>, bool)> {
     let mut magic = [0; 4];
     let mut length = 0;
     while length < magic.len() {
@@ -25,12 +28,30 @@ pub fn detect(mut input: Box<dyn Read + Send>, name: &str) -> io::Result<(Box<dy
         }
     }
     let whole = io::Cursor::new(magic[..length].to_vec()).chain(input);
-    let consumed = Counted { inner: whole, bytes: std::sync::Arc::default() };
+    let consumed = Counted {
+        inner: whole,
+        bytes: std::sync::Arc::default(),
+    };
     let bytes_in = std::sync::Arc::clone(&consumed.bytes);
-    let checked = |decoder: Box<dyn Read + Send>| Checked { decoder, bytes_in, bytes_out: 0, name: name.to_owned() };
+    let checked = |decoder: Box<dyn Read + Send>| Checked {
+        decoder,
+        bytes_in,
+        bytes_out: 0,
+        name: name.to_owned(),
+    };
     Ok(match magic {
-        [0x1f, 0x8b, 8, _] => (Box::new(checked(Box::new(flate2::read::MultiGzDecoder::new(consumed)))), true),
-        [0x28, 0xb5, 0x2f, 0xfd] => (Box::new(checked(Box::new(zstd::stream::read::Decoder::new(consumed)?))), true),
+        [0x1f, 0x8b, 8, _] => (
+            Box::new(checked(Box::new(flate2::read::MultiGzDecoder::new(
+                consumed,
+            )))),
+            true,
+        ),
+        [0x28, 0xb5, 0x2f, 0xfd] => (
+            Box::new(checked(Box::new(zstd::stream::read::Decoder::new(
+                consumed,
+            )?))),
+            true,
+        ),
         _ => (Box::new(consumed.inner), false),
     })
 }
@@ -44,7 +65,8 @@ struct Counted<R> {
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
-        self.bytes.fetch_add(count as u64, std::sync::atomic::Ordering::Relaxed);
+        self.bytes
+            .fetch_add(count as u64, std::sync::atomic::Ordering::Relaxed);
         Ok(count)
     }
 }
@@ -63,8 +85,15 @@ impl Read for Checked {
             if error.kind() == io::ErrorKind::Interrupted {
                 return error;
             }
-            let what = if error.kind() == io::ErrorKind::UnexpectedEof { "the compressed data ends too early".to_owned() } else { error.to_string() };
-            io::Error::new(error.kind(), format!("broken after {} decompressed bytes: {what}", self.bytes_out))
+            let what = if error.kind() == io::ErrorKind::UnexpectedEof {
+                "the compressed data ends too early".to_owned()
+            } else {
+                error.to_string()
+            };
+            io::Error::new(
+                error.kind(),
+                format!("broken after {} decompressed bytes: {what}", self.bytes_out),
+            )
         })?;
         self.bytes_out += count as u64;
         let bytes_in = self.bytes_in.load(std::sync::atomic::Ordering::Relaxed);
@@ -105,7 +134,10 @@ mod tests {
 
     #[test]
     fn reads_zstd_and_plain_and_short_inputs() {
-        assert_eq!(read(zstd::encode_all(&b"line\n"[..], 1).unwrap()).1, b"line\n");
+        assert_eq!(
+            read(zstd::encode_all(&b"line\n"[..], 1).unwrap()).1,
+            b"line\n"
+        );
         assert_eq!(read(b"x".to_vec()).1, b"x");
         assert!(!read(b"plain text\n".to_vec()).2);
     }
@@ -114,7 +146,13 @@ mod tests {
     fn keeps_what_a_truncated_gzip_file_still_holds_and_says_so() {
         let mut text = Vec::new();
         for number in 0..20_000u32 {
-            writeln!(text, "line {} {}", number, number.wrapping_mul(2_654_435_761)).unwrap();
+            writeln!(
+                text,
+                "line {} {}",
+                number,
+                number.wrapping_mul(2_654_435_761)
+            )
+            .unwrap();
         }
         let mut cut = gzip(&text);
         cut.truncate(cut.len() / 2);
@@ -139,7 +177,8 @@ mod tests {
         for _ in 0..300 {
             encoder.write_all(&zeros).unwrap();
         }
-        let (mut reader, _) = detect(Box::new(io::Cursor::new(encoder.finish().unwrap())), "x").unwrap();
+        let (mut reader, _) =
+            detect(Box::new(io::Cursor::new(encoder.finish().unwrap())), "x").unwrap();
         let error = io::copy(&mut reader, &mut io::sink()).unwrap_err();
         assert!(error.to_string().contains("bomb"), "{error}");
     }

@@ -33,5 +33,9 @@ pub struct OpenError {
 
 /// Opens `name`: `-` is standard input, everything else a path.
 pub fn open(name: &std::ffi::OsStr, now: Time) -> Result<Source, OpenError> {
-    if name == "-" { stdin::open(now) } else { file::open(name.as_ref(), now) }
+    if name == "-" {
+        stdin::open(now)
+    } else {
+        file::open(name.as_ref(), now)
+    }
 }

@@ -12,19 +12,39 @@ const PIPE_BYTES: usize = 1 << 20;
 
 /// Opens standard input. A pipe is widened where the system allows it.
 pub fn open(now: Time) -> Result<Source, OpenError> {
-    let fail = |error: std::io::Error| OpenError { message: format!("standard input: {error}"), exit_code: 74 };
-    let descriptor = rustix::io::dup(std::io::stdin().as_fd()).map_err(|error| fail(error.into()))?;
+    let fail = |error: std::io::Error| OpenError {
+        message: format!("standard input: {error}"),
+        exit_code: 74,
+    };
+    let descriptor =
+        rustix::io::dup(std::io::stdin().as_fd()).map_err(|error| fail(error.into()))?;
     let file = File::from(descriptor);
     let metadata = file.metadata().map_err(fail)?;
     if metadata.is_dir() {
-        return Err(OpenError { message: "standard input: is a directory".to_owned(), exit_code: 66 });
+        return Err(OpenError {
+            message: "standard input: is a directory".to_owned(),
+            exit_code: 66,
+        });
     }
     // Not a pipe, or the system's limit for this user is reached: the default size works as well.
     let _ = rustix::pipe::fcntl_setpipe_size(&file, PIPE_BYTES);
-    let live = if metadata.is_file() { None } else { Some(rustix::io::dup(&file).map_err(|error| fail(error.into()))?) };
+    let live = if metadata.is_file() {
+        None
+    } else {
+        Some(rustix::io::dup(&file).map_err(|error| fail(error.into()))?)
+    };
     let size = metadata.is_file().then(|| metadata.len());
     // Waiting for the magic bytes of a terminal or a quiet pipe would hold up everything.
-    let (bytes, compressed): (Box<dyn std::io::Read + Send>, bool) =
-        if live.is_some() { (Box::new(file), false) } else { compressed::detect(Box::new(file), "-").map_err(fail)? };
-    Ok(Source { name: "-".to_owned(), bytes, size: if compressed { None } else { size }, anchor: now, live })
+    let (bytes, compressed): (Box<dyn std::io::Read + Send>, bool) = if live.is_some() {
+        (Box::new(file), false)
+    } else {
+        compressed::detect(Box::new(file), "-").map_err(fail)?
+    };
+    Ok(Source {
+        name: "-".to_owned(),
+        bytes,
+        size: if compressed { None } else { size },
+        anchor: now,
+        live,
+    })
 }

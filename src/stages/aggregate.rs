@@ -45,7 +45,10 @@ impl Aggregate {
     pub fn new(groupings: &[Grouping], metrics: &[(usize, String)]) -> Aggregate {
         Aggregate {
             groupings: groupings.to_vec(),
-            metrics: metrics.iter().map(|(slot, name)| (*slot, name.as_bytes().into())).collect(),
+            metrics: metrics
+                .iter()
+                .map(|(slot, name)| (*slot, name.as_bytes().into()))
+                .collect(),
             hasher: RandomState::default(),
             index: HashTable::new(),
             groups: Groups::default(),
@@ -116,7 +119,11 @@ impl Aggregate {
         let place = groups.entries.len() as u32;
         let start = groups.keys.len();
         groups.keys.extend_from_slice(wanted);
-        groups.entries.push(Group { grouping, key: Span::new(start..groups.keys.len()), count: 1 });
+        groups.entries.push(Group {
+            grouping,
+            key: Span::new(start..groups.keys.len()),
+            count: 1,
+        });
         let hasher = &self.hasher;
         self.index.insert_unique(hash, place, |place| {
             let entry = &groups.entries[*place as usize];
@@ -129,7 +136,10 @@ impl Aggregate {
     fn name(&mut self, name: &[u8]) -> usize {
         let hash = self.hasher.hash_one(name);
         let (names, all) = (&mut self.names, &mut self.samples.names);
-        if let Some(&number) = self.name_index.find(hash, |&number| names[number as usize].of(all) == name) {
+        if let Some(&number) = self
+            .name_index
+            .find(hash, |&number| names[number as usize].of(all) == name)
+        {
             return number as usize;
         }
         let number = names.len() as u32;
@@ -137,7 +147,9 @@ impl Aggregate {
         all.extend_from_slice(name);
         names.push(Span::new(start..all.len()));
         let hasher = &self.hasher;
-        self.name_index.insert_unique(hash, number, |&number| hasher.hash_one(names[number as usize].of(all)));
+        self.name_index.insert_unique(hash, number, |&number| {
+            hasher.hash_one(names[number as usize].of(all))
+        });
         number as usize
     }
 
@@ -167,8 +179,15 @@ impl Aggregate {
                 });
             }
             let series = rows[place];
-            self.samples.series[series as usize].units.insert(quantity.unit);
-            self.samples.column.push(Sample { value: quantity.value, series, bucket, weight });
+            self.samples.series[series as usize]
+                .units
+                .insert(quantity.unit);
+            self.samples.column.push(Sample {
+                value: quantity.value,
+                series,
+                bucket,
+                weight,
+            });
         }
     }
 
@@ -191,7 +210,10 @@ impl Aggregate {
 /// The number that a value is, with its unit; `None` for what is no number.
 fn quantity(row: &Row, record: &[u8], value: Value) -> Option<Quantity> {
     match value.kind {
-        Kind::Number => units::number(row.bytes(record, value.text)).map(|value| Quantity { value, unit: Unit::None }),
+        Kind::Number => units::number(row.bytes(record, value.text)).map(|value| Quantity {
+            value,
+            unit: Unit::None,
+        }),
         Kind::String => Quantity::parse(row.bytes(record, value.text)),
         Kind::Missing | Kind::Null | Kind::Bool | Kind::Composite => None,
     }

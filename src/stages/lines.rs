@@ -41,8 +41,13 @@ pub fn write(out: &mut Vec<u8>, row: &Row, described: &Described<'_>) -> usize {
         Some(level) => string(out, Level::name(level).as_bytes()),
         None => out.extend_from_slice(b"null"),
     }
-    write!(out, ",\"format\":\"{}\",\"fingerprint\":\"{}\",\"template\":", row.format.name(), described.fingerprint)
-        .expect("a vector takes everything");
+    write!(
+        out,
+        ",\"format\":\"{}\",\"fingerprint\":\"{}\",\"template\":",
+        row.format.name(),
+        described.fingerprint
+    )
+    .expect("a vector takes everything");
     let template_at = out.len() - start;
     out.extend_from_slice(b",\"message\":");
     string(out, row.bytes(described.record, row.message));
@@ -51,8 +56,12 @@ pub fn write(out: &mut Vec<u8>, row: &Row, described: &Described<'_>) -> usize {
     out.extend_from_slice(b",\"raw\":");
     string(out, described.raw);
     if std::str::from_utf8(described.raw).is_err() {
-        write!(out, ",\"raw_base64\":\"{}\"", base64::engine::general_purpose::STANDARD.encode(described.raw))
-            .expect("a vector takes everything");
+        write!(
+            out,
+            ",\"raw_base64\":\"{}\"",
+            base64::engine::general_purpose::STANDARD.encode(described.raw)
+        )
+        .expect("a vector takes everything");
     }
     out.extend_from_slice(b"}\n");
     template_at
@@ -62,15 +71,27 @@ pub fn write(out: &mut Vec<u8>, row: &Row, described: &Described<'_>) -> usize {
 pub fn fields(out: &mut Vec<u8>, row: &Row, record: &[u8]) {
     if row.format == Format::Json {
         // A JSON text holds line feeds only between its tokens, where a space means the same.
-        let text = record.strip_prefix(b"\xef\xbb\xbf").unwrap_or(record).trim_ascii();
-        out.extend(text.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
+        let text = record
+            .strip_prefix(b"\xef\xbb\xbf")
+            .unwrap_or(record)
+            .trim_ascii();
+        out.extend(text.iter().map(|&byte| {
+            if matches!(byte, b'\n' | b'\r') {
+                b' '
+            } else {
+                byte
+            }
+        }));
         return;
     }
     out.push(b'{');
     for (number, field) in row.fields.iter().enumerate() {
         let name = row.bytes(record, field.name);
         // A later field of the same name wins, as in JSON.
-        if row.fields[number + 1..].iter().any(|later| row.bytes(record, later.name) == name) {
+        if row.fields[number + 1..]
+            .iter()
+            .any(|later| row.bytes(record, later.name) == name)
+        {
             continue;
         }
         if out.last() != Some(&b'{') {
@@ -89,7 +110,10 @@ fn value(out: &mut Vec<u8>, row: &Row, record: &[u8], value: Value) {
         Kind::Missing | Kind::Null => out.extend_from_slice(b"null"),
         Kind::Composite => out.extend_from_slice(text),
         // Other formats write numbers and booleans in ways that JSON does not know (`1i`, `NaN`, `t`).
-        Kind::Number | Kind::Bool if serde_json::from_slice::<serde_json::Value>(text).is_ok_and(|value| !value.is_string()) => {
+        Kind::Number | Kind::Bool
+            if serde_json::from_slice::<serde_json::Value>(text)
+                .is_ok_and(|value| !value.is_string()) =>
+        {
             out.extend_from_slice(text);
         }
         Kind::Number | Kind::Bool | Kind::String => string(out, text),
@@ -107,9 +131,18 @@ mod tests {
         let mut row = Row::new(0);
         row.message = Text::record(0, record.len());
         let name = Text::record(0, 1);
-        row.fields.push(Field { name, value: Value::new(Kind::Number, Text::record(2, 3)) });
+        row.fields.push(Field {
+            name,
+            value: Value::new(Kind::Number, Text::record(2, 3)),
+        });
         let mut out = b"{\"line\":1,".to_vec();
-        let described = Described { source: "a\"b", offset: 7, fingerprint: Fingerprint(1), record, raw: record };
+        let described = Described {
+            source: "a\"b",
+            offset: 7,
+            fingerprint: Fingerprint(1),
+            record,
+            raw: record,
+        };
         let at = out.len();
         let template_at = at + write(&mut out, &row, &described);
         out.splice(template_at..template_at, *b"\"t\"");

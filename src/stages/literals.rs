@@ -31,7 +31,9 @@ impl Literals {
     pub fn new(literals: &[Vec<u8>], ignore_case: bool) -> Literals {
         let mut literals: Vec<Vec<u8>> = literals.to_vec();
         if ignore_case {
-            literals.iter_mut().for_each(|literal| literal.make_ascii_lowercase());
+            literals
+                .iter_mut()
+                .for_each(|literal| literal.make_ascii_lowercase());
         }
         literals.sort();
         literals.dedup();
@@ -45,11 +47,22 @@ impl Literals {
         {
             Search::Packed(searcher)
         } else {
-            let kind = if literals.len() > 5_000 { None } else { Some(aho_corasick::AhoCorasickKind::DFA) };
-            let automaton = AhoCorasick::builder().kind(kind).build(&literals).expect("the command line is far below the automaton's limit");
+            let kind = if literals.len() > 5_000 {
+                None
+            } else {
+                Some(aho_corasick::AhoCorasickKind::DFA)
+            };
+            let automaton = AhoCorasick::builder()
+                .kind(kind)
+                .build(&literals)
+                .expect("the command line is far below the automaton's limit");
             Search::Automaton(automaton)
         };
-        Literals { search, ignore_case, length_max }
+        Literals {
+            search,
+            ignore_case,
+            length_max,
+        }
     }
 
     /// The bytes to search for hits in `bytes`: themselves, or a lowered copy in `scratch`.
@@ -68,11 +81,15 @@ impl Literals {
     pub fn find(&self, prepared: &[u8], from: usize) -> Option<std::ops::Range<usize>> {
         match &self.search {
             Search::Everything => Some(from..from),
-            Search::One(finder) => finder.find(&prepared[from..]).map(|at| from + at..from + at + finder.needle().len()),
-            Search::Packed(searcher) => {
-                searcher.find_in(prepared, aho_corasick::Span::from(from..prepared.len())).map(|found| found.range())
-            }
-            Search::Automaton(automaton) => automaton.find(aho_corasick::Input::new(prepared).range(from..)).map(|found| found.range()),
+            Search::One(finder) => finder
+                .find(&prepared[from..])
+                .map(|at| from + at..from + at + finder.needle().len()),
+            Search::Packed(searcher) => searcher
+                .find_in(prepared, aho_corasick::Span::from(from..prepared.len()))
+                .map(|found| found.range()),
+            Search::Automaton(automaton) => automaton
+                .find(aho_corasick::Input::new(prepared).range(from..))
+                .map(|found| found.range()),
         }
     }
 
@@ -95,11 +112,19 @@ mod tests {
     #[test]
     fn finds_with_every_kind_of_search() {
         let mut scratch = Vec::new();
-        let many: Vec<Vec<u8>> = (0..200).map(|number| format!("word{number}x").into_bytes()).collect();
+        let many: Vec<Vec<u8>> = (0..200)
+            .map(|number| format!("word{number}x").into_bytes())
+            .collect();
         assert!(Literals::new(&many, false).hold_in(b"a word150x b", &mut scratch));
         assert!(!Literals::new(&many, false).hold_in(b"a word200x b", &mut scratch));
-        assert!(Literals::new(&[b"ERROR".to_vec(), b"WARN".to_vec()], true).hold_in(b"an error here", &mut scratch));
-        assert!(!Literals::new(&[b"ERROR".to_vec(), b"WARN".to_vec()], false).hold_in(b"an error here", &mut scratch));
+        assert!(
+            Literals::new(&[b"ERROR".to_vec(), b"WARN".to_vec()], true)
+                .hold_in(b"an error here", &mut scratch)
+        );
+        assert!(
+            !Literals::new(&[b"ERROR".to_vec(), b"WARN".to_vec()], false)
+                .hold_in(b"an error here", &mut scratch)
+        );
         assert!(Literals::new(&[Vec::new()], false).hold_in(b"", &mut scratch));
     }
 

@@ -20,7 +20,14 @@ pub struct Distinct {
 
 impl Distinct {
     /// Adds a listed record: its message, and `sample`, where it stands in the batch.
-    pub fn record(&mut self, message: &[u8], level: Option<Level>, time: Option<Time>, sample: Span, ordinal: u32) {
+    pub fn record(
+        &mut self,
+        message: &[u8],
+        level: Option<Level>,
+        time: Option<Time>,
+        sample: Span,
+        ordinal: u32,
+    ) {
         let (masked, fingerprint) = self.masker.mask(message);
         let messages = &mut self.messages;
         // The fingerprint is a hash already, and the table lives for one batch: a crafted log can

@@ -27,31 +27,64 @@ pub struct Known {
 
 impl Default for Known {
     fn default() -> Known {
-        Known { messages: Vec::new(), index: HashTable::new(), hasher: RandomState::new(), next: FIRST, templates: Templates::default() }
+        Known {
+            messages: Vec::new(),
+            index: HashTable::new(),
+            hasher: RandomState::new(),
+            next: FIRST,
+            templates: Templates::default(),
+        }
     }
 }
 
 impl Known {
     /// The template of a message, and whether no earlier message had it.
-    pub fn template<'a>(&'a mut self, fingerprint: Fingerprint, masked: &'a [u8]) -> (&'a [u8], Novelty) {
+    pub fn template<'a>(
+        &'a mut self,
+        fingerprint: Fingerprint,
+        masked: &'a [u8],
+    ) -> (&'a [u8], Novelty) {
         let hash = self.hasher.hash_one(fingerprint);
-        let novelty = if self.index.find(hash, |&place| self.messages[place as usize].0 == fingerprint).is_some() {
+        let novelty = if self
+            .index
+            .find(hash, |&place| {
+                self.messages[place as usize].0 == fingerprint
+            })
+            .is_some()
+        {
             Novelty::Seen
         } else if self.messages.len() >= ROWS_MAX {
             Novelty::Unknown
         } else {
-            let novelty = if self.templates.cover(masked).is_some() { Novelty::Covered } else { Novelty::New };
+            let novelty = if self.templates.cover(masked).is_some() {
+                Novelty::Covered
+            } else {
+                Novelty::New
+            };
             let place = self.messages.len() as u32;
-            self.messages.push((fingerprint, masked[..masked.len().min(MASKED_BYTES_MAX)].into()));
+            self.messages.push((
+                fingerprint,
+                masked[..masked.len().min(MASKED_BYTES_MAX)].into(),
+            ));
             let (messages, hasher) = (&self.messages, &self.hasher);
-            self.index.insert_unique(hash, place, |&place| hasher.hash_one(messages[place as usize].0));
+            self.index.insert_unique(hash, place, |&place| {
+                hasher.hash_one(messages[place as usize].0)
+            });
             if self.messages.len() >= self.next {
                 self.next = self.messages.len() + self.messages.len() / 4;
-                self.templates = cluster(self.messages.iter().map(|(fingerprint, masked)| (*fingerprint, &**masked)));
+                self.templates = cluster(
+                    self.messages
+                        .iter()
+                        .map(|(fingerprint, masked)| (*fingerprint, &**masked)),
+                );
             }
             novelty
         };
-        let template = self.templates.of(fingerprint).or_else(|| self.templates.cover(masked)).unwrap_or(masked);
+        let template = self
+            .templates
+            .of(fingerprint)
+            .or_else(|| self.templates.cover(masked))
+            .unwrap_or(masked);
         (template, novelty)
     }
 

@@ -73,7 +73,14 @@ mod tests {
     use super::*;
 
     fn balanced() -> Ledger {
-        Ledger { bytes: 100, lines: 10, records: 10, kept: 4, filtered: 6, ..Ledger::default() }
+        Ledger {
+            bytes: 100,
+            lines: 10,
+            records: 10,
+            kept: 4,
+            filtered: 6,
+            ..Ledger::default()
+        }
     }
 
     #[test]
@@ -85,10 +92,21 @@ mod tests {
 
     #[test]
     fn every_kind_of_loss_is_seen() {
-        for (bytes_read, records, written) in [(110, 10, Some(4)), (101, 10, None), (100, 11, None), (100, 10, Some(3))] {
-            let mut ledger = Ledger { records, ..balanced() };
+        for (bytes_read, records, written) in [
+            (110, 10, Some(4)),
+            (101, 10, None),
+            (100, 11, None),
+            (100, 10, Some(3)),
+        ] {
+            let mut ledger = Ledger {
+                records,
+                ..balanced()
+            };
             ledger.close(bytes_read, written);
-            assert!(ledger.unaccounted >= 1, "{bytes_read} {records} {written:?}");
+            assert!(
+                ledger.unaccounted >= 1,
+                "{bytes_read} {records} {written:?}"
+            );
         }
     }
 }

@@ -40,9 +40,16 @@ impl Lines {
     pub fn new(task: &LinesTask) -> Lines {
         Lines {
             json: task.json,
-            masks: task.json || task.dedup.is_some_and(|dedup| dedup.mode != DedupMode::Exact),
+            masks: task.json
+                || task
+                    .dedup
+                    .is_some_and(|dedup| dedup.mode != DedupMode::Exact),
             dedup: task.dedup,
-            context: Context { before: task.before, after: task.after, ..Context::default() },
+            context: Context {
+                before: task.before,
+                after: task.after,
+                ..Context::default()
+            },
             known: Known::default(),
             seen: Seen::default(),
             source: None,
@@ -59,7 +66,10 @@ impl Lines {
         let before = self.lines_before;
         self.lines_before += mapped.counts.lines;
         if mapped.records.is_empty() {
-            return Output { bytes: std::mem::take(&mut mapped.lines), records: mapped.counts.kept };
+            return Output {
+                bytes: std::mem::take(&mut mapped.lines),
+                records: mapped.counts.kept,
+            };
         }
         let mut output = Output::default();
         for line in &mapped.records {
@@ -69,10 +79,15 @@ impl Lines {
                 continue;
             }
             let masked = line.masked.of(&mapped.masks);
-            let (template, novelty) =
-                if self.masks { self.known.template(line.fingerprint, masked) } else { (masked, Novelty::Unknown) };
+            let (template, novelty) = if self.masks {
+                self.known.template(line.fingerprint, masked)
+            } else {
+                (masked, Novelty::Unknown)
+            };
             if let Some(dedup) = self.dedup {
-                let passes = self.seen.passes(dedup, line, text, novelty, &mut output.bytes, self.json);
+                let passes =
+                    self.seen
+                        .passes(dedup, line, text, novelty, &mut output.bytes, self.json);
                 if !passes {
                     ledger.kept -= 1;
                     ledger.duplicate += 1;
@@ -82,7 +97,12 @@ impl Lines {
             output.records += 1;
             if self.json {
                 let (head, tail) = text.split_at(line.template_at as usize);
-                write!(output.bytes, "{{\"line\":{},", before + u64::from(line.line) + 1).expect("a vector takes everything");
+                write!(
+                    output.bytes,
+                    "{{\"line\":{},",
+                    before + u64::from(line.line) + 1
+                )
+                .expect("a vector takes everything");
                 output.bytes.extend_from_slice(head);
                 string(&mut output.bytes, template);
                 output.bytes.extend_from_slice(tail);
@@ -104,7 +124,11 @@ impl Lines {
 
     /// Whether a table was full, so that lines went out which were perhaps not new.
     pub fn is_approximate(&self) -> bool {
-        self.seen.is_full || (self.dedup.is_some_and(|dedup| dedup.mode != DedupMode::Exact) && self.known.is_full())
+        self.seen.is_full
+            || (self
+                .dedup
+                .is_some_and(|dedup| dedup.mode != DedupMode::Exact)
+                && self.known.is_full())
     }
 }
 
@@ -178,18 +202,34 @@ struct Repeats {
 
 impl Seen {
     /// Whether a line goes out; before it, the counts of windows that end with its time.
-    fn passes(&mut self, dedup: Dedup, line: &Line, text: &[u8], novelty: Novelty, out: &mut Vec<u8>, json: bool) -> bool {
+    fn passes(
+        &mut self,
+        dedup: Dedup,
+        line: &Line,
+        text: &[u8],
+        novelty: Novelty,
+        out: &mut Vec<u8>,
+        json: bool,
+    ) -> bool {
         if let Some(time) = line.time.filter(|_| dedup.every.is_some())
             && Some(time) > self.newest
         {
             self.newest = Some(time);
             self.tell(Some(time), out, json);
         }
-        let end = dedup.every.zip(line.time.or(self.newest)).and_then(|(every, time)| time.0.checked_add(every)).map(Time);
+        let end = dedup
+            .every
+            .zip(line.time.or(self.newest))
+            .and_then(|(every, time)| time.0.checked_add(every))
+            .map(Time);
         // A line that a known template covers was seen in another form: it counts as one of them.
         let covered = dedup.mode == DedupMode::Template && novelty == Novelty::Covered;
         if let Some(repeats) = self.identities.get_mut(&line.identity) {
-            if repeats.end.zip(line.time).is_some_and(|(end, time)| time >= end) {
+            if repeats
+                .end
+                .zip(line.time)
+                .is_some_and(|(end, time)| time >= end)
+            {
                 // Told already, unless too many were waiting.
                 repeats.tell(out, json);
                 repeats.end = end;
@@ -210,8 +250,20 @@ impl Seen {
             self.is_full = true;
             return true;
         }
-        let text = if dedup.every.is_some() { text[..text.len().min(REPEATED_BYTES_MAX)].into() } else { Box::default() };
-        self.identities.insert(line.identity, Repeats { end, count: 0, order: 0, text });
+        let text = if dedup.every.is_some() {
+            text[..text.len().min(REPEATED_BYTES_MAX)].into()
+        } else {
+            Box::default()
+        };
+        self.identities.insert(
+            line.identity,
+            Repeats {
+                end,
+                count: 0,
+                order: 0,
+                text,
+            },
+        );
         !covered
     }
 
@@ -223,7 +275,9 @@ impl Seen {
                 break;
             }
             let identity = entry.remove();
-            let Some(repeats) = self.identities.get_mut(&identity) else { continue };
+            let Some(repeats) = self.identities.get_mut(&identity) else {
+                continue;
+            };
             repeats.tell(out, json);
             // The next one goes out again at once: a new window begins with it.
         }
@@ -233,14 +287,22 @@ impl Seen {
 impl Repeats {
     /// Writes how many were held back since the line went out, if any were.
     fn tell(&mut self, out: &mut Vec<u8>, json: bool) {
-        let Some(end) = self.end.filter(|_| self.count > 0) else { return };
+        let Some(end) = self.end.filter(|_| self.count > 0) else {
+            return;
+        };
         let text = &self.text[..memchr::memchr(b'\n', &self.text).unwrap_or(self.text.len())];
         if json {
-            write!(out, "{{\"repeated\":{},\"until\":\"{end}\",\"of\":", self.count).expect("a vector takes everything");
+            write!(
+                out,
+                "{{\"repeated\":{},\"until\":\"{end}\",\"of\":",
+                self.count
+            )
+            .expect("a vector takes everything");
             string(out, text);
             out.extend_from_slice(b"}\n");
         } else {
-            write!(out, "[weir: {} more until {end}] ", self.count).expect("a vector takes everything");
+            write!(out, "[weir: {} more until {end}] ", self.count)
+                .expect("a vector takes everything");
             out.extend_from_slice(text);
             out.push(b'\n');
         }

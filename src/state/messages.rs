@@ -89,7 +89,9 @@ impl Messages {
             }
             None => {
                 let mut samples = samples.peekable();
-                let reserved = samples.peek().map_or(0, |sample| sample.len().min(SAMPLE_BYTES_MAX));
+                let reserved = samples
+                    .peek()
+                    .map_or(0, |sample| sample.len().min(SAMPLE_BYTES_MAX));
                 let masked = &sighting.masked[..sighting.masked.len().min(MASKED_BYTES_MAX)];
                 // Room for all samples is set aside now, so that admission depends on the order of
                 // messages alone and never on when a second sample comes (law 1).
@@ -99,7 +101,8 @@ impl Messages {
                     return;
                 }
                 self.bytes += cost;
-                let place = u32::try_from(self.rows.len()).expect("the table has at most ROWS_MAX rows");
+                let place =
+                    u32::try_from(self.rows.len()).expect("the table has at most ROWS_MAX rows");
                 self.rows.push(Row {
                     fingerprint: sighting.fingerprint,
                     level: sighting.level,
@@ -131,7 +134,11 @@ impl Messages {
     /// A quarter of the table is kept for error and fatal.
     fn admits(&self, level: Option<Level>, cost: usize) -> bool {
         let serious = level >= Some(Level::Error);
-        let (rows_max, bytes_max) = if serious { (ROWS_MAX, BYTES_MAX) } else { (ROWS_MAX / 4 * 3, BYTES_MAX / 4 * 3) };
+        let (rows_max, bytes_max) = if serious {
+            (ROWS_MAX, BYTES_MAX)
+        } else {
+            (ROWS_MAX / 4 * 3, BYTES_MAX / 4 * 3)
+        };
         self.rows.len() < rows_max && self.bytes + cost <= bytes_max
     }
 
@@ -170,7 +177,10 @@ impl Messages {
                 ordinal: row.ordinal + records,
                 masked: &row.masked,
             };
-            self.add(&sighting, row.samples.iter().map(|sample| sample.as_slice()));
+            self.add(
+                &sighting,
+                row.samples.iter().map(|sample| sample.as_slice()),
+            );
         }
         for (to, from) in self.other.iter_mut().zip(other.other) {
             *to += from;
@@ -194,7 +204,8 @@ impl Messages {
 fn keep_samples<'s>(row: &mut Row, reserved: usize, samples: impl Iterator<Item = &'s [u8]>) {
     for sample in samples.take(SAMPLES_MAX - row.samples.len()) {
         let length = sample.len().min(reserved);
-        row.samples.push(serde_bytes::ByteBuf::from(&sample[..length]));
+        row.samples
+            .push(serde_bytes::ByteBuf::from(&sample[..length]));
     }
 }
 
@@ -211,18 +222,35 @@ mod tests {
 
     fn sighting(number: u64, level: Option<Level>, masked: &[u8]) -> Sighting<'_> {
         let time = Some(Time(number as i64));
-        Sighting { fingerprint: Fingerprint(number), level, count: 1, first: time, last: time, source: 0, offset: 0, ordinal: number, masked }
+        Sighting {
+            fingerprint: Fingerprint(number),
+            level,
+            count: 1,
+            first: time,
+            last: time,
+            source: 0,
+            offset: 0,
+            ordinal: number,
+            masked,
+        }
     }
 
     #[test]
     fn counts_and_keeps_the_first_samples() {
         let mut messages = Messages::default();
         for sample in [&b"one"[..], b"two", b"three", b"four"] {
-            messages.add(&sighting(7, Some(Level::Error), b"m"), std::iter::once(sample));
+            messages.add(
+                &sighting(7, Some(Level::Error), b"m"),
+                std::iter::once(sample),
+            );
         }
         let row = &messages.rows()[0];
         assert_eq!((row.count, row.samples.len()), (4, 3));
-        assert_eq!(row.samples[2].as_slice(), b"thr", "a sample takes no more room than was set aside");
+        assert_eq!(
+            row.samples[2].as_slice(),
+            b"thr",
+            "a sample takes no more room than was set aside"
+        );
     }
 
     #[test]

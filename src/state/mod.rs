@@ -74,7 +74,11 @@ impl Input {
     /// The most frequent format; ties go to the one that stands first in the registry.
     pub fn format(&self) -> Option<Format> {
         let most = *self.formats.iter().max().expect("there are formats");
-        let place = self.formats.iter().position(|&count| count == most).expect("the largest is one of them");
+        let place = self
+            .formats
+            .iter()
+            .position(|&count| count == most)
+            .expect("the largest is one of them");
         (most > 0).then(|| Format::ALL[place])
     }
 }
@@ -128,7 +132,12 @@ impl State {
         self.first = self.first.into_iter().chain(mapped.first).min();
         self.last = self.last.max(mapped.last);
         for second in &mapped.seconds {
-            for (level, &count) in second.levels.iter().enumerate().filter(|&(_, &count)| count > 0) {
+            for (level, &count) in second
+                .levels
+                .iter()
+                .enumerate()
+                .filter(|&(_, &count)| count > 0)
+            {
                 self.timeline.add(second.second, level, u64::from(count));
             }
         }
@@ -145,10 +154,19 @@ impl State {
                 ordinal: records + u64::from(message.ordinal),
                 masked: message.masked.of(&mapped.messages.masked),
             };
-            self.messages.add(&sighting, samples.iter().map(|sample| trimmed(sample.of(&mapped.bytes))));
+            self.messages.add(
+                &sighting,
+                samples
+                    .iter()
+                    .map(|sample| trimmed(sample.of(&mapped.bytes))),
+            );
         }
         for group in &mapped.groups.entries {
-            self.groups.add(group.grouping, group.key.of(&mapped.groups.keys), group.count);
+            self.groups.add(
+                group.grouping,
+                group.key.of(&mapped.groups.keys),
+                group.count,
+            );
         }
         self.samples(&mapped.samples, &mapped.groups.keys);
     }

@@ -23,7 +23,9 @@ pub fn encode(state: &State) -> Vec<u8> {
 /// The state that `bytes` hold, whole and unharmed.
 pub fn decode(bytes: &[u8]) -> Result<State, NotASnapshot> {
     let refuse = |reason: &str| Err(NotASnapshot(reason.to_owned()));
-    let Some((magic, rest)) = bytes.split_first_chunk::<8>() else { return refuse("too short for a snapshot") };
+    let Some((magic, rest)) = bytes.split_first_chunk::<8>() else {
+        return refuse("too short for a snapshot");
+    };
     if *magic != MAGIC {
         return if magic.starts_with(b"weirsnp") {
             refuse("written by a version of weir that this one does not know")
@@ -31,11 +33,14 @@ pub fn decode(bytes: &[u8]) -> Result<State, NotASnapshot> {
             refuse("not a snapshot; write one with `weir --snapshot FILE`")
         };
     }
-    let Some((sum, body)) = rest.split_first_chunk::<4>() else { return refuse("a torn snapshot: it ends too early") };
+    let Some((sum, body)) = rest.split_first_chunk::<4>() else {
+        return refuse("a torn snapshot: it ends too early");
+    };
     if crc32fast::hash(body) != u32::from_le_bytes(*sum) {
         return refuse("a torn or damaged snapshot: its checksum does not fit");
     }
-    let mut state: State = rmp_serde::from_slice(body).map_err(|error| NotASnapshot(format!("a snapshot that cannot be read: {error}")))?;
+    let mut state: State = rmp_serde::from_slice(body)
+        .map_err(|error| NotASnapshot(format!("a snapshot that cannot be read: {error}")))?;
     state.messages.reindex();
     Ok(state)
 }

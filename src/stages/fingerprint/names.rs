@@ -90,7 +90,16 @@ pub fn is_host(chain: &[u8]) -> bool {
     let first = chain.split(|&byte| byte == b'.').next().unwrap_or_default();
     let begins_like_a_package = matches!(
         first,
-        b"com" | b"org" | b"net" | b"edu" | b"io" | b"java" | b"javax" | b"sun" | b"jdk" | b"android"
+        b"com"
+            | b"org"
+            | b"net"
+            | b"edu"
+            | b"io"
+            | b"java"
+            | b"javax"
+            | b"sun"
+            | b"jdk"
+            | b"android"
     );
     ends_like_a_host && !begins_like_a_package && !chain.windows(2).any(|pair| pair == b"..")
 }

@@ -38,15 +38,19 @@ const fn classes() -> [u8; 256] {
         if matches!(b, b'=' | b'"' | b'\'' | b'`' | b'@' | b':') {
             class |= MARK;
         }
-        if matches!(b, b' ' | b'\t' | b',' | b'.' | b':' | b'/' | b'\\' | b'-' | b'+' | b'*' | b'%')
-            || matches!(b, b'~' | b'&' | b'#' | b'|' | b';' | b'_')
+        if matches!(
+            b,
+            b' ' | b'\t' | b',' | b'.' | b':' | b'/' | b'\\' | b'-' | b'+' | b'*' | b'%'
+        ) || matches!(b, b'~' | b'&' | b'#' | b'|' | b';' | b'_')
         {
             class |= JOINS;
         }
         if b.is_ascii_hexdigit() {
             class |= HEX;
         }
-        if b.is_ascii_whitespace() || b == 0 || matches!(b, b',' | b';' | b')' | b']' | b'}' | b'>')
+        if b.is_ascii_whitespace()
+            || b == 0
+            || matches!(b, b',' | b';' | b')' | b']' | b'}' | b'>')
             || matches!(b, b'"' | b'\'' | b'&' | b'|')
         {
             class |= ENDS_VALUE;
@@ -156,7 +160,8 @@ impl<'t, 'o> Pass<'t, 'o> {
             return end;
         }
         // `jk2_init()`: a function is named by its digits.
-        if classes & DIGIT == 0 || (text[end..].starts_with(b"()") && !text[start].is_ascii_digit()) {
+        if classes & DIGIT == 0 || (text[end..].starts_with(b"()") && !text[start].is_ascii_digit())
+        {
             return end;
         }
         if word.len() <= 4
@@ -189,7 +194,8 @@ impl<'t, 'o> Pass<'t, 'o> {
     fn value(&mut self, at: usize) -> usize {
         let text = self.text;
         let start = at + 1;
-        let keyed = at > 0 && matches!(text[at - 1], b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b']');
+        let keyed = at > 0
+            && matches!(text[at - 1], b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b']');
         let Some(&first) = text.get(start).filter(|_| keyed) else {
             return start;
         };
@@ -232,7 +238,8 @@ impl<'t, 'o> Pass<'t, 'o> {
             end -= 1;
             dots -= 1;
         }
-        let ends_with_letters = text[at + 1..end].ends_with(b".") || text[end - 1].is_ascii_alphabetic();
+        let ends_with_letters =
+            text[at + 1..end].ends_with(b".") || text[end - 1].is_ascii_alphabetic();
         if dots == 0 || !ends_with_letters {
             return at + 1;
         }
@@ -306,7 +313,10 @@ impl<'t, 'o> Pass<'t, 'o> {
             self.copied = end;
             return end;
         }
-        while kept_end >= self.copied + 2 && text[kept_end - 1] == b' ' && text[kept_end - 2] == b' ' {
+        while kept_end >= self.copied + 2
+            && text[kept_end - 1] == b' '
+            && text[kept_end - 2] == b' '
+        {
             kept_end -= 1;
         }
         self.masked.extend_from_slice(&text[self.copied..kept_end]);
@@ -326,7 +336,10 @@ impl<'t, 'o> Pass<'t, 'o> {
             && (1..=GAP_BYTES_MAX).contains(&joiners.len())
             && joiners.iter().all(|&byte| is(byte, JOINS))
             && before.ends_with(word)
-            && before.len().checked_sub(length + 1).is_none_or(|at| !is(before[at], WORD))
+            && before
+                .len()
+                .checked_sub(length + 1)
+                .is_none_or(|at| !is(before[at], WORD))
     }
 
     fn value_start(&self, mut start: usize) -> usize {
@@ -341,11 +354,12 @@ impl<'t, 'o> Pass<'t, 'o> {
         // `Fri Jun 17`: at most two names.
         for _ in 0..2 {
             let mut name_end = start;
-            while name_end > self.copied && matches!(text[name_end - 1], b' ' | b',' ) {
+            while name_end > self.copied && matches!(text[name_end - 1], b' ' | b',') {
                 name_end -= 1;
             }
             let mut name = name_end;
-            while name > self.copied && name_end - name < 10 && text[name - 1].is_ascii_alphabetic() {
+            while name > self.copied && name_end - name < 10 && text[name - 1].is_ascii_alphabetic()
+            {
                 name -= 1;
             }
             let whole = name == 0 || !is(text[name - 1], WORD);
@@ -375,7 +389,9 @@ fn value_end(text: &[u8], end: usize) -> usize {
         .take(13)
         .take_while(|byte| byte.is_ascii_alphabetic())
         .count();
-    let closed = rest.get(length).is_none_or(|&byte| byte == b'.' || !is(byte, WORD));
+    let closed = rest
+        .get(length)
+        .is_none_or(|&byte| byte == b'.' || !is(byte, WORD));
     if closed && is_unit(&rest[..length]) {
         end + 1 + length
     } else {
@@ -407,11 +423,17 @@ fn varying_part(word: &[u8]) -> Option<usize> {
         return Some(0);
     }
     let delimiter = |&byte: &u8| byte == b'_' || byte == b'-';
-    let part = word[..digit].iter().rposition(delimiter).map_or(0, |at| at + 1);
+    let part = word[..digit]
+        .iter()
+        .rposition(delimiter)
+        .map_or(0, |at| at + 1);
     if part == digit {
         return Some(digit);
     }
-    let length = word[digit..].iter().position(delimiter).unwrap_or(word.len() - digit);
+    let length = word[digit..]
+        .iter()
+        .position(delimiter)
+        .unwrap_or(word.len() - digit);
     let part_bytes = &word[part..digit + length];
     // Letters before the digit belong to the id if all is hexadecimal, or letters and digits
     // take turns; else they name what is numbered, as in `disk7`.
@@ -422,7 +444,11 @@ fn varying_part(word: &[u8]) -> Option<usize> {
         .count()
         + usize::from(part_bytes.last().is_some_and(u8::is_ascii_digit));
     let scrambled = part_bytes.len() >= 8 && digit_runs >= 2;
-    Some(if hexadecimal || scrambled { part } else { digit })
+    Some(if hexadecimal || scrambled {
+        part
+    } else {
+        digit
+    })
 }
 
 fn is_uuid(word: &[u8]) -> bool {
@@ -453,8 +479,13 @@ fn ipv6_end(text: &[u8], start: usize) -> Option<usize> {
     let groups_fit = address
         .split(|&byte| byte == b':')
         .all(|group| group.len() <= 4 || memchr::memchr(b'.', group).is_some());
-    let hardware = colons == 5 && address.split(|&byte| byte == b':').all(|group| group.len() == 2);
-    let closed = text.get(start + address.len()).is_none_or(|&byte| !byte.is_ascii_alphanumeric());
+    let hardware = colons == 5
+        && address
+            .split(|&byte| byte == b':')
+            .all(|group| group.len() == 2);
+    let closed = text
+        .get(start + address.len())
+        .is_none_or(|&byte| !byte.is_ascii_alphanumeric());
     let is_address = (double && address.len() > 2) || colons == 7 || hardware;
     (has_digit && groups_fit && closed && is_address).then_some(start + address.len())
 }

@@ -10,7 +10,12 @@ fn show() {
     if let Ok(path) = std::env::var("SHOW") {
         let mut seen = std::collections::BTreeMap::<String, usize>::new();
         let mut reader = csv::Reader::from_path(path).unwrap();
-        let at = reader.headers().unwrap().iter().position(|name| name == "Content").unwrap();
+        let at = reader
+            .headers()
+            .unwrap()
+            .iter()
+            .position(|name| name == "Content")
+            .unwrap();
         for row in reader.records() {
             *seen.entry(masked(&row.unwrap()[at])).or_default() += 1;
         }

@@ -106,11 +106,17 @@ impl Rows {
         let distinct = || bucket.chunk_by(|a, b| a.1 == b.1).map(|rows| rows[0].1);
         let all = distinct().count();
         let constants = distinct().filter(|word| word.is_constant()).count();
-        let values = distinct().filter(|word| word.is_blank() || word.is_path()).count();
+        let values = distinct()
+            .filter(|word| word.is_blank() || word.is_path())
+            .count();
         let blank = distinct().any(Word::is_blank);
         let varying = all - constants;
         let only_values = values == varying;
-        let needed = if only_values { SAYING_MIN_VALUES } else { SAYING_MIN };
+        let needed = if only_values {
+            SAYING_MIN_VALUES
+        } else {
+            SAYING_MIN
+        };
         if saying < needed || all < 2 {
             return;
         }
@@ -145,7 +151,11 @@ impl Rows {
             for place in places {
                 let at = row as usize * self.width + place.position as usize;
                 let after = saying - usize::from(self.words[at].says());
-                let needed = if place.ordinary { SAYING_MIN } else { SAYING_MIN_VALUES };
+                let needed = if place.ordinary {
+                    SAYING_MIN
+                } else {
+                    SAYING_MIN_VALUES
+                };
                 if after >= needed {
                     self.words[at] = Word::STAR;
                     saying = after;
@@ -157,7 +167,11 @@ impl Rows {
     }
 
     fn unite_equal_rows(&mut self) {
-        let mut alive: Vec<(u64, u32)> = self.alive.iter().map(|&row| (self.hash(row), row)).collect();
+        let mut alive: Vec<(u64, u32)> = self
+            .alive
+            .iter()
+            .map(|&row| (self.hash(row), row))
+            .collect();
         alive.sort_unstable();
         self.alive.clear();
         for equal in alive.chunk_by(|a, b| a.0 == b.0) {

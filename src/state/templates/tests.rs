@@ -4,12 +4,20 @@ use std::collections::HashMap as StdHashMap;
 use std::path::PathBuf;
 
 const SYSTEMS: [&str; 8] = [
-    "Apache", "HDFS", "Hadoop", "Linux", "OpenSSH", "OpenStack", "Spark", "Zookeeper",
+    "Apache",
+    "HDFS",
+    "Hadoop",
+    "Linux",
+    "OpenSSH",
+    "OpenStack",
+    "Spark",
+    "Zookeeper",
 ];
 
 fn shared_data() -> Option<PathBuf> {
     let folder = std::env::var_os("WEIR_SHARED_DATA").map(PathBuf::from);
-    let folder = folder.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data")));
+    let folder = folder
+        .unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data")));
     if folder.join("loghub").is_dir() {
         return Some(folder);
     }
@@ -20,8 +28,16 @@ fn shared_data() -> Option<PathBuf> {
 /// One column of a CSV file with header.
 fn column(path: PathBuf, name: &str) -> Vec<String> {
     let mut reader = csv::Reader::from_path(&path).unwrap();
-    let at = reader.headers().unwrap().iter().position(|header| header == name).unwrap();
-    reader.records().map(|row| row.unwrap()[at].to_owned()).collect()
+    let at = reader
+        .headers()
+        .unwrap()
+        .iter()
+        .position(|header| header == name)
+        .unwrap();
+    reader
+        .records()
+        .map(|row| row.unwrap()[at].to_owned())
+        .collect()
 }
 
 /// The share of lines whose group is exactly the set of lines of a true group.
@@ -50,7 +66,10 @@ fn groups_the_lines_of_loghub_like_their_truth() {
     for system in SYSTEMS {
         let file = |name: &str| folder.join(format!("loghub/{system}/{system}_2k.{name}.csv"));
         let contents = column(file("log_structured"), "Content");
-        let truths = [column(file("log_structured"), "EventId"), column(file("corrected_events"), "EventId")];
+        let truths = [
+            column(file("log_structured"), "EventId"),
+            column(file("corrected_events"), "EventId"),
+        ];
         let mut masker = Masker::new();
         let masked: Vec<(Fingerprint, Vec<u8>)> = contents
             .iter()
@@ -59,16 +78,31 @@ fn groups_the_lines_of_loghub_like_their_truth() {
                 (fingerprint, text.to_vec())
             })
             .collect();
-        let templates = cluster(masked.iter().map(|(fingerprint, text)| (*fingerprint, text.as_slice())));
+        let templates = cluster(
+            masked
+                .iter()
+                .map(|(fingerprint, text)| (*fingerprint, text.as_slice())),
+        );
         let groups: Vec<String> = masked
             .iter()
             .map(|(fingerprint, _)| {
                 let template = templates.template(*fingerprint).unwrap();
-                format!("{} {}", template.members[0], String::from_utf8_lossy(&template.text))
+                format!(
+                    "{} {}",
+                    template.members[0],
+                    String::from_utf8_lossy(&template.text)
+                )
             })
             .collect();
-        let accuracy = truths.each_ref().map(|truth| grouping_accuracy(&groups, truth));
-        eprintln!("{system:10} original {:.3} corrected {:.3}, {} templates", accuracy[0], accuracy[1], templates.len());
+        let accuracy = truths
+            .each_ref()
+            .map(|truth| grouping_accuracy(&groups, truth));
+        eprintln!(
+            "{system:10} original {:.3} corrected {:.3}, {} templates",
+            accuracy[0],
+            accuracy[1],
+            templates.len()
+        );
         if std::env::var_os("SHOW_DIFFERENCES").is_some() {
             show_differences(&groups, &truths[0], &contents);
         }
@@ -76,7 +110,10 @@ fn groups_the_lines_of_loghub_like_their_truth() {
         sums[0] += accuracy[0] / 8.0;
         sums[1] += accuracy[1] / 8.0;
     }
-    eprintln!("{:10} original {:.3} corrected {:.3}", "mean", sums[0], sums[1]);
+    eprintln!(
+        "{:10} original {:.3} corrected {:.3}",
+        "mean", sums[0], sums[1]
+    );
     assert!(sums[0] >= 0.92 && worst >= 0.70, "{sums:?}, worst {worst}");
 }
 
@@ -89,7 +126,11 @@ fn show_differences(groups: &[String], truth: &[String], contents: &[String]) {
         let split = table.keys().filter(|key| key.0 == truth).count() > 1;
         let merged = table.keys().filter(|key| key.1 == group).count() > 1;
         if split || merged {
-            let kind = match (split, merged) { (true, false) => "split", (false, true) => "merged", _ => "both" };
+            let kind = match (split, merged) {
+                (true, false) => "split",
+                (false, true) => "merged",
+                _ => "both",
+            };
             eprintln!("  {kind:6} {truth:4} {count:4} {group} ||| {content}");
         }
     }
