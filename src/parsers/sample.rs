@@ -154,3 +154,85 @@ pub(super) fn skip_blanks(record: &[u8], mut at: usize) -> usize {
 pub(super) fn is_utf8(record: &[u8]) -> bool {
     simdutf8::basic::from_utf8(record).is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::facts::Facts;
+    use crate::flow::time::Time;
+    use crate::parsers::time::Clock;
+    use crate::parsers::{influx, prometheus, statsd};
+    use std::path::Path;
+
+    fn each_file(folder: &Path, look: &mut impl FnMut(&Path)) {
+        let Ok(entries) = std::fs::read_dir(folder) else {
+            return;
+        };
+        for entry in entries.map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                each_file(&entry, look)
+            } else {
+                look(&entry)
+            }
+        }
+    }
+
+    /// Real logs, stack traces, test vectors and naughty strings of other formats.
+    #[test]
+    fn ordinary_text_is_no_sample() {
+        let root = std::env::var("WEIR_SHARED_DATA")
+            .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data").to_owned());
+        let wanted = Wanted {
+            time: true,
+            level: true,
+            message: true,
+            numbers: true,
+            all: true,
+            ..Wanted::default()
+        };
+        let mut clock = Clock::new(&Facts {
+            zone: jiff::tz::TimeZone::UTC,
+            anchor: Time(0),
+            format: None,
+            csv: None,
+        });
+        let (mut prometheus, mut statsd, mut influx) = (
+            prometheus::Parser::new(&wanted),
+            statsd::Parser::new(&wanted),
+            influx::Parser::new(&wanted),
+        );
+        let (mut lines, mut taken) = (0u64, Vec::new());
+        each_file(Path::new(&root), &mut |path| {
+            let name = path.strip_prefix(&root).unwrap();
+            if ["prometheus", "statsd", "influx"]
+                .iter()
+                .any(|own| name.starts_with(own))
+            {
+                return;
+            }
+            for line in std::fs::read(path).unwrap().split(|byte| *byte == b'\n') {
+                let line = line.strip_suffix(b"\r").unwrap_or(line);
+                lines += 1;
+                let mut row = Row::new(0);
+                let is_taken = prometheus.parse(line, &mut clock, &mut row)
+                    || statsd.parse(line, &mut clock, &mut row)
+                    || influx.parse(line, &mut clock, &mut row);
+                if is_taken {
+                    taken.push(format!(
+                        "{}: {}",
+                        name.display(),
+                        String::from_utf8_lossy(line)
+                    ));
+                }
+            }
+        });
+        if lines == 0 {
+            eprintln!("skipped: no shared data");
+        }
+        eprintln!(
+            "{} of {lines} lines of other formats are taken for samples",
+            taken.len()
+        );
+        assert!(taken.is_empty(), "{taken:#?}");
+    }
+}
