@@ -48,6 +48,8 @@ impl Parser {
                 return self.mode == Mode::Forced;
             }
             Some(b',' | b'=') => return false,
+            // Fast path: most other text has no equals sign.
+            Some(_) if memchr::memchr(b'=', &record[start..]).is_none() => return false,
             Some(_) => {}
         }
         let Some(end) = token_end(record, start, Part::Measurement) else {

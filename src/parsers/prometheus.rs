@@ -238,23 +238,40 @@ enum Labels {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum NameKind {
+    Label = 1,
     /// May hold colons.
-    Metric,
-    Label,
+    Metric = 2,
 }
 
+/// Which kinds of name may hold a byte: bit 0 labels, bit 1 metrics.
+const NAME_BYTES: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = match byte as u8 {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' => 3,
+            b':' => 2,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    table
+};
+
 /// The end of the name that starts at `start`; `start` itself if none does.
+#[inline]
 fn name_end(record: &[u8], start: usize, kind: NameKind) -> usize {
-    let is_name = |byte: u8| {
-        byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':' && kind == NameKind::Metric
-    };
     if record.get(start).is_none_or(u8::is_ascii_digit) {
         return start;
     }
-    record[start..]
-        .iter()
-        .position(|&byte| !is_name(byte))
-        .map_or(record.len(), |length| start + length)
+    let mut end = start;
+    while record
+        .get(end)
+        .is_some_and(|&byte| NAME_BYTES[usize::from(byte)] & kind as u8 != 0)
+    {
+        end += 1;
+    }
+    end
 }
 
 fn token_end(record: &[u8], at: usize) -> usize {

@@ -127,11 +127,16 @@ impl MetricNames {
         if name.len() > 64 {
             return false;
         }
-        let hash = name.iter().fold(name.len() as u32, |hash, &byte| {
-            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-        });
-        let (known, answer) =
-            &mut self.entries[(hash ^ hash >> 15) as usize % MetricNames::ENTRIES];
+        // Any spread will do: a collision costs one more look at the name.
+        let mut hash = name.len() as u64;
+        for part in name.chunks(8) {
+            let mut word = [0; 8];
+            word[..part.len()].copy_from_slice(part);
+            hash = (hash ^ u64::from_le_bytes(word))
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                .rotate_left(29);
+        }
+        let (known, answer) = &mut self.entries[(hash % MetricNames::ENTRIES as u64) as usize];
         if known != name {
             *answer = is_metric_name(name);
             known.clear();
