@@ -49,6 +49,8 @@ impl Parsers {
         self.clock = Some(Clock::new(facts));
         self.header = facts.csv.clone();
         self.forced = facts.format;
+        self.prometheus.set_facts(facts);
+        self.influx.set_facts(facts);
     }
 
     /// Reads `record` into `row`, which is empty.

@@ -1,6 +1,7 @@
 //! InfluxDB line protocol, `measurement,tag=value field=1i,other="text" 1257894000000000000`. One
 //! point a record; a quoted string may hold line feeds if the record does.
 
+use crate::flow::facts::Facts;
 use crate::flow::format::Format;
 use crate::flow::row::{Kind, Row, Text, Value};
 use crate::flow::time::Time;
@@ -31,12 +32,9 @@ impl Parser {
         }
     }
 
-    /// For `--format influx`: every point counts, also comments and blank lines.
-    pub fn forced(wanted: &Wanted) -> Parser {
-        Parser {
-            target: Target::new(wanted),
-            mode: Mode::Forced,
-        }
+    /// With `--format influx` every point counts, also comments and blank lines.
+    pub fn set_facts(&mut self, facts: &Facts) {
+        self.mode = Mode::of(facts, Format::Influx);
     }
 
     pub fn parse(&mut self, record: &[u8], _clock: &mut Clock, row: &mut Row) -> bool {

@@ -4,6 +4,7 @@
 //! a histogram whose buckets fall) is not seen. Histogram buckets are plain samples with an `le`
 //! label and never a metric by name, so that a broken histogram cannot poison a table.
 
+use crate::flow::facts::Facts;
 use crate::flow::format::Format;
 use crate::flow::row::{Kind, Row, Text, Value};
 use crate::flow::time::Time;
@@ -47,12 +48,9 @@ impl Parser {
         }
     }
 
-    /// For `--format prometheus`: bare `name value` lines, comments and blank lines count too.
-    pub fn forced(wanted: &Wanted) -> Parser {
-        Parser {
-            target: Target::new(wanted),
-            mode: Mode::Forced,
-        }
+    /// With `--format prometheus` bare `name value` lines, comments and blank lines count too.
+    pub fn set_facts(&mut self, facts: &Facts) {
+        self.mode = Mode::of(facts, Format::Prometheus);
     }
 
     pub fn parse(&mut self, record: &[u8], _clock: &mut Clock, row: &mut Row) -> bool {

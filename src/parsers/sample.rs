@@ -1,6 +1,8 @@
 //! What the three formats of metric samples (Prometheus, StatsD, Influx) share: where a sample's
 //! values go in a row, and when a line is theirs. Knows no syntax.
 
+use crate::flow::facts::Facts;
+use crate::flow::format::Format;
 use crate::flow::row::{Field, Kind, Row, Text, Value};
 use crate::flow::wanted::{Wanted, is_metric_name};
 
@@ -11,6 +13,16 @@ pub enum Mode {
     Recognise,
     /// The user said `--format`: all lines of the grammar count, also blank lines and comments.
     Forced,
+}
+
+impl Mode {
+    pub fn of(facts: &Facts, own: Format) -> Mode {
+        if facts.format == Some(own) {
+            Mode::Forced
+        } else {
+            Mode::Recognise
+        }
+    }
 }
 
 /// Puts fields where the plan wants them.
@@ -163,7 +175,6 @@ pub(super) fn is_utf8(record: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::facts::Facts;
     use crate::flow::time::Time;
     use crate::parsers::time::Clock;
     use crate::parsers::{influx, prometheus, statsd};

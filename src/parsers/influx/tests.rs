@@ -1,7 +1,6 @@
 //! Line protocol against the corpus of its own project, and against ordinary text.
 
 use super::*;
-use crate::flow::facts::Facts;
 use crate::flow::level::Level;
 use crate::flow::wanted::Path;
 use crate::units;
@@ -27,6 +26,17 @@ fn everything() -> Wanted {
         all: true,
         ..Wanted::default()
     }
+}
+
+fn forced_parser() -> Parser {
+    let mut parser = Parser::new(&everything());
+    parser.set_facts(&Facts {
+        zone: jiff::tz::TimeZone::UTC,
+        anchor: Time(0),
+        format: Some(Format::Influx),
+        csv: None,
+    });
+    parser
 }
 
 fn shared(path: &str) -> Option<String> {
@@ -61,7 +71,7 @@ fn parse(parser: &mut Parser, line: &[u8]) -> Option<Option<Point>> {
 }
 
 fn forced(line: &[u8]) -> Option<Option<Point>> {
-    parse(&mut Parser::forced(&everything()), line)
+    parse(&mut forced_parser(), line)
 }
 
 fn recognises(line: &str) -> bool {

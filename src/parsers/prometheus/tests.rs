@@ -1,7 +1,6 @@
 //! Exposition against the vectors of OpenMetrics, Prometheus and Telegraf, and against ordinary text.
 
 use super::*;
-use crate::flow::facts::Facts;
 use crate::flow::wanted::Path;
 use proptest::prelude::*;
 
@@ -23,6 +22,17 @@ fn everything() -> Wanted {
         all: true,
         ..Wanted::default()
     }
+}
+
+fn forced_parser() -> Parser {
+    let mut parser = Parser::new(&everything());
+    parser.set_facts(&Facts {
+        zone: jiff::tz::TimeZone::UTC,
+        anchor: Time(0),
+        format: Some(Format::Prometheus),
+        csv: None,
+    });
+    parser
 }
 
 fn shared(path: &str) -> Option<String> {
@@ -91,7 +101,7 @@ fn read(parser: &mut Parser, line: &[u8]) -> Option<(Row, Option<Sample>)> {
 }
 
 fn sample(line: &str) -> Sample {
-    read(&mut Parser::forced(&everything()), line.as_bytes())
+    read(&mut forced_parser(), line.as_bytes())
         .expect(line)
         .1
         .expect(line)
@@ -102,7 +112,7 @@ fn recognises(line: &str) -> bool {
 }
 
 fn accepts(exposition: &str) -> bool {
-    let mut parser = Parser::forced(&everything());
+    let mut parser = forced_parser();
     exposition
         .split_terminator('\n')
         .all(|line| read(&mut parser, line.as_bytes()).is_some())
@@ -395,11 +405,7 @@ fn tells_samples_from_sentences() {
     ] {
         assert!(!recognises(line), "{line:?}");
     }
-    assert!(!Parser::forced(&everything()).parse(
-        b"a_b{x=\"\xff\"} 1",
-        &mut clock(),
-        &mut Row::new(0)
-    ));
+    assert!(!forced_parser().parse(b"a_b{x=\"\xff\"} 1", &mut clock(), &mut Row::new(0)));
 }
 
 #[test]
@@ -471,7 +477,7 @@ fn reads_every_line_of_real_scrapes() {
         for line in text.lines() {
             if line.is_empty() || line.starts_with('#') {
                 assert!(
-                    read(&mut Parser::forced(&everything()), line.as_bytes())
+                    read(&mut forced_parser(), line.as_bytes())
                         .expect(line)
                         .1
                         .is_none()
@@ -551,7 +557,7 @@ fn agrees_with_telegraf() {
             let name = case["name"].as_str().unwrap();
             let mut want = telegraf_points(case["expected_v2"].as_str().unwrap());
             let input = case["input"].as_str().unwrap();
-            let mut parser = Parser::forced(&everything());
+            let mut parser = forced_parser();
             let lines = input.split_terminator('\n').map(|line| {
                 read(&mut parser, line.as_bytes()).unwrap_or_else(|| panic!("{name}: {line}"))
             });
@@ -604,12 +610,12 @@ fn agrees_with_telegraf() {
 proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(line in proptest::collection::vec(any::<u8>(), 0..80)) {
-        read(&mut Parser::forced(&everything()), &line);
+        read(&mut forced_parser(), &line);
     }
 
     #[test]
     fn any_near_sample_is_read_or_refused(line in "[a_:{]{1,3}[{ ]?([a\"\\\\=,} n]|le=\"){0,12}[}\"]? ?[0-9.eN#-]{0,4}( [0-9]{1,13})?( # \\{\\} 1)?") {
-        read(&mut Parser::forced(&everything()), line.as_bytes());
+        read(&mut forced_parser(), line.as_bytes());
     }
 
     /// Whatever a label holds comes back, written with the format's escapes.
