@@ -319,6 +319,27 @@ fn warns_of_names_that_look_misspelt() {
     check(".level == 'x' or service == 'y' or cpu > 5", &[]);
 }
 
+#[test]
+#[rustfmt::skip] // one line a case
+fn a_prefilter_gets_the_rarest_certain_literals() {
+    let check = |text: &str, want: Option<&[&str]>| {
+        let got = Condition::parse(text, &zone(), &mut Wanted::default()).expect(text).required_literals();
+        let want = want.map(|literals| literals.iter().map(|literal| literal.as_bytes().to_vec()).collect::<Vec<_>>());
+        assert_eq!(got, want, "{text}");
+    };
+    check("service == 'api'", Some(&["api"]));
+    check("service in ('api', 'web')", Some(&["api", "web"]));
+    check("message contains 'connection refused'", Some(&["connection"]));
+    check("path contains 'say \"hello\"'", Some(&["hello"]));
+    check("path =~ '^/v[12]/(users|orders)'", Some(&["users", "orders"]));
+    check("level >= error and service == 'api' and path contains '/users'", Some(&["/users"]));
+    check("service == 'api' or path contains '/users'", Some(&["api", "/users"]));
+    check("service == 'api' or status > 5", None);
+    for text in ["service != 'api'", "not service == 'api'", "status == 500", "level == error", "severity == '33'", "raw contains 'abc'", "a contains 'é'", "a contains 'x'", "a =~ '(?i)abc'", "a =~ '(abc)?'", "ok == true", "source == 'abc'", "template == 'abc'", "fingerprint == 'abc'", "has(abc)"] {
+        check(text, None);
+    }
+}
+
 /// The first line of the rendered error without the origin, and what the carets point at.
 fn mistake(text: &str, error: super::error::Error) -> String {
     let wrong = text
