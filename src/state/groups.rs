@@ -241,7 +241,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn answers(groups: &Groups) -> Vec<(Vec<(Vec<u8>, u64)>, u64, u64)> {
+    /// The rows of a grouping, its `other` and its total.
+    type Answer = (Vec<(Vec<u8>, u64)>, u64, u64);
+
+    fn answers(groups: &Groups) -> Vec<Answer> {
         (0..3)
             .map(|grouping| {
                 let top = groups.top(grouping, usize::MAX);

@@ -59,12 +59,8 @@ fn of(limit: usize, batches: &[&[Seen]]) -> Metrics {
     metrics
 }
 
-type Answer = (
-    Vec<u8>,
-    Vec<(u16, Option<Vec<u8>>, u64, Option<[f64; 3]>)>,
-    u64,
-    Option<[f64; 3]>,
-);
+type Row = (u16, Option<Vec<u8>>, u64, Option<[f64; 3]>);
+type Answer = (Vec<u8>, Vec<Row>, u64, Option<[f64; 3]>);
 
 /// Everything that a report takes from the table, but for the sums.
 fn answers(metrics: &Metrics) -> Vec<Answer> {
