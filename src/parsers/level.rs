@@ -44,3 +44,127 @@ pub fn from_number(number: u64) -> Option<Level> {
         _ => return None,
     })
 }
+
+/// Bytes of a message in which a level is looked for: farther on a word in capitals is speech.
+const NEAR: usize = 80;
+
+/// The first whole word near the start of `text` that is used as a level: in capitals (`ERROR
+/// foo`), or before a colon or a closing bracket (`error: foo`, `[warn]`, `<info>`). A word in the
+/// middle of a sentence (`0 errors found`, `in error state 6`) is none.
+pub fn in_text(text: &[u8]) -> Option<Level> {
+    let window = &text[..text.len().min(NEAR)];
+    let mut at = 0;
+    while at < window.len() {
+        // A word starts here: skip over what cannot start one.
+        if !window[at].is_ascii_alphanumeric() {
+            if window[at] == b'\n' {
+                return None;
+            }
+            at += 1;
+            continue;
+        }
+        let start = at;
+        while at < window.len() && CLASS[usize::from(window[at])] & WORD != 0 {
+            at += 1;
+        }
+        let word = &window[start..at];
+        if word.len() < 3 || word.len() > 13 || CLASS[usize::from(word[0])] & INITIAL == 0 {
+            continue;
+        }
+        if let Some(level) = used_as_level(text, start, at) {
+            return Some(level);
+        }
+    }
+    None
+}
+
+const WORD: u8 = 1;
+const INITIAL: u8 = 2;
+
+/// Which bytes belong to a word, and which of them a level's name starts with.
+const CLASS: [u8; 256] = {
+    let mut class = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let is = byte as u8;
+        if is.is_ascii_alphanumeric() || is == b'_' {
+            class[byte] |= WORD;
+        }
+        if matches!(is.to_ascii_lowercase(), b'a' | b'c' | b'd' | b'e' | b'f' | b'i' | b'l' | b'n' | b'p' | b's' | b't' | b'w') {
+            class[byte] |= INITIAL;
+        }
+        byte += 1;
+    }
+    class
+};
+
+/// The level that the word `start..end` of `text` names, if it stands there as a level.
+fn used_as_level(text: &[u8], start: usize, end: usize) -> Option<Level> {
+    let word = &text[start..end];
+    let before = start.checked_sub(1).map(|at| text[at]);
+    let after = text.get(end).copied();
+    let opened = matches!(before, None | Some(b' ' | b'\t' | b'[' | b'<' | b'(' | b'|' | b']' | b'>' | b'"' | b'm' | b',' | b':' | b';'));
+    if !opened {
+        return None;
+    }
+    let capitals = word.iter().all(u8::is_ascii_uppercase);
+    let marked = match after {
+        // A colon within a name (`error:0A000126`, `Error::new`) is not the end of a level.
+        Some(b':') => matches!(text.get(end + 1), None | Some(b' ' | b'\t' | b'[' | b'\n')) || capitals && text.get(end + 1) != Some(&b':'),
+        Some(b']') => before == Some(b'['),
+        Some(b'>') => before == Some(b'<'),
+        // `error[E0425]: …`
+        Some(b'[') => start == 0 && text[end..text.len().min(end + 16)].windows(2).any(|pair| pair == b"]:"),
+        Some(b'!') => capitals,
+        _ => false,
+    };
+    let whole = matches!(after, None | Some(b' ' | b'\t' | b'|' | b']' | b')' | b'\n' | b',' | 0x1b));
+    if !(marked || capitals && whole) {
+        return None;
+    }
+    let level = from_word(word)?;
+    let everyday = is_everyday(word);
+    // `LOG:` is a level, `log:` and `LOG` in a sentence are not.
+    (!everyday || capitals && marked).then_some(level)
+}
+
+/// Names of levels that are also everyday words: they need more than their position.
+pub fn is_everyday(word: &[u8]) -> bool {
+    ["log", "config", "fine", "finer", "finest", "success", "failure", "verbose", "silly", "inf"].iter().any(|name| word.eq_ignore_ascii_case(name.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_a_level_near_the_start() {
+        let check = |text: &str, want: Option<Level>| assert_eq!(in_text(text.as_bytes()), want, "{text}");
+        for text in ["error: cannot open", "ERROR foo", "[ERROR] foo", "sshd: error: foo", "npm ERR! code 1", "error[E0425]: cannot find", "LOG ERROR foo", "Error: foo", "a: ERROR: b"] {
+            check(text, Some(Level::Error));
+        }
+        for text in ["<warn>  [1] foo", "warning: unused", "npm WARN deprecated", "WARNING: foo", "(WARN) foo"] {
+            check(text, Some(Level::Warn));
+        }
+        for text in ["panic: runtime error", "fatal: not a git repository", "FATAL:  the database"] {
+            check(text, Some(Level::Fatal));
+        }
+        for text in [
+            "0 errors found",
+            "0 error found",
+            "ErrorHandler started",
+            "mod_jk child workerEnv in error state 6",
+            "error_log opened",
+            "no-error: fine",
+            "log: foo",
+            "",
+            "ERROR_CODE 5",
+            "X-ERROR foo",
+            "Invalid user webmaster from 173.234.31.186",
+            "http://error: x",
+        ] {
+            check(text, None);
+        }
+        check("LOG:  duration", Some(Level::Info));
+    }
+}
