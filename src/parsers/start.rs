@@ -189,9 +189,7 @@ pub fn prefixed_time(line: &[u8]) -> Option<usize> {
     let space = memchr::memchr(b' ', window)?;
     let word = &window[..space];
     let last = *word.last()?;
-    if word != b"-" && (last.is_ascii_punctuation() || word.iter().all(u8::is_ascii_alphabetic)) {
-        return None;
-    }
+    let speech = last.is_ascii_punctuation() || word.iter().all(u8::is_ascii_alphabetic);
     let time = space + 1;
     // Cheap no: most second words open with a letter that no month has, or a sign.
     if !matches!(
@@ -206,8 +204,9 @@ pub fn prefixed_time(line: &[u8]) -> Option<usize> {
             // `- 1117838570 2005.06.03 …`: a number alone says too little, a date must follow it.
             let plausible = (1_000_000_000..4_102_444_800).contains(&second);
             let next = line.get(time + stamp.len + 1..)?;
-            (word == b"-" && plausible && shape::read(next).is_some()).then_some(time)
+            (plausible && stamp.len == 10 && next.get(4).is_some_and(u8::is_ascii_punctuation) && shape::read(next).is_some()).then_some(time)
         }
+        _ if speech => None,
         shape::Date::Missing | shape::Date::Yearless { .. } => None,
         _ => Some(time),
     }

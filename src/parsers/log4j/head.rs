@@ -474,19 +474,18 @@ impl Reader<'_> {
             (_, Some(b']' | b'>')) => self.at += 1,
             _ => {}
         }
+        let from = self.at;
         let padding = self.skip_blanks();
-        for _ in 0..4 {
+        // Behind `---` stand the application and the thread.
+        let mut brackets = 1;
+        for _ in 0..5 {
             match self.byte(0) {
-                Some(b'[') if self.parts.thread.is_none() || self.bracket_touches() => {
+                Some(b'[') if brackets > 0 && self.parts.thread.as_ref().is_none_or(|thread| thread.start >= from) || self.bracket_touches() => {
                     let Some(close) = self.closing() else { return };
-                    if close == self.at + 1 && self.parts.logger.is_none() && self.parts.thread.is_none() && form == Form::Word && padding > 1 {
-                        return;
-                    }
+                    brackets -= usize::from(brackets > 0);
+                    // The last group is the thread: `[app] [nio-8080-exec-1]`.
+                    self.parts.thread = None;
                     self.bracket_part(close);
-                    if self.parts.thread.is_none() {
-                        // One group is taken even if it is a process.
-                        self.parts.thread = Some(self.at + 1..close);
-                    }
                     self.at = close + 1;
                     if self.byte(0) == Some(b':') {
                         self.at += 1;
@@ -498,6 +497,7 @@ impl Reader<'_> {
                 Some(b'-') if matches!(self.byte(1), Some(b' ' | b'-' | b'\t')) => {
                     let dashes = self.text[self.at..].iter().take_while(|&&byte| byte == b'-').count();
                     self.at += dashes;
+                    brackets += usize::from(dashes == 3);
                     self.skip_blanks();
                     if dashes == 1 && !(self.byte(0) == Some(b'[') && self.parts.thread.is_none()) {
                         return;
@@ -546,12 +546,17 @@ impl Reader<'_> {
     #[inline]
     fn logger(&mut self, padding: usize, form: Form) -> bool {
         let start = self.at;
+        // One logger; a file and a line may follow it.
+        let named = self.parts.logger.is_some();
         let rest = &self.text[start..];
         let len = rest.iter().take(160).take_while(|byte| NAME[usize::from(**byte)]).count();
         let end = start + len;
         let last = rest.get(len.wrapping_sub(1)).copied();
         if last == Some(b':') && matches!(rest.get(len), None | Some(b' ' | b'\t' | b'\n')) {
             // `dfs.DataNode$PacketResponder: …`, `main.rs:12: …`
+            if named {
+                return false;
+            }
             self.name(start..end - 1);
             self.at = end;
             self.skip_blanks();
@@ -565,7 +570,7 @@ impl Reader<'_> {
             [b'[', ..] => self.parts.thread.is_none() && (blanks > 1 || form == Form::Letter || rest[..len].iter().any(|byte| matches!(byte, b'.' | b':' | b'_'))),
             _ => rest[len] == b'\t' && self.text[start - 1] == b'\t' || blanks > 1 && padding > 1,
         };
-        if !column || self.parts.logger.as_ref().is_some_and(|logger| logger.start > start) {
+        if !column || named && !rest[..len].last().is_some_and(u8::is_ascii_digit) {
             return false;
         }
         self.name(start..end);
@@ -599,6 +604,7 @@ impl Reader<'_> {
     /// `[WARN ][logger] …`, `[error] [client 1.2.3.4] …`, `[notice] [pid 12:tid 34] …`: groups that
     /// touch belong to the head, and so does one that names the process; others are the message.
     fn after_bracketed_level(&mut self) {
+        let mut touching = false;
         while self.byte(0) == Some(b'[') {
             let Some(close) = self.closing() else { break };
             let inner = self.text[self.at + 1..close].trim_ascii_end();
@@ -607,14 +613,16 @@ impl Reader<'_> {
                 self.parts.logger = Some(start..start + inner.len());
             }
             self.at = close + 1;
+            touching = true;
         }
         if self.byte(0) == Some(b':') {
             self.at += 1;
         }
         self.skip_blanks();
+        // Where the logger has its bracket, one more names the node.
         if self.byte(0) == Some(b'[')
             && let Some(close) = self.closing()
-            && is_process(&self.text[self.at + 1..close])
+            && (touching || is_process(&self.text[self.at + 1..close]))
         {
             self.bracket_part(close);
             self.at = close + 1;
