@@ -5,6 +5,14 @@ use crate::flow::level::Level;
 /// The level that `word` names, in any case: `WARNING`, `err`, `notice`, `crit` … A single letter
 /// is not a word (see the layouts that use them).
 pub fn from_word(word: &[u8]) -> Option<Level> {
+    // Fast path: what most lines say, as they say it.
+    match word {
+        b"INFO" => return Some(Level::Info),
+        b"WARN" => return Some(Level::Warn),
+        b"ERROR" => return Some(Level::Error),
+        b"DEBUG" => return Some(Level::Debug),
+        _ => {}
+    }
     if word.len() < 3 || word.len() > 13 {
         return None;
     }
@@ -46,42 +54,61 @@ pub fn from_number(number: u64) -> Option<Level> {
 }
 
 /// Bytes of a message in which a level is looked for: farther on a word in capitals is speech.
-const NEAR: usize = 80;
+const NEAR: usize = 64;
 
 /// The first whole word near the start of `text` that is used as a level: in capitals (`ERROR
 /// foo`), or before a colon or a closing bracket (`error: foo`, `[warn]`, `<info>`). A word in the
 /// middle of a sentence (`0 errors found`, `in error state 6`) is none.
 pub fn in_text(text: &[u8]) -> Option<Level> {
-    let window = &text[..text.len().min(NEAR)];
-    let mut at = 0;
-    while at < window.len() {
-        // A word starts here: skip over what cannot start one.
-        if !window[at].is_ascii_alphanumeric() {
-            if window[at] == b'\n' {
-                return None;
+    // A level stands before a sign or in capitals, so only the places of those are looked at: two
+    // masks with a bit for each byte, which costs less than going from word to word.
+    let mut window = [0; NEAR];
+    let len = text.len().min(NEAR);
+    window[..len].copy_from_slice(&text[..len]);
+    let mut signs = mask(&window, |byte| u8::from(byte == b':') | u8::from(byte == b']') | u8::from(byte == b'>') | u8::from(byte == b'[') | u8::from(byte == b'!'));
+    let capitals = mask(&window, |byte| u8::from(byte.wrapping_sub(b'A') < 26));
+    let mut words = capitals & capitals >> 1 & capitals >> 2 & !(capitals << 1);
+    if let Some(end) = memchr::memchr(b'\n', &window[..len]) {
+        let line = (1u64 << end) - 1;
+        signs &= line | 1 << end;
+        words &= line;
+    }
+    let mut places = signs | words;
+    while places != 0 {
+        let at = places.trailing_zeros() as usize;
+        places &= places - 1;
+        let (start, end) = if words >> at & 1 == 1 {
+            (at, at + text[at..].iter().take(16).take_while(|byte| CLASS[usize::from(**byte)] & WORD != 0).count())
+        } else {
+            if at == 0 || CLASS[usize::from(text[at - 1])] & FINAL == 0 {
+                continue;
             }
-            at += 1;
-            continue;
-        }
-        let start = at;
-        while at < window.len() && CLASS[usize::from(window[at])] & WORD != 0 {
-            at += 1;
-        }
-        let word = &window[start..at];
-        if word.len() < 3 || word.len() > 13 || CLASS[usize::from(word[0])] & INITIAL == 0 {
-            continue;
-        }
-        if let Some(level) = used_as_level(text, start, at) {
+            (at - text[..at].iter().rev().take(16).take_while(|byte| CLASS[usize::from(**byte)] & WORD != 0).count(), at)
+        };
+        if let Some(level) = used_as_level(text, start, end) {
             return Some(level);
         }
     }
     None
 }
 
-const WORD: u8 = 1;
-const INITIAL: u8 = 2;
+/// A bit for each byte of `window` for which `is` says 1.
+#[inline]
+fn mask(window: &[u8; NEAR], is: impl Fn(u8) -> u8) -> u64 {
+    let flags = window.map(is);
+    let mut mask = 0;
+    for (place, eight) in flags.chunks_exact(8).enumerate() {
+        let eight = u64::from_le_bytes(*eight.first_chunk().expect("chunks of eight"));
+        // Each flag is a byte of 0 or 1; the product gathers the eight in the topmost byte.
+        mask |= (eight.wrapping_mul(0x0102_0408_1020_4080) >> 56) << (place * 8);
+    }
+    mask
+}
 
-/// Which bytes belong to a word, and which of them a level's name starts with.
+const WORD: u8 = 1;
+const FINAL: u8 = 2;
+
+/// Which bytes belong to a word, and which of them a level's name ends with.
 const CLASS: [u8; 256] = {
     let mut class = [0; 256];
     let mut byte = 0;
@@ -90,8 +117,8 @@ const CLASS: [u8; 256] = {
         if is.is_ascii_alphanumeric() || is == b'_' {
             class[byte] |= WORD;
         }
-        if matches!(is.to_ascii_lowercase(), b'a' | b'c' | b'd' | b'e' | b'f' | b'i' | b'l' | b'n' | b'p' | b's' | b't' | b'w') {
-            class[byte] |= INITIAL;
+        if matches!(is.to_ascii_lowercase(), b'b' | b'c' | b'e' | b'f' | b'g' | b'h' | b'k' | b'l' | b'n' | b'o' | b'r' | b's' | b't' | b'w' | b'y' | b'0'..=b'9') {
+            class[byte] |= FINAL;
         }
         byte += 1;
     }
@@ -107,7 +134,7 @@ fn used_as_level(text: &[u8], start: usize, end: usize) -> Option<Level> {
     if !opened {
         return None;
     }
-    let capitals = word.iter().all(u8::is_ascii_uppercase);
+    let capitals = !word.is_empty() && word.iter().all(u8::is_ascii_uppercase);
     let marked = match after {
         // A colon within a name (`error:0A000126`, `Error::new`) is not the end of a level.
         Some(b':') => matches!(text.get(end + 1), None | Some(b' ' | b'\t' | b'[' | b'\n')) || capitals && text.get(end + 1) != Some(&b':'),
@@ -130,6 +157,10 @@ fn used_as_level(text: &[u8], start: usize, end: usize) -> Option<Level> {
 
 /// Names of levels that are also everyday words: they need more than their position.
 pub fn is_everyday(word: &[u8]) -> bool {
+    // Fast path: most levels start with another letter.
+    if !matches!(word.first().map(u8::to_ascii_lowercase), Some(b'l' | b'c' | b'f' | b's' | b'v')) && word.len() != 3 {
+        return false;
+    }
     ["log", "config", "fine", "finer", "finest", "success", "failure", "verbose", "silly", "inf"].iter().any(|name| word.eq_ignore_ascii_case(name.as_bytes()))
 }
 

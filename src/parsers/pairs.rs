@@ -107,7 +107,12 @@ impl Fields {
     }
 
     fn fill_parts(&self, record: &[u8], parts: &Parts, row: &mut Row) {
-        let _ = record;
+        // A bracket may be padded: `[           main]`.
+        let text = |part: &Range<usize>| {
+            let bytes = &record[part.clone()];
+            let start = part.start + (bytes.len() - bytes.trim_ascii_start().len());
+            Text::record(start, start + bytes.trim_ascii().len())
+        };
         for (slot, part) in [
             (self.logger, &parts.logger),
             (self.thread, &parts.thread),
@@ -116,14 +121,14 @@ impl Fields {
             (self.line, &parts.line),
         ] {
             if let (Some(slot), Some(part)) = (slot, part) {
-                row.values[slot] = Value::new(Kind::String, Text::record(part.start, part.end));
+                row.values[slot] = Value::new(Kind::String, text(part));
             }
         }
         if self.wanted.all {
             for (name, part) in [("logger", &parts.logger), ("thread", &parts.thread), ("pid", &parts.pid), ("file", &parts.file), ("line", &parts.line)] {
                 if let Some(part) = part {
                     let name = row.keep(name.as_bytes());
-                    row.fields.push(Field { name, value: Value::new(Kind::String, Text::record(part.start, part.end)) });
+                    row.fields.push(Field { name, value: Value::new(Kind::String, text(part)) });
                 }
             }
         }

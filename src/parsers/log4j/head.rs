@@ -179,6 +179,14 @@ impl Reader<'_> {
     /// `nova-api.log.1 2017-05-16 00:00:00.008 …`: a word that is no speech, then the time.
     #[inline]
     fn prefixed_time(&mut self, clock: &mut Clock) -> Option<Option<Time>> {
+        // Fast path: the usual date, whose layout the clock's memory knows, behind a file's name.
+        if let Some((start, start::Prefix::Name)) = start::prefix(self.text)
+            && let [b'0'..=b'9', _, _, _, b'-', _, _, b'-', _, _, b' ' | b'T', ..] = self.text[start..]
+        {
+            let reading = clock.reading(&self.text[start..])?;
+            self.at = start + reading.len;
+            return Some(reading.time);
+        }
         let start = start::prefixed_time(self.text)?;
         let reading = clock.reading(&self.text[start..])?;
         self.at = start + reading.len;
@@ -254,19 +262,21 @@ impl Reader<'_> {
     #[inline]
     fn closing(&self) -> Option<usize> {
         let limit = self.text.len().min(self.at + HEAD_MAX);
-        let mut depth = 0usize;
-        for (offset, &byte) in self.text[self.at..limit].iter().enumerate() {
-            match byte {
+        let mut from = self.at + 1;
+        let mut depth = 1;
+        while let Some(found) = memchr::memchr3(b'[', b']', b'\n', self.text.get(from..limit)?) {
+            let at = from + found;
+            match self.text[at] {
                 b'[' => depth += 1,
                 b']' => {
-                    depth = depth.saturating_sub(1);
+                    depth -= 1;
                     if depth == 0 {
-                        return Some(self.at + offset);
+                        return Some(at);
                     }
                 }
-                b'\n' => return None,
-                _ => {}
+                _ => return None,
             }
+            from = at + 1;
         }
         None
     }
@@ -432,19 +442,16 @@ impl Reader<'_> {
 
     /// What a bracket group in a head is: numbers are a process, anything else a thread.
     fn bracket_part(&mut self, close: usize) {
-        let inner = &self.text[self.at + 1..close];
-        let start = self.at + 1;
-        let trimmed = inner.trim_ascii();
-        let from = start + (inner.len() - inner.trim_ascii_start().len());
-        let range = from..from + trimmed.len();
-        if is_process(trimmed) {
-            let digits = trimmed.iter().position(u8::is_ascii_digit).unwrap_or(0);
-            let len = trimmed[digits..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let from = self.at + 1;
+        let inner = &self.text[from..close];
+        if is_process(inner) {
+            let digits = inner.iter().position(u8::is_ascii_digit).unwrap_or(0);
+            let len = inner[digits..].iter().take_while(|byte| byte.is_ascii_digit()).count();
             self.parts.pid.get_or_insert(from + digits..from + digits + len);
         } else if self.parts.thread.is_none() {
-            self.parts.thread = Some(range);
+            self.parts.thread = Some(from..close);
         } else {
-            self.parts.logger.get_or_insert(range);
+            self.parts.logger.get_or_insert(from..close);
         }
     }
 
@@ -549,12 +556,17 @@ impl Reader<'_> {
         // One logger; a file and a line may follow it.
         let named = self.parts.logger.is_some();
         let rest = &self.text[start..];
-        let len = rest.iter().take(160).take_while(|byte| NAME[usize::from(**byte)]).count();
+        let window = &rest[..rest.len().min(160)];
+        let len = match memchr::memchr3(b' ', b'\t', b'\n', window) {
+            Some(len) => len,
+            None if window.len() == rest.len() => rest.len(),
+            None => return false,
+        };
         let end = start + len;
-        let last = rest.get(len.wrapping_sub(1)).copied();
-        if last == Some(b':') && matches!(rest.get(len), None | Some(b' ' | b'\t' | b'\n')) {
+        let is_name = || rest[..len].iter().all(|byte| NAME[usize::from(*byte)]);
+        if rest[len - 1] == b':' {
             // `dfs.DataNode$PacketResponder: …`, `main.rs:12: …`
-            if named {
+            if named || !is_name() {
                 return false;
             }
             self.name(start..end - 1);
@@ -562,7 +574,7 @@ impl Reader<'_> {
             self.skip_blanks();
             return false;
         }
-        let Some(b' ' | b'\t' | b'|') = rest.get(len).copied() else { return false };
+        let Some(b' ' | b'\t') = rest.get(len).copied() else { return false };
         let blanks = rest[len..].iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
         let next = &rest[len + blanks..];
         let column = match next {
@@ -570,7 +582,7 @@ impl Reader<'_> {
             [b'[', ..] => self.parts.thread.is_none() && (blanks > 1 || form == Form::Letter || rest[..len].iter().any(|byte| matches!(byte, b'.' | b':' | b'_'))),
             _ => rest[len] == b'\t' && self.text[start - 1] == b'\t' || blanks > 1 && padding > 1,
         };
-        if !column || named && !rest[..len].last().is_some_and(u8::is_ascii_digit) {
+        if !column || !is_name() || named && !rest[..len].last().is_some_and(u8::is_ascii_digit) {
             return false;
         }
         self.name(start..end);
@@ -589,7 +601,8 @@ impl Reader<'_> {
     /// Keeps a name: `file.ext:12` is a file and a line, anything else the logger.
     fn name(&mut self, range: Range<usize>) {
         let word = &self.text[range.clone()];
-        if let Some(colon) = memchr::memrchr(b':', word)
+        if word.last().is_some_and(u8::is_ascii_digit)
+            && let Some(colon) = memchr::memrchr(b':', word)
             && colon + 1 < word.len()
             && word[colon + 1..].iter().all(u8::is_ascii_digit)
             && memchr::memchr(b'.', &word[..colon]).is_some()
@@ -751,6 +764,9 @@ const NAME: [bool; 256] = {
 
 /// Whether a bracket holds a process: `25`, `25-1`, `#1234`, `pid 12`, `pid 12:tid 34`.
 fn is_process(inner: &[u8]) -> bool {
+    if !matches!(inner.first(), Some(b'0'..=b'9' | b'p' | b'#')) {
+        return false;
+    }
     let inner = inner.strip_prefix(b"pid ").or_else(|| inner.strip_prefix(b"pid: ")).unwrap_or(inner);
     let inner = inner.strip_prefix(b"#").unwrap_or(inner);
     let digits = inner.iter().take_while(|byte| byte.is_ascii_digit()).count();
