@@ -5,6 +5,14 @@ use crate::flow::level::Level;
 /// The level that `word` names, in any case: `WARNING`, `err`, `notice`, `crit` … A single letter
 /// is not a word (see the layouts that use them).
 pub fn from_word(word: &[u8]) -> Option<Level> {
+    // Fast path: what most lines say, as they say it.
+    match word {
+        b"INFO" => return Some(Level::Info),
+        b"WARN" => return Some(Level::Warn),
+        b"ERROR" => return Some(Level::Error),
+        b"DEBUG" => return Some(Level::Debug),
+        _ => {}
+    }
     if word.len() < 3 || word.len() > 13 {
         return None;
     }
@@ -43,4 +51,151 @@ pub fn from_number(number: u64) -> Option<Level> {
         60 => Level::Fatal,
         _ => return None,
     })
+}
+
+/// Bytes of a message in which a level is looked for: farther on a word in capitals is speech.
+const NEAR: usize = 64;
+
+/// The first whole word near the start of `text` that is used as a level: in capitals (`ERROR
+/// foo`), or before a colon or a closing bracket (`error: foo`, `[warn]`, `<info>`). A word in the
+/// middle of a sentence (`0 errors found`, `in error state 6`) is none.
+pub fn in_text(text: &[u8]) -> Option<Level> {
+    // A level stands before a sign or in capitals, so only the places of those are looked at: two
+    // masks with a bit for each byte, which costs less than going from word to word.
+    let mut window = [0; NEAR];
+    let len = text.len().min(NEAR);
+    window[..len].copy_from_slice(&text[..len]);
+    let mut signs = mask(&window, |byte| u8::from(byte == b':') | u8::from(byte == b']') | u8::from(byte == b'>') | u8::from(byte == b'[') | u8::from(byte == b'!'));
+    let capitals = mask(&window, |byte| u8::from(byte.wrapping_sub(b'A') < 26));
+    let mut words = capitals & capitals >> 1 & capitals >> 2 & !(capitals << 1);
+    if let Some(end) = memchr::memchr(b'\n', &window[..len]) {
+        let line = (1u64 << end) - 1;
+        signs &= line | 1 << end;
+        words &= line;
+    }
+    let mut places = signs | words;
+    while places != 0 {
+        let at = places.trailing_zeros() as usize;
+        places &= places - 1;
+        let (start, end) = if words >> at & 1 == 1 {
+            (at, at + text[at..].iter().take(16).take_while(|byte| CLASS[usize::from(**byte)] & WORD != 0).count())
+        } else {
+            if at == 0 || CLASS[usize::from(text[at - 1])] & FINAL == 0 {
+                continue;
+            }
+            (at - text[..at].iter().rev().take(16).take_while(|byte| CLASS[usize::from(**byte)] & WORD != 0).count(), at)
+        };
+        if let Some(level) = used_as_level(text, start, end) {
+            return Some(level);
+        }
+    }
+    None
+}
+
+/// A bit for each byte of `window` for which `is` says 1.
+#[inline]
+fn mask(window: &[u8; NEAR], is: impl Fn(u8) -> u8) -> u64 {
+    let flags = window.map(is);
+    let mut mask = 0;
+    for (place, eight) in flags.chunks_exact(8).enumerate() {
+        let eight = u64::from_le_bytes(*eight.first_chunk().expect("chunks of eight"));
+        // Each flag is a byte of 0 or 1; the product gathers the eight in the topmost byte.
+        mask |= (eight.wrapping_mul(0x0102_0408_1020_4080) >> 56) << (place * 8);
+    }
+    mask
+}
+
+const WORD: u8 = 1;
+const FINAL: u8 = 2;
+
+/// Which bytes belong to a word, and which of them a level's name ends with.
+const CLASS: [u8; 256] = {
+    let mut class = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let is = byte as u8;
+        if is.is_ascii_alphanumeric() || is == b'_' {
+            class[byte] |= WORD;
+        }
+        if matches!(is.to_ascii_lowercase(), b'b' | b'c' | b'e' | b'f' | b'g' | b'h' | b'k' | b'l' | b'n' | b'o' | b'r' | b's' | b't' | b'w' | b'y' | b'0'..=b'9') {
+            class[byte] |= FINAL;
+        }
+        byte += 1;
+    }
+    class
+};
+
+/// The level that the word `start..end` of `text` names, if it stands there as a level.
+fn used_as_level(text: &[u8], start: usize, end: usize) -> Option<Level> {
+    let word = &text[start..end];
+    let before = start.checked_sub(1).map(|at| text[at]);
+    let after = text.get(end).copied();
+    let opened = matches!(before, None | Some(b' ' | b'\t' | b'[' | b'<' | b'(' | b'|' | b']' | b'>' | b'"' | b'm' | b',' | b':' | b';'));
+    if !opened {
+        return None;
+    }
+    let capitals = !word.is_empty() && word.iter().all(u8::is_ascii_uppercase);
+    let marked = match after {
+        // A colon within a name (`error:0A000126`, `Error::new`) is not the end of a level.
+        Some(b':') => matches!(text.get(end + 1), None | Some(b' ' | b'\t' | b'[' | b'\n')) || capitals && text.get(end + 1) != Some(&b':'),
+        Some(b']') => before == Some(b'['),
+        Some(b'>') => before == Some(b'<'),
+        // `error[E0425]: …`
+        Some(b'[') => start == 0 && text[end..text.len().min(end + 16)].windows(2).any(|pair| pair == b"]:"),
+        Some(b'!') => capitals,
+        _ => false,
+    };
+    let whole = matches!(after, None | Some(b' ' | b'\t' | b'|' | b']' | b')' | b'\n' | b',' | 0x1b));
+    if !(marked || capitals && whole) {
+        return None;
+    }
+    let level = from_word(word)?;
+    let everyday = is_everyday(word);
+    // `LOG:` is a level, `log:` and `LOG` in a sentence are not.
+    (!everyday || capitals && marked).then_some(level)
+}
+
+/// Names of levels that are also everyday words: they need more than their position.
+pub fn is_everyday(word: &[u8]) -> bool {
+    // Fast path: most levels start with another letter.
+    if !matches!(word.first().map(u8::to_ascii_lowercase), Some(b'l' | b'c' | b'f' | b's' | b'v')) && word.len() != 3 {
+        return false;
+    }
+    ["log", "config", "fine", "finer", "finest", "success", "failure", "verbose", "silly", "inf"].iter().any(|name| word.eq_ignore_ascii_case(name.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_a_level_near_the_start() {
+        let check = |text: &str, want: Option<Level>| assert_eq!(in_text(text.as_bytes()), want, "{text}");
+        for text in ["error: cannot open", "ERROR foo", "[ERROR] foo", "sshd: error: foo", "npm ERR! code 1", "error[E0425]: cannot find", "LOG ERROR foo", "Error: foo", "a: ERROR: b"] {
+            check(text, Some(Level::Error));
+        }
+        for text in ["<warn>  [1] foo", "warning: unused", "npm WARN deprecated", "WARNING: foo", "(WARN) foo"] {
+            check(text, Some(Level::Warn));
+        }
+        for text in ["panic: runtime error", "fatal: not a git repository", "FATAL:  the database"] {
+            check(text, Some(Level::Fatal));
+        }
+        for text in [
+            "0 errors found",
+            "0 error found",
+            "ErrorHandler started",
+            "mod_jk child workerEnv in error state 6",
+            "error_log opened",
+            "no-error: fine",
+            "log: foo",
+            "",
+            "ERROR_CODE 5",
+            "X-ERROR foo",
+            "Invalid user webmaster from 173.234.31.186",
+            "http://error: x",
+        ] {
+            check(text, None);
+        }
+        check("LOG:  duration", Some(Level::Info));
+    }
 }

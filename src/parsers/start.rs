@@ -183,16 +183,28 @@ pub fn has_prefixed_time(line: &[u8]) -> bool {
     prefixed_time(line).is_some()
 }
 
+/// What the first word of a line is, as far as its signs tell.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Prefix {
+    /// A file, a process, a host: a digit or a sign in it.
+    Name,
+    /// Letters alone, or punctuation at the end.
+    Speech,
+}
+
+/// Where the second word of `line` starts, and what the first one is.
+#[inline]
+pub fn prefix(line: &[u8]) -> Option<(usize, Prefix)> {
+    let space = memchr::memchr(b' ', &line[..line.len().min(PREFIX_MAX)])?;
+    let word = &line[..space];
+    let speech = word.last()?.is_ascii_punctuation() || word.iter().all(u8::is_ascii_alphabetic);
+    Some((space + 1, if speech { Prefix::Speech } else { Prefix::Name }))
+}
+
 /// Where the time starts that stands after the first word of `line`.
 pub fn prefixed_time(line: &[u8]) -> Option<usize> {
-    let window = &line[..line.len().min(PREFIX_MAX)];
-    let space = memchr::memchr(b' ', window)?;
-    let word = &window[..space];
-    let last = *word.last()?;
-    if word != b"-" && (last.is_ascii_punctuation() || word.iter().all(u8::is_ascii_alphabetic)) {
-        return None;
-    }
-    let time = space + 1;
+    let (time, prefix) = prefix(line)?;
+    let speech = prefix == Prefix::Speech;
     // Cheap no: most second words open with a letter that no month has, or a sign.
     if !matches!(
         line.get(time)?,
@@ -206,8 +218,9 @@ pub fn prefixed_time(line: &[u8]) -> Option<usize> {
             // `- 1117838570 2005.06.03 …`: a number alone says too little, a date must follow it.
             let plausible = (1_000_000_000..4_102_444_800).contains(&second);
             let next = line.get(time + stamp.len + 1..)?;
-            (word == b"-" && plausible && shape::read(next).is_some()).then_some(time)
+            (plausible && stamp.len == 10 && next.get(4).is_some_and(u8::is_ascii_punctuation) && shape::read(next).is_some()).then_some(time)
         }
+        _ if speech => None,
         shape::Date::Missing | shape::Date::Yearless { .. } => None,
         _ => Some(time),
     }
