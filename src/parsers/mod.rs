@@ -34,3 +34,5 @@ mod sample;
 mod stamp;
 pub mod start;
 pub mod time;
+#[cfg(test)]
+mod truth;

@@ -5,8 +5,6 @@
 
 mod head;
 mod structured;
-#[cfg(test)]
-mod tests;
 
 use std::ops::Range;
 
