@@ -1,17 +1,12 @@
 //! The fixed word lists of `f1`: days and months, units and zones, ends of host names. They are
 //! part of the format.
 
-/// `Jun`, `June`, `Fri`, `Friday`: English day and month names, capitalised or all capitals.
+/// `Jun`, `June`, `Fri`, `Friday`: English day and month names, capitalised.
 pub fn is_date_name(word: &[u8]) -> bool {
     if word.len() < 3 || word.len() > 9 || !word[0].is_ascii_uppercase() {
         return false;
     }
-    let short = [
-        word[0],
-        word[1].to_ascii_lowercase(),
-        word[2].to_ascii_lowercase(),
-    ];
-    let rest: &[u8] = match &short {
+    let rest: &[u8] = match &word[..3] {
         b"Mon" => b"day",
         b"Tue" => b"sday",
         b"Wed" => b"nesday",
@@ -33,7 +28,7 @@ pub fn is_date_name(word: &[u8]) -> bool {
         b"Dec" => b"ember",
         _ => return false,
     };
-    word.len() == 3 || word[3..].eq_ignore_ascii_case(rest)
+    word.len() == 3 || &word[3..] == rest
 }
 
 /// What may follow a number and belongs to it: units of size and time, zones, halves of the day.
