@@ -145,7 +145,12 @@ mod tests {
         let fingerprint = Fingerprint(0x00ab_cdef_0123_4567);
         assert_eq!(fingerprint.to_string(), "f1:00abcdef01234567");
         assert_eq!("f1:00abcdef01234567".parse(), Ok(fingerprint));
-        for text in ["f1:00ABCDEF01234567", "f1:+0abcdef01234567", "f1:0", "f2:00abcdef01234567"] {
+        for text in [
+            "f1:00ABCDEF01234567",
+            "f1:+0abcdef01234567",
+            "f1:0",
+            "f2:00abcdef01234567",
+        ] {
             assert_eq!(text.parse::<Fingerprint>(), Err(NotAFingerprint), "{text}");
         }
     }

@@ -17,7 +17,14 @@ pub enum Level {
 
 impl Level {
     /// Every level, least serious first.
-    pub const ALL: [Level; 6] = [Level::Trace, Level::Debug, Level::Info, Level::Warn, Level::Error, Level::Fatal];
+    pub const ALL: [Level; 6] = [
+        Level::Trace,
+        Level::Debug,
+        Level::Info,
+        Level::Warn,
+        Level::Error,
+        Level::Fatal,
+    ];
 
     /// The name that reports and conditions use.
     pub fn name(self) -> &'static str {

@@ -24,7 +24,11 @@ impl Text {
     /// The bytes `start..end` of the record.
     pub fn record(start: usize, end: usize) -> Text {
         debug_assert!(start <= end);
-        Text { start: start as u32, len: (end - start) as u32, home: Home::Record }
+        Text {
+            start: start as u32,
+            len: (end - start) as u32,
+            home: Home::Record,
+        }
     }
 
     /// Where the text stands in the record, if it was not decoded.
@@ -68,7 +72,14 @@ pub struct Value {
 }
 
 impl Value {
-    pub const MISSING: Value = Value { kind: Kind::Missing, text: Text { start: 0, len: 0, home: Home::Record } };
+    pub const MISSING: Value = Value {
+        kind: Kind::Missing,
+        text: Text {
+            start: 0,
+            len: 0,
+            home: Home::Record,
+        },
+    };
 
     pub fn new(kind: Kind, text: Text) -> Value {
         Value { kind, text }
@@ -104,7 +115,11 @@ pub struct Row {
 
 impl Row {
     pub fn new(slots: usize) -> Row {
-        Row { values: vec![Value::MISSING; slots], weight: 1.0, ..Row::default() }
+        Row {
+            values: vec![Value::MISSING; slots],
+            weight: 1.0,
+            ..Row::default()
+        }
     }
 
     /// Back to an empty row of the same shape.
@@ -138,6 +153,10 @@ impl Row {
     pub fn keep_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Text {
         let start = self.scratch.len();
         write(&mut self.scratch);
-        Text { start: start as u32, len: (self.scratch.len() - start) as u32, home: Home::Scratch }
+        Text {
+            start: start as u32,
+            len: (self.scratch.len() - start) as u32,
+            home: Home::Scratch,
+        }
     }
 }

@@ -13,7 +13,10 @@ impl Time {
 
     /// The time `nanosecond` after `second`; `None` outside of the range.
     pub fn from_parts(second: i64, nanosecond: u32) -> Option<Time> {
-        second.checked_mul(Time::SECOND)?.checked_add(i64::from(nanosecond)).map(Time)
+        second
+            .checked_mul(Time::SECOND)?
+            .checked_add(i64::from(nanosecond))
+            .map(Time)
     }
 
     /// Whole seconds since the epoch, rounded down.
@@ -25,7 +28,8 @@ impl Time {
 impl std::fmt::Display for Time {
     /// RFC 3339 in UTC with as many decimals as the time needs.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let timestamp = jiff::Timestamp::from_nanosecond(i128::from(self.0)).expect("64-bit nanoseconds are in jiff's range");
+        let timestamp = jiff::Timestamp::from_nanosecond(i128::from(self.0))
+            .expect("64-bit nanoseconds are in jiff's range");
         write!(f, "{timestamp}")
     }
 }

@@ -59,22 +59,76 @@ impl Path {
             }
             steps.extend(indices.into_iter().rev());
         }
-        Path { flat: text.as_bytes().to_vec(), steps }
+        Path {
+            flat: text.as_bytes().to_vec(),
+            steps,
+        }
     }
 }
 
 /// Names of fields that are metrics without being asked for. The last word of a name counts
 /// (`http.request.duration`, `cpu_usage_percent`), after unit words at its end are dropped.
 const METRIC_WORDS: [&str; 30] = [
-    "cpu", "mem", "memory", "rss", "heap", "latency", "duration", "elapsed", "took", "responsetime", "runtime", "delay", "lag", "wait",
-    "bytes", "size", "load", "usage", "utilization", "utilisation", "percent", "pct", "used", "free", "throughput", "rate", "temperature",
-    "latencies", "response", "uptime",
+    "cpu",
+    "mem",
+    "memory",
+    "rss",
+    "heap",
+    "latency",
+    "duration",
+    "elapsed",
+    "took",
+    "responsetime",
+    "runtime",
+    "delay",
+    "lag",
+    "wait",
+    "bytes",
+    "size",
+    "load",
+    "usage",
+    "utilization",
+    "utilisation",
+    "percent",
+    "pct",
+    "used",
+    "free",
+    "throughput",
+    "rate",
+    "temperature",
+    "latencies",
+    "response",
+    "uptime",
 ];
 
 /// Words at the end of a name that only say the unit.
 const UNIT_WORDS: [&str; 26] = [
-    "ms", "us", "ns", "s", "sec", "secs", "second", "seconds", "millis", "milliseconds", "microseconds", "nanoseconds", "minutes", "b", "kb",
-    "mb", "gb", "kib", "mib", "gib", "bytes", "percent", "pct", "ratio", "total", "time",
+    "ms",
+    "us",
+    "ns",
+    "s",
+    "sec",
+    "secs",
+    "second",
+    "seconds",
+    "millis",
+    "milliseconds",
+    "microseconds",
+    "nanoseconds",
+    "minutes",
+    "b",
+    "kb",
+    "mb",
+    "gb",
+    "kib",
+    "mib",
+    "gib",
+    "bytes",
+    "percent",
+    "pct",
+    "ratio",
+    "total",
+    "time",
 ];
 
 /// Whether a field of this name is a metric without being asked for: its last word, unit words
@@ -89,12 +143,18 @@ pub fn is_metric_name(name: &[u8]) -> bool {
     let mut start = 0;
     // Words end at punctuation and before a capital after a small letter (`elapsedMs`).
     for at in 1..=name.len() {
-        let cut = at == name.len() || !name[at].is_ascii_alphanumeric() || (name[at].is_ascii_uppercase() && name[at - 1].is_ascii_lowercase());
+        let cut = at == name.len()
+            || !name[at].is_ascii_alphanumeric()
+            || (name[at].is_ascii_uppercase() && name[at - 1].is_ascii_lowercase());
         if !cut {
             continue;
         }
         let word = &name[start..at];
-        start = if at < name.len() && !name[at].is_ascii_alphanumeric() { at + 1 } else { at };
+        start = if at < name.len() && !name[at].is_ascii_alphanumeric() {
+            at + 1
+        } else {
+            at
+        };
         if word.is_empty() || !word[0].is_ascii_alphanumeric() {
             continue;
         }
@@ -104,7 +164,10 @@ pub fn is_metric_name(name: &[u8]) -> bool {
         words[count] = word;
         count += 1;
     }
-    let is = |word: &[u8], list: &[&str]| list.iter().any(|entry| word.eq_ignore_ascii_case(entry.as_bytes()));
+    let is = |word: &[u8], list: &[&str]| {
+        list.iter()
+            .any(|entry| word.eq_ignore_ascii_case(entry.as_bytes()))
+    };
     let mut words = &words[..count];
     if let [.., first, second] = words
         && first.eq_ignore_ascii_case(b"response")
@@ -130,10 +193,24 @@ mod tests {
 
     #[test]
     fn knows_metrics_by_name() {
-        for name in ["cpu", "mem_mb", "latency_ms", "http.request.duration", "elapsedMs", "responseTime", "response_time", "cpu_usage_percent", "http.bytes", "took", "body_bytes"] {
+        for name in [
+            "cpu",
+            "mem_mb",
+            "latency_ms",
+            "http.request.duration",
+            "elapsedMs",
+            "responseTime",
+            "response_time",
+            "cpu_usage_percent",
+            "http.bytes",
+            "took",
+            "body_bytes",
+        ] {
             assert!(is_metric_name(name.as_bytes()), "{name}");
         }
-        for name in ["id", "pid", "port", "status", "line", "trace_id", "time", "ts", "count", "s", "ms", ""] {
+        for name in [
+            "id", "pid", "port", "status", "line", "trace_id", "time", "ts", "count", "s", "ms", "",
+        ] {
             assert!(!is_metric_name(name.as_bytes()), "{name}");
         }
     }
@@ -141,8 +218,20 @@ mod tests {
     #[test]
     fn splits_paths() {
         let key = |text: &str| Step::Key(text.as_bytes().to_vec());
-        assert_eq!(Path::new("http.client.ip").steps, [key("http"), key("client"), key("ip")]);
-        assert_eq!(Path::new("a[0].b[1][2]").steps, [key("a"), Step::Index(0), key("b"), Step::Index(1), Step::Index(2)]);
+        assert_eq!(
+            Path::new("http.client.ip").steps,
+            [key("http"), key("client"), key("ip")]
+        );
+        assert_eq!(
+            Path::new("a[0].b[1][2]").steps,
+            [
+                key("a"),
+                Step::Index(0),
+                key("b"),
+                Step::Index(1),
+                Step::Index(2)
+            ]
+        );
         assert_eq!(Path::new(".level").flat, b"level");
         assert_eq!(Path::new("a[x]").steps, [key("a[x]")]);
     }

@@ -15,11 +15,14 @@ pub fn from_word(word: &[u8]) -> Option<Level> {
     }
     Some(match &*lower {
         b"trace" | b"finest" | b"finer" | b"verbose" | b"trc" | b"silly" => Level::Trace,
-        b"debug" | b"fine" | b"dbg" | b"debug1" | b"debug2" | b"debug3" | b"debug4" | b"debug5" | b"config" => Level::Debug,
-        b"info" | b"information" | b"informational" | b"inf" | b"notice" | b"note" | b"log" | b"success" => Level::Info,
+        b"debug" | b"fine" | b"dbg" | b"debug1" | b"debug2" | b"debug3" | b"debug4" | b"debug5"
+        | b"config" => Level::Debug,
+        b"info" | b"information" | b"informational" | b"inf" | b"notice" | b"note" | b"log"
+        | b"success" => Level::Info,
         b"warn" | b"warning" | b"wrn" => Level::Warn,
         b"error" | b"err" | b"severe" | b"failure" | b"eror" => Level::Error,
-        b"fatal" | b"crit" | b"critical" | b"alert" | b"emerg" | b"emergency" | b"panic" | b"ftl" | b"dpanic" => Level::Fatal,
+        b"fatal" | b"crit" | b"critical" | b"alert" | b"emerg" | b"emergency" | b"panic"
+        | b"ftl" | b"dpanic" => Level::Fatal,
         _ => return None,
     })
 }

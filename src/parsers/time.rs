@@ -12,7 +12,10 @@ pub struct Clock {
 
 impl Clock {
     pub fn new(facts: &Facts) -> Clock {
-        Clock { zone: facts.zone.clone(), anchor: facts.anchor }
+        Clock {
+            zone: facts.zone.clone(),
+            anchor: facts.anchor,
+        }
     }
 
     /// The time that `text` is, as a whole: a field's value (`2024-03-01T00:00:00.123Z`,

@@ -62,7 +62,11 @@ pub fn cluster<'a>(masked: impl Iterator<Item = (Fingerprint, &'a [u8])>) -> Tem
         for group in Rows::new(words, texts).grouped() {
             templates.push(Template {
                 text: rendered(&group.members, group.stars, messages),
-                members: group.members.iter().map(|&row| messages[row as usize].0).collect(),
+                members: group
+                    .members
+                    .iter()
+                    .map(|&row| messages[row as usize].0)
+                    .collect(),
                 words,
                 stars: group.stars,
             });
@@ -153,7 +157,10 @@ impl Templates {
     /// varies latest in the text.
     pub fn cover(&self, masked: &[u8]) -> Option<&[u8]> {
         let words: Vec<Word> = split(masked).map(Word::new).collect();
-        let shapes = self.shapes.get(&words.len()).map_or(&[] as &[u64], Vec::as_slice);
+        let shapes = self
+            .shapes
+            .get(&words.len())
+            .map_or(&[] as &[u64], Vec::as_slice);
         let number = std::iter::once(&0).chain(shapes).find_map(|&stars| {
             let fixed = fixed_words(&words, stars);
             self.by_fixed_words.get(&(words.len(), stars, fixed))

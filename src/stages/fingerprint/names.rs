@@ -34,7 +34,7 @@ pub fn is_date_name(word: &[u8]) -> bool {
 /// What may follow a number and belongs to it: units of size and time, zones, halves of the day.
 pub fn is_unit(word: &[u8]) -> bool {
     match word {
-        b"B" | b"s" => true,
+        b"B" | b"s" | b"\xc2\xb5s" => true,
         b"KB" | b"MB" | b"GB" | b"TB" | b"PB" | b"kB" | b"kb" | b"mb" | b"gb" | b"tb" => true,
         b"KiB" | b"MiB" | b"GiB" | b"TiB" | b"PiB" => true,
         b"ns" | b"us" | b"ms" | b"sec" | b"secs" | b"min" | b"mins" | b"hr" | b"hrs" => true,
@@ -85,7 +85,16 @@ pub fn is_host(chain: &[u8]) -> bool {
     let first = chain.split(|&byte| byte == b'.').next().unwrap_or_default();
     let begins_like_a_package = matches!(
         first,
-        b"com" | b"org" | b"net" | b"edu" | b"io" | b"java" | b"javax" | b"sun" | b"jdk" | b"android"
+        b"com"
+            | b"org"
+            | b"net"
+            | b"edu"
+            | b"io"
+            | b"java"
+            | b"javax"
+            | b"sun"
+            | b"jdk"
+            | b"android"
     );
     ends_like_a_host && !begins_like_a_package && !chain.windows(2).any(|pair| pair == b"..")
 }

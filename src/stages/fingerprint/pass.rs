@@ -43,15 +43,19 @@ const fn classes() -> [u8; 256] {
         if matches!(b, b'=' | b'"' | b'\'' | b'`' | b'@' | b':') {
             class |= MARK;
         }
-        if matches!(b, b' ' | b'\t' | b',' | b'.' | b':' | b'/' | b'\\' | b'-' | b'+' | b'*' | b'%')
-            || matches!(b, b'~' | b'&' | b'#' | b'|' | b';' | b'_')
+        if matches!(
+            b,
+            b' ' | b'\t' | b',' | b'.' | b':' | b'/' | b'\\' | b'-' | b'+' | b'*' | b'%'
+        ) || matches!(b, b'~' | b'&' | b'#' | b'|' | b';' | b'_')
         {
             class |= JOINS;
         }
         if b.is_ascii_hexdigit() {
             class |= HEX;
         }
-        if b.is_ascii_whitespace() || b == 0 || matches!(b, b',' | b';' | b')' | b']' | b'}' | b'>')
+        if b.is_ascii_whitespace()
+            || b == 0
+            || matches!(b, b',' | b';' | b')' | b']' | b'}' | b'>')
             || matches!(b, b'"' | b'\'' | b'&' | b'|')
         {
             class |= ENDS_VALUE;
@@ -171,7 +175,11 @@ impl<'t, 'o> Pass<'t, 'o> {
         let word = &text[start..trimmed];
         // Fast path: digits and dots only, and no group of an address in front of a colon.
         let groups = word.len() <= 4 && text.get(end) == Some(&b':');
-        if classes & (NOT_NUMBER | DIGIT) == DIGIT && !groups && text[start] != b'.' && text.get(end) != Some(&b'(') {
+        if classes & (NOT_NUMBER | DIGIT) == DIGIT
+            && !groups
+            && text[start] != b'.'
+            && text.get(end) != Some(&b'(')
+        {
             return self.put(start, trimmed).max(end);
         }
         let dotted = classes & DOT != 0 && word.contains(&b'.');
@@ -180,11 +188,14 @@ impl<'t, 'o> Pass<'t, 'o> {
             return end;
         }
         // `jk2_init()`: a function is named by its digits.
-        if classes & DIGIT == 0 || (text[end..].starts_with(b"()") && !text[start].is_ascii_digit()) {
+        if classes & DIGIT == 0 || (text[end..].starts_with(b"()") && !text[start].is_ascii_digit())
+        {
             return end;
         }
         if groups
-            && text.get(end + 1).is_some_and(|&byte| is(byte, HEX) || byte == b':')
+            && text
+                .get(end + 1)
+                .is_some_and(|&byte| is(byte, HEX) || byte == b':')
             && let Some(address_end) = ipv6_end(text, start)
         {
             self.put(start, address_end);
@@ -200,7 +211,10 @@ impl<'t, 'o> Pass<'t, 'o> {
         let mut next = end;
         while piece_start < trimmed {
             let rest = &text[piece_start..trimmed];
-            let length = rest.iter().position(|&byte| byte == b'.').unwrap_or(rest.len());
+            let length = rest
+                .iter()
+                .position(|&byte| byte == b'.')
+                .unwrap_or(rest.len());
             let piece_end = piece_start + length;
             if let Some(varying) = varying_part(&text[piece_start..piece_end]) {
                 next = self.put(piece_start + varying, piece_end).max(end);
@@ -214,7 +228,8 @@ impl<'t, 'o> Pass<'t, 'o> {
     fn value(&mut self, at: usize) -> usize {
         let text = self.text;
         let start = at + 1;
-        let keyed = at > 0 && matches!(text[at - 1], b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b']');
+        let keyed = at > 0
+            && matches!(text[at - 1], b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b']');
         let Some(&first) = text.get(start).filter(|_| keyed) else {
             return start;
         };
@@ -257,7 +272,8 @@ impl<'t, 'o> Pass<'t, 'o> {
             end -= 1;
             dots -= 1;
         }
-        let ends_with_letters = text[at + 1..end].ends_with(b".") || text[end - 1].is_ascii_alphabetic();
+        let ends_with_letters =
+            text[at + 1..end].ends_with(b".") || text[end - 1].is_ascii_alphabetic();
         if dots == 0 || !ends_with_letters {
             return at + 1;
         }
@@ -336,7 +352,10 @@ impl<'t, 'o> Pass<'t, 'o> {
             self.copied = end;
             return end;
         }
-        while kept_end >= self.copied + 2 && text[kept_end - 1] == b' ' && text[kept_end - 2] == b' ' {
+        while kept_end >= self.copied + 2
+            && text[kept_end - 1] == b' '
+            && text[kept_end - 2] == b' '
+        {
             kept_end -= 1;
         }
         self.masked.extend_from_slice(&text[self.copied..kept_end]);
@@ -356,7 +375,10 @@ impl<'t, 'o> Pass<'t, 'o> {
             && (1..=GAP_BYTES_MAX).contains(&joiners.len())
             && joiners.iter().all(|&byte| is(byte, JOINS))
             && before.ends_with(word)
-            && before.len().checked_sub(length + 1).is_none_or(|at| !is(before[at], WORD))
+            && before
+                .len()
+                .checked_sub(length + 1)
+                .is_none_or(|at| !is(before[at], WORD))
     }
 
     fn value_start(&self, mut start: usize) -> usize {
@@ -371,7 +393,7 @@ impl<'t, 'o> Pass<'t, 'o> {
         // `Fri Jun 17`: at most two names.
         for _ in 0..2 {
             let mut name_end = start;
-            while name_end > self.copied && matches!(text[name_end - 1], b' ' | b',' ) {
+            while name_end > self.copied && matches!(text[name_end - 1], b' ' | b',') {
                 name_end -= 1;
             }
             let mut name = name_end;
@@ -391,8 +413,17 @@ impl<'t, 'o> Pass<'t, 'o> {
     }
 }
 
-/// The end of a value with the unit after it: `3 ms`, `5 %`, `10:00 AM UTC`.
+/// The end of a value with what belongs to it after it: `3 ms`, `5 %`, `10:00 PM UTC`.
 fn value_end(text: &[u8], end: usize) -> usize {
+    let unit = unit_end(text, end);
+    if unit == end {
+        end
+    } else {
+        unit_end(text, unit)
+    }
+}
+
+fn unit_end(text: &[u8], end: usize) -> usize {
     let rest = match text[end..] {
         [b'%', ..] => return end + 1,
         [b' ', ref rest @ ..] => rest,
@@ -401,13 +432,17 @@ fn value_end(text: &[u8], end: usize) -> usize {
     if rest.first() == Some(&b'%') {
         return end + 2;
     }
-    let mut length = rest.first_chunk::<8>().map_or(0, |eight| letters_in_front(u64::from_le_bytes(*eight)));
+    let eight = rest.first_chunk::<8>();
+    let mut length = eight.map_or(0, |eight| letters_in_front(u64::from_le_bytes(*eight)));
     if length == 8 || rest.len() < 8 {
         let more = rest[length..].iter().take(8);
         length += more.take_while(|byte| byte.is_ascii_alphabetic()).count();
     }
-    let closed = rest.get(length).is_none_or(|&byte| byte == b'.' || !is(byte, WORD));
-    if closed && is_unit(&rest[..length]) {
+    if rest.starts_with("µs".as_bytes()) {
+        length = "µs".len();
+    }
+    let closed = |&byte: &u8| byte == b'.' || !is(byte, WORD);
+    if rest.get(length).is_none_or(closed) && is_unit(&rest[..length]) {
         end + 1 + length
     } else {
         end
@@ -451,11 +486,17 @@ fn varying_part(word: &[u8]) -> Option<usize> {
         return Some(0);
     }
     let delimiter = |&byte: &u8| byte == b'_' || byte == b'-';
-    let part = word[..digit].iter().rposition(delimiter).map_or(0, |at| at + 1);
+    let part = word[..digit]
+        .iter()
+        .rposition(delimiter)
+        .map_or(0, |at| at + 1);
     if part == digit {
         return Some(digit);
     }
-    let length = word[digit..].iter().position(delimiter).unwrap_or(word.len() - digit);
+    let length = word[digit..]
+        .iter()
+        .position(delimiter)
+        .unwrap_or(word.len() - digit);
     let part_bytes = &word[part..digit + length];
     // Letters before the digit belong to the id if all is hexadecimal, or letters and digits
     // take turns; else they name what is numbered, as in `disk7`.
@@ -466,7 +507,11 @@ fn varying_part(word: &[u8]) -> Option<usize> {
         .count()
         + usize::from(part_bytes.last().is_some_and(u8::is_ascii_digit));
     let scrambled = part_bytes.len() >= 8 && digit_runs >= 2;
-    Some(if hexadecimal || scrambled { part } else { digit })
+    Some(if hexadecimal || scrambled {
+        part
+    } else {
+        digit
+    })
 }
 
 fn is_uuid(word: &[u8]) -> bool {
@@ -497,8 +542,13 @@ fn ipv6_end(text: &[u8], start: usize) -> Option<usize> {
     let groups_fit = address
         .split(|&byte| byte == b':')
         .all(|group| group.len() <= 4 || memchr::memchr(b'.', group).is_some());
-    let hardware = colons == 5 && address.split(|&byte| byte == b':').all(|group| group.len() == 2);
-    let closed = text.get(start + address.len()).is_none_or(|&byte| !byte.is_ascii_alphanumeric());
+    let hardware = colons == 5
+        && address
+            .split(|&byte| byte == b':')
+            .all(|group| group.len() == 2);
+    let closed = text
+        .get(start + address.len())
+        .is_none_or(|&byte| !byte.is_ascii_alphanumeric());
     let is_address = (double && address.len() > 2) || colons == 7 || hardware;
     (has_digit && groups_fit && closed && is_address).then_some(start + address.len())
 }

@@ -36,14 +36,19 @@ pub fn mask(message: &[u8], first_end: usize, masked: &mut Vec<u8>) {
 
 /// The frame on a line, without place and line number: `at pkg.Class.method`.
 fn frame(line: &[u8]) -> Option<&[u8]> {
-    let indented = line.first().is_some_and(|byte| matches!(byte, b' ' | b'\t'));
+    let indented = line
+        .first()
+        .is_some_and(|byte| matches!(byte, b' ' | b'\t'));
     let text = line.trim_ascii();
     if let Some(name) = text.strip_prefix(b"at ".as_slice()).filter(|_| indented) {
         // Java and Node end with `(place)`, C# goes on with ` in file:line`.
         let end = memchr::memchr(b'(', name).unwrap_or(name.len());
         return Some(name[..end].trim_ascii_end()).filter(|name| !name.is_empty());
     }
-    if let Some(file) = text.strip_prefix(b"File \"".as_slice()).filter(|_| indented) {
+    if let Some(file) = text
+        .strip_prefix(b"File \"".as_slice())
+        .filter(|_| indented)
+    {
         let name = memchr::memmem::rfind(file, b", in ")?;
         return Some(&file[name + 5..]).filter(|name| !name.is_empty());
     }
@@ -75,7 +80,9 @@ fn type_name(line: &[u8]) -> Option<&[u8]> {
     let name = &text[..end];
     let last = name.rsplit(|&byte| byte == b'.' || byte == b'$').next()?;
     let named = last.first().is_some_and(u8::is_ascii_uppercase)
-        && name.iter().all(|&byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'$'));
+        && name
+            .iter()
+            .all(|&byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'$'));
     let whole = end == text.len() || text[end] == b':';
     (named && whole).then_some(name)
 }

@@ -43,7 +43,8 @@ impl Twins {
         }
         self.numbers.clear();
         let slots = &self.slots;
-        self.numbers.extend((0..rows).filter(|&number| slots[slot(key(number))] == 2));
+        self.numbers
+            .extend((0..rows).filter(|&number| slots[slot(key(number))] == 2));
     }
 }
 
@@ -146,11 +147,17 @@ impl Rows {
         let distinct = || bucket.chunk_by(|a, b| a.1 == b.1).map(|rows| rows[0].1);
         let all = distinct().count();
         let constants = distinct().filter(|word| word.is_constant()).count();
-        let values = distinct().filter(|word| word.is_blank() || word.is_path()).count();
+        let values = distinct()
+            .filter(|word| word.is_blank() || word.is_path())
+            .count();
         let blank = distinct().any(Word::is_blank);
         let varying = all - constants;
         let only_values = values == varying;
-        let needed = if only_values { SAYING_MIN_VALUES } else { SAYING_MIN };
+        let needed = if only_values {
+            SAYING_MIN_VALUES
+        } else {
+            SAYING_MIN
+        };
         if saying < needed || all < 2 {
             return;
         }
@@ -183,7 +190,9 @@ impl Rows {
             sorted.clear();
             sorted.extend_from_slice(counts);
             sorted.sort_unstable();
-            let gaps = sorted.windows(2).filter(|pair| pair[1] / pair[0] >= RARE_RATIO);
+            let gaps = sorted
+                .windows(2)
+                .filter(|pair| pair[1] / pair[0] >= RARE_RATIO);
             // Of equal gaps the one that makes fewer words rare.
             let Some(gap) = gaps.min_by_key(|pair| (u32::MAX - pair[1] / pair[0], pair[0])) else {
                 continue;
@@ -221,14 +230,16 @@ impl Rows {
     fn all_vary(&self, bucket: &[(u64, u64, u32)]) -> bool {
         let places = bucket[0].1;
         let mut column: Vec<Word> = Vec::with_capacity(bucket.len());
-        (0..self.width).filter(|at| places >> at & 1 == 1).all(|position| {
-            column.clear();
-            column.extend(bucket.iter().map(|&(_, _, row)| self.row(row)[position]));
-            column.sort_unstable();
-            column.dedup();
-            let constants = column.iter().filter(|word| word.is_constant()).count();
-            column.len() >= DISTINCT_MIN && constants * CONSTANTS_MIN <= column.len()
-        })
+        (0..self.width)
+            .filter(|at| places >> at & 1 == 1)
+            .all(|position| {
+                column.clear();
+                column.extend(bucket.iter().map(|&(_, _, row)| self.row(row)[position]));
+                column.sort_unstable();
+                column.dedup();
+                let constants = column.iter().filter(|word| word.is_constant()).count();
+                column.len() >= DISTINCT_MIN && constants * CONSTANTS_MIN <= column.len()
+            })
     }
 
     /// How many living rows have the same word in the same place, for each word of each.
@@ -266,7 +277,11 @@ impl Rows {
             for place in places {
                 let at = row as usize * self.width + place.position as usize;
                 let after = saying - usize::from(self.words[at].says());
-                let needed = if place.ordinary { SAYING_MIN } else { SAYING_MIN_VALUES };
+                let needed = if place.ordinary {
+                    SAYING_MIN
+                } else {
+                    SAYING_MIN_VALUES
+                };
                 if after >= needed {
                     self.words[at] = Word::STAR;
                     saying = after;
@@ -278,7 +293,11 @@ impl Rows {
     }
 
     fn unite_equal_rows(&mut self) {
-        let mut alive: Vec<(u64, u32)> = self.alive.iter().map(|&row| (self.hash(row), row)).collect();
+        let mut alive: Vec<(u64, u32)> = self
+            .alive
+            .iter()
+            .map(|&row| (self.hash(row), row))
+            .collect();
         alive.sort_unstable();
         self.alive.clear();
         for equal in alive.chunk_by(|a, b| a.0 == b.0) {

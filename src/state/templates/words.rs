@@ -30,9 +30,16 @@ pub fn split(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// How many bytes of punctuation stand around the letters, digits and mask of a word.
 pub fn around(word: &[u8]) -> (usize, usize) {
-    let mark = |byte: &u8| byte.is_ascii_punctuation() && !matches!(byte, b'<' | b'*' | b'>' | b'/' | b'_' | b'-');
-    let before = word.iter().take_while(|byte| mark(byte)).count();
-    let after = word[before..].iter().rev().take_while(|byte| mark(byte)).count();
+    let mark = |byte: &u8| {
+        byte.is_ascii_punctuation() && !matches!(byte, b'<' | b'*' | b'>' | b'/' | b'_' | b'-')
+    };
+    let opens = |byte: &u8| mark(byte) && !matches!(byte, b')' | b']' | b'}');
+    let before = word.iter().take_while(|byte| opens(byte)).count();
+    let after = word[before..]
+        .iter()
+        .rev()
+        .take_while(|byte| mark(byte))
+        .count();
     (before, after)
 }
 
@@ -60,10 +67,16 @@ impl Word {
         }
         let (before, after) = around(word);
         let core = &word[before..word.len() - after];
-        if core.starts_with(b"/") || memchr::memmem::find(core, b"://").is_some() || core.get(1..3) == Some(b":\\") {
+        if core.starts_with(b"/")
+            || memchr::memmem::find(core, b"://").is_some()
+            || core.get(1..3) == Some(b":\\")
+        {
             looks |= PATH;
         }
-        let letters = word.iter().filter(|byte| byte.is_ascii_alphabetic() || !byte.is_ascii()).count();
+        let letters = word
+            .iter()
+            .filter(|byte| byte.is_ascii_alphabetic() || !byte.is_ascii())
+            .count();
         if letters > 0 {
             looks |= SAYS;
         }
@@ -118,5 +131,7 @@ fn is_constant(core: &[u8]) -> bool {
     if core.len() >= 2 && core.iter().all(capital) {
         return true;
     }
-    core.len() >= 5 && core.iter().all(u8::is_ascii_alphabetic) && (core.ends_with(b"ed") || core.ends_with(b"ing"))
+    core.len() >= 5
+        && core.iter().all(u8::is_ascii_alphabetic)
+        && (core.ends_with(b"ed") || core.ends_with(b"ing"))
 }
