@@ -1,17 +1,12 @@
 //! The fixed word lists of `f1`: days and months, units and zones, ends of host names. They are
 //! part of the format.
 
-/// `Jun`, `June`, `Fri`, `Friday`: English day and month names, capitalised or all capitals.
+/// `Jun`, `June`, `Fri`, `Friday`: English day and month names, capitalised.
 pub fn is_date_name(word: &[u8]) -> bool {
     if word.len() < 3 || word.len() > 9 || !word[0].is_ascii_uppercase() {
         return false;
     }
-    let short = [
-        word[0],
-        word[1].to_ascii_lowercase(),
-        word[2].to_ascii_lowercase(),
-    ];
-    let rest: &[u8] = match &short {
+    let rest: &[u8] = match &word[..3] {
         b"Mon" => b"day",
         b"Tue" => b"sday",
         b"Wed" => b"nesday",
@@ -33,13 +28,13 @@ pub fn is_date_name(word: &[u8]) -> bool {
         b"Dec" => b"ember",
         _ => return false,
     };
-    word.len() == 3 || word[3..].eq_ignore_ascii_case(rest)
+    word.len() == 3 || &word[3..] == rest
 }
 
 /// What may follow a number and belongs to it: units of size and time, zones, halves of the day.
 pub fn is_unit(word: &[u8]) -> bool {
     match word {
-        b"B" | b"s" => true,
+        b"B" | b"s" | b"\xc2\xb5s" => true,
         b"KB" | b"MB" | b"GB" | b"TB" | b"PB" | b"kB" | b"kb" | b"mb" | b"gb" | b"tb" => true,
         b"KiB" | b"MiB" | b"GiB" | b"TiB" | b"PiB" => true,
         b"ns" | b"us" | b"ms" | b"sec" | b"secs" | b"min" | b"mins" | b"hr" | b"hrs" => true,

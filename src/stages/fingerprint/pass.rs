@@ -17,6 +17,8 @@ const JOINS: u8 = 16;
 const HEX: u8 = 32;
 /// A byte that ends the value after `=`.
 const ENDS_VALUE: u8 = 64;
+/// A byte of a word that is neither digit nor dot.
+const NOT_NUMBER: u8 = 128;
 
 static CLASS: [u8; 256] = classes();
 
@@ -28,6 +30,9 @@ const fn classes() -> [u8; 256] {
         let mut class = 0;
         if b.is_ascii_alphanumeric() || b == b'_' || b == b'-' || b == b'.' || b >= 0x80 {
             class |= WORD;
+        }
+        if class & WORD != 0 && !b.is_ascii_digit() && b != b'.' {
+            class |= NOT_NUMBER;
         }
         if b.is_ascii_digit() {
             class |= DIGIT;
@@ -108,34 +113,48 @@ impl<'t, 'o> Pass<'t, 'o> {
     fn scan(&mut self) {
         let text = self.text;
         let mut at = 0;
+        // Where the word began that `at` is in; `at` itself between words.
         let mut word = 0;
-        while let Some(&byte) = text.get(at) {
+        while at < text.len() {
+            // Fast path: letters, eight at a time. Most of a message is made of them, and they
+            // stay without anything being done.
+            if let Some(eight) = text[at..].first_chunk::<8>() {
+                let letters = letters_in_front(u64::from_le_bytes(*eight));
+                at += letters;
+                if letters == 8 {
+                    continue;
+                }
+            }
+            let byte = text[at];
             let class = CLASS[usize::from(byte)];
-            if class & WORD != 0 {
-                word = at;
-                let mut classes = class;
+            if class & (WORD | MARK) == 0 {
                 at += 1;
-                while let Some(&byte) = text.get(at) {
+                word = at;
+            } else if class & (DIGIT | DOT) != 0 {
+                let mut end = at;
+                let mut classes = if word < at { NOT_NUMBER } else { 0 };
+                while let Some(&byte) = text.get(end) {
                     let class = CLASS[usize::from(byte)];
                     if class & WORD == 0 {
                         break;
                     }
                     classes |= class;
-                    at += 1;
+                    end += 1;
                 }
-                // Fast path: a word of letters stays, and nothing is done about it.
-                if classes & (DIGIT | DOT) != 0 {
-                    at = self.word(word, at, classes);
+                at = self.word(word, end, classes);
+                if at > end {
+                    word = at;
                 }
-            } else if class & MARK != 0 {
+            } else if class & WORD != 0 {
+                at += 1;
+            } else {
                 at = match byte {
                     b'=' => self.value(at),
                     b'@' => self.address(word, at),
                     b':' => self.colon(word, at),
                     quote => self.quoted(quote, at),
                 };
-            } else {
-                at += 1;
+                word = at;
             }
         }
     }
@@ -154,7 +173,16 @@ impl<'t, 'o> Pass<'t, 'o> {
             trimmed -= 1;
         }
         let word = &text[start..trimmed];
-        let dotted = classes & DOT != 0 && memchr::memchr(b'.', word).is_some();
+        // Fast path: digits and dots only, and no group of an address in front of a colon.
+        let groups = word.len() <= 4 && text.get(end) == Some(&b':');
+        if classes & (NOT_NUMBER | DIGIT) == DIGIT
+            && !groups
+            && text[start] != b'.'
+            && text.get(end) != Some(&b'(')
+        {
+            return self.put(start, trimmed).max(end);
+        }
+        let dotted = classes & DOT != 0 && word.contains(&b'.');
         if dotted && is_host(word) {
             self.put(start, trimmed);
             return end;
@@ -164,8 +192,10 @@ impl<'t, 'o> Pass<'t, 'o> {
         {
             return end;
         }
-        if word.len() <= 4
-            && text.get(end) == Some(&b':')
+        if groups
+            && text
+                .get(end + 1)
+                .is_some_and(|&byte| is(byte, HEX) || byte == b':')
             && let Some(address_end) = ipv6_end(text, start)
         {
             self.put(start, address_end);
@@ -181,7 +211,11 @@ impl<'t, 'o> Pass<'t, 'o> {
         let mut next = end;
         while piece_start < trimmed {
             let rest = &text[piece_start..trimmed];
-            let piece_end = piece_start + memchr::memchr(b'.', rest).unwrap_or(rest.len());
+            let length = rest
+                .iter()
+                .position(|&byte| byte == b'.')
+                .unwrap_or(rest.len());
+            let piece_end = piece_start + length;
             if let Some(varying) = varying_part(&text[piece_start..piece_end]) {
                 next = self.put(piece_start + varying, piece_end).max(end);
             }
@@ -306,8 +340,13 @@ impl<'t, 'o> Pass<'t, 'o> {
     /// the masked value ends.
     fn put(&mut self, start: usize, end: usize) -> usize {
         let text = self.text;
-        let start = self.value_start(start);
         let end = value_end(text, end);
+        // Fast path: the next number of an address, a version, a time.
+        if self.folds && start == self.copied + 1 && is(text[self.copied], JOINS) {
+            self.copied = end;
+            return end;
+        }
+        let start = self.value_start(start);
         let mut kept_end = start;
         if self.folds && (joins(&text[self.copied..start]) || self.repeats(start)) {
             self.copied = end;
@@ -358,8 +397,10 @@ impl<'t, 'o> Pass<'t, 'o> {
                 name_end -= 1;
             }
             let mut name = name_end;
-            while name > self.copied && name_end - name < 10 && text[name - 1].is_ascii_alphabetic()
-            {
+            while name > self.copied && name_end - name < 9 && text[name - 1].is_ascii_lowercase() {
+                name -= 1;
+            }
+            if name > self.copied && text[name - 1].is_ascii_uppercase() {
                 name -= 1;
             }
             let whole = name == 0 || !is(text[name - 1], WORD);
@@ -372,31 +413,53 @@ impl<'t, 'o> Pass<'t, 'o> {
     }
 }
 
-/// The end of a value with the unit after it: `3 ms`, `5 %`, `10:00 AM UTC`.
+/// The end of a value with what belongs to it after it: `3 ms`, `5 %`, `10:00 PM UTC`.
 fn value_end(text: &[u8], end: usize) -> usize {
-    let rest = &text[end..];
-    if rest.first() == Some(&b'%') {
-        return end + 1;
+    let unit = unit_end(text, end);
+    if unit == end {
+        end
+    } else {
+        unit_end(text, unit)
     }
-    let Some((b' ', rest)) = rest.split_first() else {
-        return end;
+}
+
+fn unit_end(text: &[u8], end: usize) -> usize {
+    let rest = match text[end..] {
+        [b'%', ..] => return end + 1,
+        [b' ', ref rest @ ..] => rest,
+        _ => return end,
     };
     if rest.first() == Some(&b'%') {
         return end + 2;
     }
-    let length = rest
-        .iter()
-        .take(13)
-        .take_while(|byte| byte.is_ascii_alphabetic())
-        .count();
-    let closed = rest
-        .get(length)
-        .is_none_or(|&byte| byte == b'.' || !is(byte, WORD));
-    if closed && is_unit(&rest[..length]) {
+    let eight = rest.first_chunk::<8>();
+    let mut length = eight.map_or(0, |eight| letters_in_front(u64::from_le_bytes(*eight)));
+    if length == 8 || rest.len() < 8 {
+        let more = rest[length..].iter().take(8);
+        length += more.take_while(|byte| byte.is_ascii_alphabetic()).count();
+    }
+    if rest.starts_with("µs".as_bytes()) {
+        length = "µs".len();
+    }
+    let closed = |&byte: &u8| byte == b'.' || !is(byte, WORD);
+    if rest.get(length).is_none_or(closed) && is_unit(&rest[..length]) {
         end + 1 + length
     } else {
         end
     }
+}
+
+/// How many of eight bytes, in little-endian order, are ASCII letters before the first that is
+/// none.
+fn letters_in_front(eight: u64) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * ONES;
+    // Adding to seven bits cannot carry into the next byte; the eighth bit then tells `>= limit`.
+    let lower = (eight | 0x20 * ONES) & !HIGH;
+    let from_a = lower + (0x80 - b'a' as u64) * ONES;
+    let after_z = lower + (0x80 - b'z' as u64 - 1) * ONES;
+    let letters = from_a & !after_z & !eight & HIGH;
+    ((letters ^ HIGH).trailing_zeros() / 8) as usize
 }
 
 /// Whether two masks with `gap` between them are one: joiners, and at most one date name, zone

@@ -13,8 +13,40 @@ const SAYING_MIN: usize = 3;
 const SAYING_MIN_VALUES: usize = 2;
 /// So many constants in one place are no longer a short list of states or commands.
 const CONSTANTS_MIN: usize = 10;
+/// A word is rare when the next more frequent word of its row stands in so many times more rows.
+const RARE_RATIO: u32 = 3;
 /// Rounds end when nothing changes; each adds a star, so this is a bound for hostile sets only.
 const ROUNDS_MAX: usize = 12;
+
+/// Finds the numbers whose key may be the key of another one, so that only those are sorted.
+struct Twins {
+    slots: Vec<u8>,
+    numbers: Vec<usize>,
+}
+
+impl Twins {
+    fn new(rows: usize) -> Twins {
+        Twins {
+            slots: vec![0; (rows * 16).next_power_of_two()],
+            numbers: Vec::new(),
+        }
+    }
+
+    /// All numbers below `rows` whose key, or one that falls into the same slot, comes twice.
+    fn find(&mut self, rows: usize, key: impl Fn(usize) -> u64) {
+        self.slots.fill(0);
+        let mask = self.slots.len() - 1;
+        let slot = |key: u64| (key >> 16) as usize & mask;
+        for number in 0..rows {
+            let seen = &mut self.slots[slot(key(number))];
+            *seen = (*seen + 1).min(2);
+        }
+        self.numbers.clear();
+        let slots = &self.slots;
+        self.numbers
+            .extend((0..rows).filter(|&number| slots[slot(key(number))] == 2));
+    }
+}
 
 /// A hash of the words that stay, order and place included.
 pub fn fixed_words(words: &[Word], stars: u64) -> u64 {
@@ -64,7 +96,10 @@ impl Rows {
 
     pub fn grouped(mut self) -> Vec<Group> {
         for _ in 0..ROUNDS_MAX {
-            if !self.round() {
+            if self.width == 0 || self.alive.len() < 2 {
+                break;
+            }
+            if !self.round() && !self.round_of_rare_words() {
                 break;
             }
             self.unite_equal_rows();
@@ -83,13 +118,19 @@ impl Rows {
     /// Stars every place that a bucket of rows, equal but for this place, shows to vary.
     fn round(&mut self) -> bool {
         let hashes: Vec<u64> = self.alive.iter().map(|&row| self.hash(row)).collect();
-        let mut bucket_of: Vec<(u64, Word, u32)> = Vec::with_capacity(self.alive.len());
+        let mut bucket_of: Vec<(u64, Word, u32)> = Vec::new();
+        let mut twins = Twins::new(self.alive.len());
         let mut candidates = Vec::new();
         for position in 0..self.width {
+            let without = |number: usize| {
+                let word = self.row(self.alive[number])[position];
+                hashes[number].wrapping_sub(word.at(position))
+            };
+            twins.find(hashes.len(), without);
             bucket_of.clear();
-            bucket_of.extend(self.alive.iter().zip(&hashes).map(|(&row, hash)| {
-                let word = self.row(row)[position];
-                (hash.wrapping_sub(word.at(position)), word, row)
+            bucket_of.extend(twins.numbers.iter().map(|&number| {
+                let row = self.alive[number];
+                (without(number), self.row(row)[position], row)
             }));
             bucket_of.sort_unstable();
             for bucket in bucket_of.chunk_by(|a, b| a.0 == b.0) {
@@ -135,6 +176,91 @@ impl Rows {
                 });
             }
         }
+    }
+
+    /// Values that change together, or several that are free, leave no two rows that differ in
+    /// one place only. Here rows are compared without the words that are rare in their place,
+    /// measured by the other words of the row: the words of the program stand in all its
+    /// messages, values in few of them.
+    fn round_of_rare_words(&mut self) -> bool {
+        let counts = self.counts();
+        let mut without: Vec<(u64, u64, u32)> = Vec::new();
+        let mut sorted = Vec::with_capacity(self.width);
+        for (counts, &row) in counts.chunks_exact(self.width).zip(&self.alive) {
+            sorted.clear();
+            sorted.extend_from_slice(counts);
+            sorted.sort_unstable();
+            let gaps = sorted
+                .windows(2)
+                .filter(|pair| pair[1] / pair[0] >= RARE_RATIO);
+            // Of equal gaps the one that makes fewer words rare.
+            let Some(gap) = gaps.min_by_key(|pair| (u32::MAX - pair[1] / pair[0], pair[0])) else {
+                continue;
+            };
+            let (mut places, mut saying) = (0u64, 0);
+            for (at, word) in self.row(row).iter().enumerate() {
+                if counts[at] <= gap[0] {
+                    places |= 1 << at;
+                } else {
+                    saying += usize::from(word.says());
+                }
+            }
+            let stars = places.count_ones() as usize;
+            if saying >= SAYING_MIN.max(stars + 1) {
+                without.push((fixed_words(self.row(row), places), places, row));
+            }
+        }
+        without.sort_unstable();
+        let mut changed = false;
+        for bucket in without.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+            if bucket.len() >= DISTINCT_MIN && self.all_vary(bucket) {
+                changed = true;
+                for &(_, places, row) in bucket {
+                    for position in (0..self.width).filter(|at| places >> at & 1 == 1) {
+                        self.words[row as usize * self.width + position] = Word::STAR;
+                    }
+                }
+            }
+        }
+        changed
+    }
+
+    /// Whether each place of the bucket holds enough different values, and hardly a constant
+    /// (among many values some look like one).
+    fn all_vary(&self, bucket: &[(u64, u64, u32)]) -> bool {
+        let places = bucket[0].1;
+        let mut column: Vec<Word> = Vec::with_capacity(bucket.len());
+        (0..self.width)
+            .filter(|at| places >> at & 1 == 1)
+            .all(|position| {
+                column.clear();
+                column.extend(bucket.iter().map(|&(_, _, row)| self.row(row)[position]));
+                column.sort_unstable();
+                column.dedup();
+                let constants = column.iter().filter(|word| word.is_constant()).count();
+                column.len() >= DISTINCT_MIN && constants * CONSTANTS_MIN <= column.len()
+            })
+    }
+
+    /// How many living rows have the same word in the same place, for each word of each.
+    fn counts(&self) -> Vec<u32> {
+        let mut counts = vec![1; self.alive.len() * self.width];
+        let mut twins = Twins::new(self.alive.len());
+        let mut column: Vec<(Word, usize)> = Vec::new();
+        for position in 0..self.width {
+            let word = |number: usize| self.row(self.alive[number])[position];
+            twins.find(self.alive.len(), |number| word(number).0);
+            column.clear();
+            column.extend(twins.numbers.iter().map(|&number| (word(number), number)));
+            column.sort_unstable();
+            for equal in column.chunk_by(|a, b| a.0 == b.0) {
+                let count = u32::try_from(equal.len()).unwrap_or(u32::MAX);
+                for &(_, number) in equal {
+                    counts[number * self.width + position] = count;
+                }
+            }
+        }
+        counts
     }
 
     fn saying(&self, row: u32) -> usize {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::stages::fingerprint::Masker;
+use proptest::prelude::*;
 use std::collections::HashMap as StdHashMap;
 use std::path::PathBuf;
 
@@ -132,6 +133,199 @@ fn show_differences(groups: &[String], truth: &[String], contents: &[String]) {
                 _ => "both",
             };
             eprintln!("  {kind:6} {truth:4} {count:4} {group} ||| {content}");
+        }
+    }
+}
+
+fn clustered(texts: &[&str]) -> Templates {
+    cluster(
+        texts
+            .iter()
+            .map(|text| (Fingerprint::of_masked(text.as_bytes()), text.as_bytes())),
+    )
+}
+
+fn texts(templates: &Templates) -> Vec<String> {
+    templates
+        .iter()
+        .map(|template| String::from_utf8_lossy(&template.text).into_owned())
+        .collect()
+}
+
+fn check(messages: &[&str], want: &[&str]) {
+    assert_eq!(texts(&clustered(messages)), want);
+}
+
+#[test]
+fn three_values_in_one_place_are_a_value() {
+    check(
+        &[
+            "session closed for user bob",
+            "session closed for user eve",
+            "session closed for user ann",
+        ],
+        &["session closed for user <*>"],
+    );
+    check(
+        &["session closed for user bob", "session closed for user eve"],
+        &["session closed for user bob", "session closed for user eve"],
+    );
+    check(
+        &["user 'bob', new", "user 'eve', new", "user 'ann', new"],
+        &["user 'ann', new", "user 'bob', new", "user 'eve', new"],
+    );
+    check(
+        &[
+            "a user 'bob', new here",
+            "a user 'eve', new here",
+            "a user 'ann', new here",
+        ],
+        &["a user '<*>', new here"],
+    );
+}
+
+#[test]
+fn masks_and_paths_need_no_third() {
+    check(
+        &["open file /a/b failed", "open file /c failed"],
+        &["open file <*> failed"],
+    );
+    check(
+        &["peer <*> () is gone", "peer <*> (<*>) is gone"],
+        &["peer <*> (<*>) is gone"],
+    );
+}
+
+#[test]
+fn states_and_actions_are_no_values() {
+    for words in [
+        ["UP", "DOWN", "LOST"],
+        ["Started", "Stopped", "Paused"],
+        ["opening", "closing", "waiting"],
+    ] {
+        let messages = words.map(|word| format!("the machine web is {word}"));
+        let templates = clustered(&messages.each_ref().map(String::as_str));
+        assert_eq!(templates.len(), 3, "{words:?}");
+    }
+}
+
+#[test]
+fn short_messages_keep_the_word_that_tells_them_apart() {
+    check(
+        &[
+            "cron startup succeeded",
+            "sshd startup succeeded",
+            "ntpd startup succeeded",
+        ],
+        &[
+            "cron startup succeeded",
+            "ntpd startup succeeded",
+            "sshd startup succeeded",
+        ],
+    );
+}
+
+#[test]
+fn values_that_change_together_are_found() {
+    check(
+        &[
+            "registering class Alpha for class Aardvark",
+            "registering class Beta for class Bear",
+            "registering class Gamma for class Goat",
+        ],
+        &["registering class <*> for class <*>"],
+    );
+}
+
+#[test]
+fn covers_new_messages_with_the_template_of_fewest_values() {
+    let messages = [
+        "session closed for user bob",
+        "session closed for user eve",
+        "session closed for user ann",
+        "session closed for ever and ever",
+    ];
+    let templates = clustered(&messages);
+    let covered = |text: &str| {
+        templates
+            .cover(text.as_bytes())
+            .map(String::from_utf8_lossy)
+    };
+    assert_eq!(
+        covered("session closed for user zoe").as_deref(),
+        Some("session closed for user <*>")
+    );
+    assert_eq!(
+        covered("session closed for ever and ever").as_deref(),
+        Some("session closed for ever and ever")
+    );
+    assert_eq!(covered("session opened for user zoe"), None);
+    for message in messages {
+        let own = templates
+            .of(Fingerprint::of_masked(message.as_bytes()))
+            .unwrap();
+        assert_eq!(templates.cover(message.as_bytes()), Some(own));
+    }
+}
+
+#[test]
+fn an_empty_set_and_empty_messages_are_fine() {
+    assert!(clustered(&[]).is_empty());
+    check(&["", "a"], &["", "a"]);
+    assert_eq!(clustered(&[]).cover(b"a b"), None);
+}
+
+/// Sets that would be slow with pairwise comparison; the bound is far above what is measured
+/// (about a second for all in an unoptimised build).
+#[test]
+fn hostile_sets_take_linear_time() {
+    let word = |number: u64| format!("w{:x}", (number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let long: Vec<String> = (0..20)
+        .map(|row| {
+            (0..10_000)
+                .map(|at| word(row * 10_000 + at) + " ")
+                .collect()
+        })
+        .collect();
+    let unique: Vec<String> = (0..20_000u64)
+        .map(|row| (0..8).map(|at| word(row * 8 + at) + " ").collect())
+        .collect();
+    let grid: Vec<String> = (0..20_000u64)
+        .map(|row| {
+            format!(
+                "a {} b {} c {} d",
+                word(row % 20),
+                word(row / 20 % 20),
+                word(row / 400)
+            )
+        })
+        .collect();
+    let started = std::time::Instant::now();
+    for (set, want) in [(long, 20), (unique, 20_000), (grid, 1)] {
+        let templates = clustered(&set.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(templates.len(), want);
+    }
+    let took = started.elapsed();
+    assert!(took.as_secs() < 60, "{took:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// A pure function of the set: order and repetition play no part.
+    #[test]
+    fn order_and_counts_play_no_part(
+        (set, shuffled) in prop::collection::vec("(open|shut|user|GET|<\\*>|/a/b|x=<\\*>|eve|bob|ann|at)( (the|in|user|<\\*>|/c|eve|bob|ann|of|was|now)){0,6}", 0..60)
+            .prop_flat_map(|set| (Just(set.clone()), Just([set.clone(), set].concat()).prop_shuffle()))
+    ) {
+        let one = clustered(&set.iter().map(String::as_str).collect::<Vec<_>>());
+        let other = clustered(&shuffled.iter().map(String::as_str).collect::<Vec<_>>());
+        prop_assert!(one.iter().eq(other.iter()));
+        for text in &set {
+            let fingerprint = Fingerprint::of_masked(text.as_bytes());
+            prop_assert!(one.members(fingerprint).unwrap().contains(&fingerprint));
+            prop_assert!(one.cover(text.as_bytes()).is_some());
+            prop_assert_eq!(one.cover(text.as_bytes()), other.cover(text.as_bytes()));
         }
     }
 }

@@ -33,7 +33,8 @@ pub fn around(word: &[u8]) -> (usize, usize) {
     let mark = |byte: &u8| {
         byte.is_ascii_punctuation() && !matches!(byte, b'<' | b'*' | b'>' | b'/' | b'_' | b'-')
     };
-    let before = word.iter().take_while(|byte| mark(byte)).count();
+    let opens = |byte: &u8| mark(byte) && !matches!(byte, b')' | b']' | b'}');
+    let before = word.iter().take_while(|byte| opens(byte)).count();
     let after = word[before..]
         .iter()
         .rev()
