@@ -3,8 +3,8 @@
 //! one line and nothing else, so a chunk may be cut before any start.
 
 use crate::framing::kind::{self, Kind};
-use crate::framing::start::is_hard_start;
 use crate::framing::{Multiline, RECORD_BYTES_MAX, RECORD_LINES_MAX, text};
+use crate::parsers::start::is_hard_start;
 
 /// What the record so far lets the machine expect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

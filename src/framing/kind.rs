@@ -27,7 +27,7 @@ pub enum Kind {
     GoPanic,
     /// `goroutine 5 [running]:`
     Goroutine,
-    /// `created by …`, `[signal SIGSEGV …`, `exit status 2` (Go)
+    /// `created by …`, `[signal SIGSEGV …` (Go)
     GoDetail,
     /// `thread 'main' panicked at …` (Rust)
     RustPanic,
@@ -217,7 +217,6 @@ fn worded(text: &[u8]) -> Kind {
         b'e' if begins(b"exception '") => {
             memchr::memmem::find(text, b"' with message '").map(|_| Kind::Exception)
         }
-        b'e' => begins(b"exit status ").then_some(Kind::GoDetail),
         b't' => (begins(b"thread '") && memchr::memmem::find(text, b" panicked at ").is_some())
             .then_some(Kind::RustPanic),
         b'n' => begins(b"note: ").then_some(Kind::Note),

@@ -14,7 +14,6 @@ pub mod cut;
 pub mod frame;
 mod interleave;
 pub mod kind;
-mod start;
 #[cfg(test)]
 mod tests;
 mod walk;

@@ -608,7 +608,7 @@ fn joins_what_the_runtimes_write() {
         "thread 'main' panicked at src/main.rs:2:5:\nboom, as it were\nnote: run with `RUST_BACKTRACE=1`\n",
         "thread 'main' panicked at 'boom', src/main.rs:2:5\nstack backtrace:\n   0: rust_begin_unwind\n             at /rustc/x\nnote: Some details are omitted\n",
         "/srv/a.js:10\n    throw new Error('x')\n    ^\n\nError: x\n    at f (/srv/a.js:10:9)\n\nNode.js v18.0.0\n",
-        "panic: a\n\tpanic: b\n[signal SIGSEGV: x]\n\ngoroutine 1 [running]:\nmain.f(0x1)\n\t/a.go:1 +0x2\n\ngoroutine 2 [chan receive]:\nmain.(*T).g(...)\n\t/b.go:1\ncreated by main.main\n\t/c.go:2\nexit status 2\n",
+        "panic: a\n\tpanic: b\n[signal SIGSEGV: x]\n\ngoroutine 1 [running]:\nmain.f(0x1)\n\t/a.go:1 +0x2\n\ngoroutine 2 [chan receive]:\nmain.(*T).g(...)\n\t/b.go:1\ncreated by main.main\n\t/c.go:2\n",
         "{\n  \"a\": 1,\n  \"b\": {\n    \"c\": 2\n  }\n}\n",
         "2024-03-01 10:00:00 INFO http: panic serving 1.2.3.4:5: boom\ngoroutine 5 [running]:\nnet/http.f(0x1)\n\t/a.go:1 +0x2\n",
     ];
