@@ -39,11 +39,6 @@ impl<T> Order<T> {
         self.next += 1;
         Some(item)
     }
-
-    /// How many items wait for one before them that never came.
-    pub fn waiting(&self) -> usize {
-        self.early.iter().flatten().count()
-    }
 }
 
 #[cfg(test)]
@@ -63,6 +58,5 @@ mod tests {
         assert_eq!(out, [0, 1, 2, 3, 4]);
         order.put(6, 6);
         assert_eq!(order.take(), None);
-        assert_eq!(order.waiting(), 1);
     }
 }

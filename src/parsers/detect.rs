@@ -10,7 +10,9 @@ use crate::flow::row::Row;
 use crate::flow::time::Time;
 use crate::flow::wanted::Wanted;
 use crate::parsers::time::Clock;
-use crate::parsers::{access, csv, influx, json, logfmt, prometheus, statsd, syslog};
+use crate::parsers::{
+    access, csv, influx, json, klog, log4j, logfmt, plain, prometheus, statsd, syslog,
+};
 
 /// One of each parser, with their caches.
 pub struct Parsers {
@@ -21,10 +23,13 @@ pub struct Parsers {
     logfmt: logfmt::Parser,
     syslog: syslog::Parser,
     access: access::Parser,
+    klog: klog::Parser,
+    log4j: log4j::Parser,
     prometheus: prometheus::Parser,
     statsd: statsd::Parser,
     influx: influx::Parser,
     csv: csv::Parser,
+    plain: plain::Parser,
 }
 
 impl Parsers {
@@ -37,10 +42,13 @@ impl Parsers {
             logfmt: logfmt::Parser::new(wanted),
             syslog: syslog::Parser::new(wanted),
             access: access::Parser::new(wanted),
+            klog: klog::Parser::new(wanted),
+            log4j: log4j::Parser::new(wanted),
             prometheus: prometheus::Parser::new(wanted),
             statsd: statsd::Parser::new(wanted),
             influx: influx::Parser::new(wanted),
             csv: csv::Parser::new(wanted),
+            plain: plain::Parser::new(wanted),
         }
     }
 
@@ -111,12 +119,11 @@ impl Parsers {
                 .header
                 .as_ref()
                 .is_some_and(|header| self.csv.parse(record, header, clock, row)),
-            Format::Plain => {
-                row.message = crate::flow::row::Text::record(0, record.len());
-                true
-            }
+            Format::Plain => self.plain.parse(record, clock, row),
+            Format::Klog => self.klog.parse(record, clock, row),
+            Format::Log4j => self.log4j.parse(record, clock, row),
             // Containers are unwrapped by framing; what is inside has a format of its own.
-            Format::Docker | Format::Cri | Format::Klog | Format::Log4j => false,
+            Format::Docker | Format::Cri => false,
         };
         if !read {
             row.reset();
