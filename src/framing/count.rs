@@ -5,7 +5,6 @@ use crate::framing::Multiline;
 use crate::framing::container::Wrapped;
 use crate::framing::continuation::{Tracker, is_sure_start};
 use crate::framing::interleave::Interleave;
-use crate::framing::kind::suspicious;
 use crate::framing::walk::{Visitor, walk};
 use std::ops::Range;
 
@@ -21,22 +20,16 @@ pub struct Counts {
 
 /// Counts what [`Framer::frame`](super::frame::Framer::frame) would make of the chunk.
 pub fn count_records(mode: &Multiline, chunk: &[u8]) -> Counts {
-    // Fast path: every wrapped line names its stream in full, so without both names there is none.
+    // Fast path: every wrapped line names its stream in full, so without both names there is none
+    // and the line feeds are all there is to count.
     let names: [&[u8]; 2] = [b"stdout", b"stderr"];
-    if !matches!(mode, Multiline::Pattern(_))
-        && names
-            .iter()
-            .all(|name| memchr::memmem::find(chunk, name).is_none())
-    {
+    let wrapped = |name: &&[u8]| memchr::memmem::find(chunk, name).is_some();
+    if matches!(mode, Multiline::Off) && !names.iter().any(wrapped) {
         let last = usize::from(!chunk.is_empty() && !chunk.ends_with(b"\n"));
         let lines = (memchr::memchr_iter(b'\n', chunk).count() + last) as u64;
-        let records = match mode {
-            Multiline::Off => lines,
-            _ => lines - joined_lines(mode, chunk),
-        };
         return Counts {
             lines,
-            records,
+            records: lines,
             wrapped: 0,
         };
     }
@@ -46,91 +39,6 @@ pub fn count_records(mode: &Multiline, chunk: &[u8]) -> Counts {
         lines: u64::from(lines),
         records: counter.plain + counter.wrapped,
         wrapped: counter.wrapped,
-    }
-}
-
-/// Bytes of a word in which line feeds are looked for together.
-const WORD: usize = 8;
-
-/// Words whose line feeds are noted before their lines are looked at.
-const WORDS: usize = 512;
-
-/// How many lines of a chunk without wrapped lines join the record above, in auto mode.
-///
-/// Two passes over each stretch: one notes the words with a line feed and has no branch that
-/// depends on the bytes, the other looks at the lines. One pass alone, with `memchr_iter`, runs at
-/// a third of the speed: it mispredicts at each line, and lines are of any length.
-fn joined_lines(mode: &Multiline, chunk: &[u8]) -> u64 {
-    let mut joined = 0;
-    let mut done = 0;
-    if !chunk.is_empty() && suspicious(chunk) {
-        joined += join_run(mode, chunk, 0, &mut done);
-    }
-    let mut noted = [0u16; WORDS];
-    for (stretch, bytes) in chunk.chunks(WORDS * WORD).enumerate() {
-        let base = stretch * WORDS * WORD;
-        let mut count = 0;
-        let words = bytes.chunks_exact(WORD);
-        let rest = words.remainder().len();
-        for (number, word) in words.enumerate() {
-            noted[count] = number as u16;
-            count += usize::from(line_feeds(word) != 0);
-        }
-        let mut look = |at: usize| {
-            if at >= done && at < chunk.len() && suspicious(&chunk[at..]) {
-                joined += join_run(mode, chunk, at, &mut done);
-            }
-        };
-        for &number in &noted[..count] {
-            let start = usize::from(number) * WORD;
-            let mut feeds = line_feeds(&bytes[start..start + WORD]);
-            while feeds != 0 {
-                look(base + start + feeds.trailing_zeros() as usize / 8 + 1);
-                feeds &= feeds - 1;
-            }
-        }
-        for at in bytes.len() - rest..bytes.len() {
-            if bytes[at] == b'\n' {
-                look(base + at + 1);
-            }
-        }
-    }
-    joined
-}
-
-/// The high bit of each byte of the word that is a line feed.
-#[inline(always)]
-fn line_feeds(word: &[u8]) -> u64 {
-    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    let bytes = u64::from_le_bytes(word.try_into().expect("a word has eight bytes"));
-    let other = bytes ^ 0x0a0a_0a0a_0a0a_0a0a;
-    !(((other & LOW) + LOW) | other | LOW)
-}
-
-/// Slow path: runs the machine from the suspicious line at `at`, whose line above is a record's
-/// first, until a line surely starts a record; `done` becomes that line's place. Returns how many
-/// lines joined.
-#[cold]
-fn join_run(mode: &Multiline, chunk: &[u8], at: usize, done: &mut usize) -> u64 {
-    let mut tracker = Tracker::new();
-    if at > 0 {
-        let above = memchr::memrchr(b'\n', &chunk[..at - 1]).map_or(0, |feed| feed + 1);
-        let starts = tracker.starts_surely(chunk, above);
-        assert!(
-            starts,
-            "a suspicious line above would belong to the run before"
-        );
-    }
-    let mut joined = 0;
-    let mut at = at;
-    loop {
-        let end = line_end(chunk, at);
-        joined += u64::from(!tracker.starts(mode, chunk, at, end));
-        at = end;
-        if at == chunk.len() || tracker.starts_surely(chunk, at) {
-            *done = at;
-            return joined;
-        }
     }
 }
 

@@ -12,9 +12,9 @@ use crate::framing::{Multiline, text};
 /// stopped. `None` if the chunk may be one record still; a caller at the end of its input takes
 /// the whole chunk.
 ///
-/// The answer is never 0. Without containers a chunk of twice
-/// [`RECORD_BYTES_MAX`](super::RECORD_BYTES_MAX) plus
-/// [`LINE_BYTES_MAX`](super::LINE_BYTES_MAX) always has such a place, and so it has with them.
+/// The answer is never 0. A chunk of [`RECORD_BYTES_MAX`](super::RECORD_BYTES_MAX) plus two of
+/// [`LINE_BYTES_MAX`](super::LINE_BYTES_MAX) and their line feeds always has such a place: there the
+/// limit of a record, or of a container's group, makes one.
 pub fn cut(mode: &Multiline, chunk: &[u8]) -> Option<usize> {
     let whole = memchr::memrchr(b'\n', chunk)? + 1;
     let chunk = &chunk[..whole];
