@@ -431,6 +431,12 @@ fn limits_records() {
     assert_eq!(records.len(), 50_001);
     assert!(records[0].container.as_ref().unwrap().2);
     assert!(cut(&Multiline::Auto, &open.as_bytes()[..1_200_000]).is_some());
+    let reads: Vec<usize> = (1..9).map(|read| read * 180_001).collect();
+    assert_eq!(
+        records,
+        chunked(&Multiline::Auto, open.as_bytes(), &reads),
+        "the chunking law, across a group that reaches its limit"
+    );
 }
 
 #[test]
