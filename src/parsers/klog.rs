@@ -17,7 +17,9 @@ pub struct Parser {
 
 impl Parser {
     pub fn new(wanted: &Wanted) -> Parser {
-        Parser { fields: Fields::new(wanted) }
+        Parser {
+            fields: Fields::new(wanted),
+        }
     }
 
     pub fn parse(&mut self, record: &[u8], clock: &mut Clock, row: &mut Row) -> bool {
@@ -29,12 +31,18 @@ impl Parser {
             Some(b'D') => Level::Debug,
             _ => return false,
         };
-        let digits = record[1..].iter().take(9).take_while(|byte| byte.is_ascii_digit()).count();
+        let digits = record[1..]
+            .iter()
+            .take(9)
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
         if !matches!(digits, 4 | 8) || record.get(1 + digits) != Some(&b' ') {
             return false;
         }
         let (time, mut at) = if digits == 8 {
-            let Some(reading) = clock.reading(&record[1..]) else { return false };
+            let Some(reading) = clock.reading(&record[1..]) else {
+                return false;
+            };
             (reading.time, 1 + reading.len)
         } else {
             // The clock knows month and day with a dash between them.
@@ -43,28 +51,47 @@ impl Parser {
             text[..2].copy_from_slice(&record[1..3]);
             text[2] = b'-';
             text[3..3 + rest.len()].copy_from_slice(rest);
-            let Some(reading) = clock.reading(&text[..3 + rest.len()]) else { return false };
+            let Some(reading) = clock.reading(&text[..3 + rest.len()]) else {
+                return false;
+            };
             (reading.time, reading.len)
         };
         // ` 1234 file.cc:253] `
         let head = &record[..record.len().min(HEAD_MAX)];
         let line_end = memchr::memchr(b'\n', head).unwrap_or(head.len());
-        let Some(close) = memchr::memchr(b']', &head[at..line_end]).map(|close| at + close) else { return false };
-        at += head[at..close].iter().take_while(|&&byte| byte == b' ').count();
+        let Some(close) = memchr::memchr(b']', &head[at..line_end]).map(|close| at + close) else {
+            return false;
+        };
+        at += head[at..close]
+            .iter()
+            .take_while(|&&byte| byte == b' ')
+            .count();
         let mut parts = Parts::default();
-        let pid = head[at..close].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let pid = head[at..close]
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
         if pid > 0 {
             parts.pid = Some(at..at + pid);
             at += pid;
         }
-        at += head[at..close].iter().take_while(|&&byte| byte == b' ').count();
-        let Some(colon) = memchr::memrchr(b':', &head[at..close]).map(|colon| at + colon) else { return false };
+        at += head[at..close]
+            .iter()
+            .take_while(|&&byte| byte == b' ')
+            .count();
+        let Some(colon) = memchr::memrchr(b':', &head[at..close]).map(|colon| at + colon) else {
+            return false;
+        };
         if !head[colon + 1..close].iter().all(u8::is_ascii_digit) || colon + 1 == close {
             return false;
         }
         parts.file = Some(at..colon);
         parts.line = Some(colon + 1..close);
-        let start = if record.get(close + 1) == Some(&b' ') { close + 2 } else { close + 1 };
+        let start = if record.get(close + 1) == Some(&b' ') {
+            close + 2
+        } else {
+            close + 1
+        };
         let end = start + record[start..].trim_ascii_end().len();
         row.format = Format::Klog;
         row.time = time;
@@ -83,23 +110,83 @@ mod tests {
 
     #[test]
     fn reads_heads_of_klog_and_glog() {
-        let facts = Facts { zone: jiff::tz::TimeZone::UTC, anchor: Time(1_716_000_000 * Time::SECOND), format: None, csv: None };
+        let facts = Facts {
+            zone: jiff::tz::TimeZone::UTC,
+            anchor: Time(1_716_000_000 * Time::SECOND),
+            format: None,
+            csv: None,
+        };
         let mut clock = Clock::new(&facts);
-        let mut parser = Parser::new(&Wanted { paths: ["pid", "file", "line"].map(crate::flow::wanted::Path::new).to_vec(), ..Wanted::default() });
+        let mut parser = Parser::new(&Wanted {
+            paths: ["pid", "file", "line"]
+                .map(crate::flow::wanted::Path::new)
+                .to_vec(),
+            ..Wanted::default()
+        });
         let mut row = Row::new(3);
         for (record, time, level, message, fields) in [
-            ("E0517 15:04:22.619632 1952452992 logging_unittest.cc:253] Log every 3", "2024-05-17T15:04:22.619632Z", Level::Error, "Log every 3", ["1952452992", "logging_unittest.cc", "253"]),
-            ("W0418 07:00:00.000001       1 a.go:9] \"x\" y=1", "2024-04-18T07:00:00.000001Z", Level::Warn, "\"x\" y=1", ["1", "a.go", "9"]),
-            ("I20240417 15:04:22.619632 7 b.cc:1] z", "2024-04-17T15:04:22.619632Z", Level::Info, "z", ["7", "b.cc", "1"]),
+            (
+                "E0517 15:04:22.619632 1952452992 logging_unittest.cc:253] Log every 3",
+                "2024-05-17T15:04:22.619632Z",
+                Level::Error,
+                "Log every 3",
+                ["1952452992", "logging_unittest.cc", "253"],
+            ),
+            (
+                "W0418 07:00:00.000001       1 a.go:9] \"x\" y=1",
+                "2024-04-18T07:00:00.000001Z",
+                Level::Warn,
+                "\"x\" y=1",
+                ["1", "a.go", "9"],
+            ),
+            (
+                "I20240417 15:04:22.619632 7 b.cc:1] z",
+                "2024-04-17T15:04:22.619632Z",
+                Level::Info,
+                "z",
+                ["7", "b.cc", "1"],
+            ),
         ] {
             row.reset();
-            assert!(parser.parse(record.as_bytes(), &mut clock, &mut row), "{record}");
-            let text = |text| std::str::from_utf8(row.bytes(record.as_bytes(), text)).expect("ASCII").to_string();
-            assert_eq!((row.time.expect("a time").to_string().as_str(), row.level, text(row.message).as_str()), (time, Some(level), message));
-            assert_eq!(row.values.iter().map(|value| text(value.text)).collect::<Vec<_>>(), fields);
+            assert!(
+                parser.parse(record.as_bytes(), &mut clock, &mut row),
+                "{record}"
+            );
+            let text = |text| {
+                std::str::from_utf8(row.bytes(record.as_bytes(), text))
+                    .expect("ASCII")
+                    .to_string()
+            };
+            assert_eq!(
+                (
+                    row.time.expect("a time").to_string().as_str(),
+                    row.level,
+                    text(row.message).as_str()
+                ),
+                (time, Some(level), message)
+            );
+            assert_eq!(
+                row.values
+                    .iter()
+                    .map(|value| text(value.text))
+                    .collect::<Vec<_>>(),
+                fields
+            );
         }
-        for record in ["", "I", "I0517", "I0517 15:04:22.6", "Info: x", "E0517 15:04:22.619632 1 no bracket", "I0517 15:04:22 x] y", "D1234 99:99:99 a:1] b"] {
-            assert!(!parser.parse(record.as_bytes(), &mut clock, &mut row), "{record}");
+        for record in [
+            "",
+            "I",
+            "I0517",
+            "I0517 15:04:22.6",
+            "Info: x",
+            "E0517 15:04:22.619632 1 no bracket",
+            "I0517 15:04:22 x] y",
+            "D1234 99:99:99 a:1] b",
+        ] {
+            assert!(
+                !parser.parse(record.as_bytes(), &mut clock, &mut row),
+                "{record}"
+            );
         }
     }
 }

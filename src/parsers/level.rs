@@ -65,7 +65,13 @@ pub fn in_text(text: &[u8]) -> Option<Level> {
     let mut window = [0; NEAR];
     let len = text.len().min(NEAR);
     window[..len].copy_from_slice(&text[..len]);
-    let mut signs = mask(&window, |byte| u8::from(byte == b':') | u8::from(byte == b']') | u8::from(byte == b'>') | u8::from(byte == b'[') | u8::from(byte == b'!'));
+    let mut signs = mask(&window, |byte| {
+        u8::from(byte == b':')
+            | u8::from(byte == b']')
+            | u8::from(byte == b'>')
+            | u8::from(byte == b'[')
+            | u8::from(byte == b'!')
+    });
     let capitals = mask(&window, |byte| u8::from(byte.wrapping_sub(b'A') < 26));
     let mut words = capitals & capitals >> 1 & capitals >> 2 & !(capitals << 1);
     if let Some(end) = memchr::memchr(b'\n', &window[..len]) {
@@ -78,12 +84,27 @@ pub fn in_text(text: &[u8]) -> Option<Level> {
         let at = places.trailing_zeros() as usize;
         places &= places - 1;
         let (start, end) = if words >> at & 1 == 1 {
-            (at, at + text[at..].iter().take(16).take_while(|byte| CLASS[usize::from(**byte)] & WORD != 0).count())
+            (
+                at,
+                at + text[at..]
+                    .iter()
+                    .take(16)
+                    .take_while(|byte| CLASS[usize::from(**byte)] & WORD != 0)
+                    .count(),
+            )
         } else {
             if at == 0 || CLASS[usize::from(text[at - 1])] & FINAL == 0 {
                 continue;
             }
-            (at - text[..at].iter().rev().take(16).take_while(|byte| CLASS[usize::from(**byte)] & WORD != 0).count(), at)
+            (
+                at - text[..at]
+                    .iter()
+                    .rev()
+                    .take(16)
+                    .take_while(|byte| CLASS[usize::from(**byte)] & WORD != 0)
+                    .count(),
+                at,
+            )
         };
         if let Some(level) = used_as_level(text, start, end) {
             return Some(level);
@@ -117,7 +138,24 @@ const CLASS: [u8; 256] = {
         if is.is_ascii_alphanumeric() || is == b'_' {
             class[byte] |= WORD;
         }
-        if matches!(is.to_ascii_lowercase(), b'b' | b'c' | b'e' | b'f' | b'g' | b'h' | b'k' | b'l' | b'n' | b'o' | b'r' | b's' | b't' | b'w' | b'y' | b'0'..=b'9') {
+        if matches!(
+            is.to_ascii_lowercase(),
+            b'b' | b'c'
+                | b'e'
+                | b'f'
+                | b'g'
+                | b'h'
+                | b'k'
+                | b'l'
+                | b'n'
+                | b'o'
+                | b'r'
+                | b's'
+                | b't'
+                | b'w'
+                | b'y'
+                | b'0'..=b'9'
+        ) {
             class[byte] |= FINAL;
         }
         byte += 1;
@@ -130,22 +168,49 @@ fn used_as_level(text: &[u8], start: usize, end: usize) -> Option<Level> {
     let word = &text[start..end];
     let before = start.checked_sub(1).map(|at| text[at]);
     let after = text.get(end).copied();
-    let opened = matches!(before, None | Some(b' ' | b'\t' | b'[' | b'<' | b'(' | b'|' | b']' | b'>' | b'"' | b'm' | b',' | b':' | b';'));
+    let opened = matches!(
+        before,
+        None | Some(
+            b' ' | b'\t'
+                | b'['
+                | b'<'
+                | b'('
+                | b'|'
+                | b']'
+                | b'>'
+                | b'"'
+                | b'm'
+                | b','
+                | b':'
+                | b';'
+        )
+    );
     if !opened {
         return None;
     }
     let capitals = !word.is_empty() && word.iter().all(u8::is_ascii_uppercase);
     let marked = match after {
         // A colon within a name (`error:0A000126`, `Error::new`) is not the end of a level.
-        Some(b':') => matches!(text.get(end + 1), None | Some(b' ' | b'\t' | b'[' | b'\n')) || capitals && text.get(end + 1) != Some(&b':'),
+        Some(b':') => {
+            matches!(text.get(end + 1), None | Some(b' ' | b'\t' | b'[' | b'\n'))
+                || capitals && text.get(end + 1) != Some(&b':')
+        }
         Some(b']') => before == Some(b'['),
         Some(b'>') => before == Some(b'<'),
         // `error[E0425]: …`
-        Some(b'[') => start == 0 && text[end..text.len().min(end + 16)].windows(2).any(|pair| pair == b"]:"),
+        Some(b'[') => {
+            start == 0
+                && text[end..text.len().min(end + 16)]
+                    .windows(2)
+                    .any(|pair| pair == b"]:")
+        }
         Some(b'!') => capitals,
         _ => false,
     };
-    let whole = matches!(after, None | Some(b' ' | b'\t' | b'|' | b']' | b')' | b'\n' | b',' | 0x1b));
+    let whole = matches!(
+        after,
+        None | Some(b' ' | b'\t' | b'|' | b']' | b')' | b'\n' | b',' | 0x1b)
+    );
     if !(marked || capitals && whole) {
         return None;
     }
@@ -158,10 +223,18 @@ fn used_as_level(text: &[u8], start: usize, end: usize) -> Option<Level> {
 /// Names of levels that are also everyday words: they need more than their position.
 pub fn is_everyday(word: &[u8]) -> bool {
     // Fast path: most levels start with another letter.
-    if !matches!(word.first().map(u8::to_ascii_lowercase), Some(b'l' | b'c' | b'f' | b's' | b'v')) && word.len() != 3 {
+    if !matches!(
+        word.first().map(u8::to_ascii_lowercase),
+        Some(b'l' | b'c' | b'f' | b's' | b'v')
+    ) && word.len() != 3
+    {
         return false;
     }
-    ["log", "config", "fine", "finer", "finest", "success", "failure", "verbose", "silly", "inf"].iter().any(|name| word.eq_ignore_ascii_case(name.as_bytes()))
+    [
+        "log", "config", "fine", "finer", "finest", "success", "failure", "verbose", "silly", "inf",
+    ]
+    .iter()
+    .any(|name| word.eq_ignore_ascii_case(name.as_bytes()))
 }
 
 #[cfg(test)]
@@ -170,14 +243,35 @@ mod tests {
 
     #[test]
     fn finds_a_level_near_the_start() {
-        let check = |text: &str, want: Option<Level>| assert_eq!(in_text(text.as_bytes()), want, "{text}");
-        for text in ["error: cannot open", "ERROR foo", "[ERROR] foo", "sshd: error: foo", "npm ERR! code 1", "error[E0425]: cannot find", "LOG ERROR foo", "Error: foo", "a: ERROR: b"] {
+        let check =
+            |text: &str, want: Option<Level>| assert_eq!(in_text(text.as_bytes()), want, "{text}");
+        for text in [
+            "error: cannot open",
+            "ERROR foo",
+            "[ERROR] foo",
+            "sshd: error: foo",
+            "npm ERR! code 1",
+            "error[E0425]: cannot find",
+            "LOG ERROR foo",
+            "Error: foo",
+            "a: ERROR: b",
+        ] {
             check(text, Some(Level::Error));
         }
-        for text in ["<warn>  [1] foo", "warning: unused", "npm WARN deprecated", "WARNING: foo", "(WARN) foo"] {
+        for text in [
+            "<warn>  [1] foo",
+            "warning: unused",
+            "npm WARN deprecated",
+            "WARNING: foo",
+            "(WARN) foo",
+        ] {
             check(text, Some(Level::Warn));
         }
-        for text in ["panic: runtime error", "fatal: not a git repository", "FATAL:  the database"] {
+        for text in [
+            "panic: runtime error",
+            "fatal: not a git repository",
+            "FATAL:  the database",
+        ] {
             check(text, Some(Level::Fatal));
         }
         for text in [

@@ -17,11 +17,15 @@ pub struct Parser {
 
 impl Parser {
     pub fn new(wanted: &Wanted) -> Parser {
-        Parser { fields: Fields::new(wanted) }
+        Parser {
+            fields: Fields::new(wanted),
+        }
     }
 
     pub fn parse(&mut self, record: &[u8], clock: &mut Clock, row: &mut Row) -> bool {
-        let Some(head) = head::read(record, clock) else { return false };
+        let Some(head) = head::read(record, clock) else {
+            return false;
+        };
         let start = head.message;
         let end = start + record[start..].trim_ascii_end().len();
         row.format = Format::Log4j;

@@ -21,10 +21,20 @@ pub fn pairs(message: &[u8], mut each: impl FnMut(Range<usize>, Range<usize>)) {
             continue;
         }
         let floor = resume.max(equals.saturating_sub(KEY_MAX + 1));
-        let length = message[floor..equals].iter().rev().take_while(|&&byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')).count();
+        let length = message[floor..equals]
+            .iter()
+            .rev()
+            .take_while(|&&byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
+            .count();
         let start = equals - length;
-        let named = length > 0 && length <= KEY_MAX && (message[start].is_ascii_alphabetic() || message[start] == b'_');
-        let opened = start == 0 || matches!(message[start - 1], b' ' | b'\t' | b',' | b';' | b'(' | b'[' | b'{' | b'|' | b'\n');
+        let named = length > 0
+            && length <= KEY_MAX
+            && (message[start].is_ascii_alphabetic() || message[start] == b'_');
+        let opened = start == 0
+            || matches!(
+                message[start - 1],
+                b' ' | b'\t' | b',' | b';' | b'(' | b'[' | b'{' | b'|' | b'\n'
+            );
         if !named || !opened {
             continue;
         }
@@ -41,7 +51,15 @@ pub fn pairs(message: &[u8], mut each: impl FnMut(Range<usize>, Range<usize>)) {
                 None => unclosed = true,
             }
         }
-        let length = message[from..].iter().take_while(|&&byte| !matches!(byte, b' ' | b'\t' | b',' | b';' | b')' | b']' | b'}' | b'\n')).count();
+        let length = message[from..]
+            .iter()
+            .take_while(|&&byte| {
+                !matches!(
+                    byte,
+                    b' ' | b'\t' | b',' | b';' | b')' | b']' | b'}' | b'\n'
+                )
+            })
+            .count();
         resume = from + length;
         if length > 0 {
             each(start..equals, from..resume);
@@ -125,10 +143,19 @@ impl Fields {
             }
         }
         if self.wanted.all {
-            for (name, part) in [("logger", &parts.logger), ("thread", &parts.thread), ("pid", &parts.pid), ("file", &parts.file), ("line", &parts.line)] {
+            for (name, part) in [
+                ("logger", &parts.logger),
+                ("thread", &parts.thread),
+                ("pid", &parts.pid),
+                ("file", &parts.file),
+                ("line", &parts.line),
+            ] {
                 if let Some(part) = part {
                     let name = row.keep(name.as_bytes());
-                    row.fields.push(Field { name, value: Value::new(Kind::String, text(part)) });
+                    row.fields.push(Field {
+                        name,
+                        value: Value::new(Kind::String, text(part)),
+                    });
                 }
             }
         }
@@ -143,12 +170,18 @@ impl Fields {
             let place = |range: Range<usize>| Text::record(base + range.start, base + range.end);
             let bytes = &record[base + name.start..base + name.end];
             let first = record[base + value.start];
-            let field = Field { name: place(name), value: Value::new(Kind::String, place(value)) };
+            let field = Field {
+                name: place(name),
+                value: Value::new(Kind::String, place(value)),
+            };
             if let Some(slot) = wanted.slot(bytes) {
                 if row.values[slot].kind == Kind::Missing {
                     row.values[slot] = field.value;
                 }
-            } else if wanted.numbers && (first.is_ascii_digit() || matches!(first, b'-' | b'+' | b'.')) && is_metric_name(bytes) {
+            } else if wanted.numbers
+                && (first.is_ascii_digit() || matches!(first, b'-' | b'+' | b'.'))
+                && is_metric_name(bytes)
+            {
                 row.numbers.push(field);
             }
             if wanted.all {
@@ -164,21 +197,29 @@ mod tests {
 
     fn check(message: &str, want: &[(&str, &str)]) {
         let mut got = Vec::new();
-        pairs(message.as_bytes(), |name, value| got.push((&message[name], &message[value])));
+        pairs(message.as_bytes(), |name, value| {
+            got.push((&message[name], &message[value]))
+        });
         assert_eq!(got, want, "{message}");
     }
 
     #[test]
     fn finds_pairs() {
         check("took=12ms a", &[("took", "12ms")]);
-        check("x (cpu=5, mem_mb=7); z=\"a b\" end", &[("cpu", "5"), ("mem_mb", "7"), ("z", "a b")]);
+        check(
+            "x (cpu=5, mem_mb=7); z=\"a b\" end",
+            &[("cpu", "5"), ("mem_mb", "7"), ("z", "a b")],
+        );
         check("a=1;b=2,c=3", &[("a", "1"), ("b", "2"), ("c", "3")]);
         check("logname= uid=0 euid=0", &[("uid", "0"), ("euid", "0")]);
         check("q=\"a \\\" b\" c=1", &[("q", "a \\\" b"), ("c", "1")]);
         check("q=\"open c=1", &[("q", "\"open"), ("c", "1")]);
         check("/v2?limit=5 1a=2 =3 a==b", &[("a", "=b")]);
         check("len: 1893 time: 0.247", &[]);
-        check("url=http://h/?a=b&c=d e=f", &[("url", "http://h/?a=b&c=d"), ("e", "f")]);
+        check(
+            "url=http://h/?a=b&c=d e=f",
+            &[("url", "http://h/?a=b&c=d"), ("e", "f")],
+        );
     }
 
     #[test]

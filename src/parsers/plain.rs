@@ -14,14 +14,17 @@ pub struct Parser {
 
 impl Parser {
     pub fn new(wanted: &Wanted) -> Parser {
-        Parser { fields: Fields::new(wanted) }
+        Parser {
+            fields: Fields::new(wanted),
+        }
     }
 
     pub fn parse(&mut self, record: &[u8], _clock: &mut Clock, row: &mut Row) -> bool {
         row.format = Format::Plain;
         row.level = level::in_text(record);
         row.message = Text::record(0, record.len());
-        self.fields.fill(record, &Parts::default(), 0..record.len(), row);
+        self.fields
+            .fill(record, &Parts::default(), 0..record.len(), row);
         true
     }
 }

@@ -198,7 +198,10 @@ pub fn prefix(line: &[u8]) -> Option<(usize, Prefix)> {
     let space = memchr::memchr(b' ', &line[..line.len().min(PREFIX_MAX)])?;
     let word = &line[..space];
     let speech = word.last()?.is_ascii_punctuation() || word.iter().all(u8::is_ascii_alphabetic);
-    Some((space + 1, if speech { Prefix::Speech } else { Prefix::Name }))
+    Some((
+        space + 1,
+        if speech { Prefix::Speech } else { Prefix::Name },
+    ))
 }
 
 /// Where the time starts that stands after the first word of `line`.
@@ -218,7 +221,11 @@ pub fn prefixed_time(line: &[u8]) -> Option<usize> {
             // `- 1117838570 2005.06.03 …`: a number alone says too little, a date must follow it.
             let plausible = (1_000_000_000..4_102_444_800).contains(&second);
             let next = line.get(time + stamp.len + 1..)?;
-            (plausible && stamp.len == 10 && next.get(4).is_some_and(u8::is_ascii_punctuation) && shape::read(next).is_some()).then_some(time)
+            (plausible
+                && stamp.len == 10
+                && next.get(4).is_some_and(u8::is_ascii_punctuation)
+                && shape::read(next).is_some())
+            .then_some(time)
         }
         _ if speech => None,
         shape::Date::Missing | shape::Date::Yearless { .. } => None,

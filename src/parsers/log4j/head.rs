@@ -3,11 +3,11 @@
 //! before a message. What stands between a time and a level counts as head only if a level follows.
 
 use crate::flow::level::Level;
+use crate::flow::time::Time;
 use crate::parsers::level;
 use crate::parsers::pairs::Parts;
 use crate::parsers::start;
 use crate::parsers::time::Clock;
-use crate::flow::time::Time;
 use std::ops::Range;
 
 /// Words between a time and its level: more than the layouts we know have (6).
@@ -44,7 +44,11 @@ struct Reader<'a> {
 
 /// The head of `record`, if it has one.
 pub fn read(record: &[u8], clock: &mut Clock) -> Option<Head> {
-    let mut reader = Reader { text: record, at: 0, parts: Parts::default() };
+    let mut reader = Reader {
+        text: record,
+        at: 0,
+        parts: Parts::default(),
+    };
     if record.first() == Some(&0x1b) {
         reader.skip_colours();
     }
@@ -56,20 +60,35 @@ pub fn read(record: &[u8], clock: &mut Clock) -> Option<Head> {
             // `INFO 2024-03-01 00:00:00,123 …`, `[INFO ] [2024-03-01 00:00:00] …`
             let late = reader.time_after_level(clock);
             reader.after_level(found.1);
-            return Some(Head { time: late.flatten(), level: Some(found.0), message: reader.at, parts: reader.parts });
+            return Some(Head {
+                time: late.flatten(),
+                level: Some(found.0),
+                message: reader.at,
+                parts: reader.parts,
+            });
         }
         None => reader.usual_level().or_else(|| reader.level()),
     };
     match found {
         Some((level, form)) => {
             reader.after_level(form);
-            Some(Head { time, level: Some(level), message: reader.at, parts: reader.parts })
+            Some(Head {
+                time,
+                level: Some(level),
+                message: reader.at,
+                parts: reader.parts,
+            })
         }
         None => {
             reader.at = after_time;
             reader.parts = Parts::default();
             reader.without_level();
-            Some(Head { time, level: None, message: reader.at, parts: reader.parts })
+            Some(Head {
+                time,
+                level: None,
+                message: reader.at,
+                parts: reader.parts,
+            })
         }
     }
 }
@@ -138,19 +157,28 @@ impl Reader<'_> {
                     return Some(Opening { time, level: None });
                 }
                 let level = self.bracketed_level()?;
-                Some(Opening { time: None, level: Some((level, Form::Bracket)) })
+                Some(Opening {
+                    time: None,
+                    level: Some((level, Form::Bracket)),
+                })
             }
             b'0'..=b'9' => {
                 if let Some(time) = self.time(clock, at) {
                     return Some(Opening { time, level: None });
                 }
-                self.prefixed_time(clock).or_else(|| self.embedded_epoch(clock)).map(|time| Opening { time, level: None })
+                self.prefixed_time(clock)
+                    .or_else(|| self.embedded_epoch(clock))
+                    .map(|time| Opening { time, level: None })
             }
             b'A'..=b'Z' => {
                 if let Some(time) = self.time(clock, at) {
                     return Some(Opening { time, level: None });
                 }
-                let len = self.text[at..].iter().take(10).take_while(|byte| byte.is_ascii_uppercase()).count();
+                let len = self.text[at..]
+                    .iter()
+                    .take(10)
+                    .take_while(|byte| byte.is_ascii_uppercase())
+                    .count();
                 if len >= 3
                     && let Some(b' ' | b':' | b'\t' | b'|' | b'[' | b']') = self.byte(len)
                     && let word = &self.text[at..at + len]
@@ -158,7 +186,10 @@ impl Reader<'_> {
                     && let Some(level) = level::from_word(word)
                 {
                     self.at += len;
-                    return Some(Opening { time: None, level: Some((level, Form::Word)) });
+                    return Some(Opening {
+                        time: None,
+                        level: Some((level, Form::Word)),
+                    });
                 }
                 // `I, [2024-03-01T00:00:00.123456 #1234]  INFO -- : …`
                 if self.byte(1) == Some(b',')
@@ -168,10 +199,15 @@ impl Reader<'_> {
                 {
                     return Some(Opening { time, level: None });
                 }
-                self.prefixed_time(clock).map(|time| Opening { time, level: None })
+                self.prefixed_time(clock)
+                    .map(|time| Opening { time, level: None })
             }
-            b'a'..=b'z' | b'-' => self.prefixed_time(clock).map(|time| Opening { time, level: None }),
-            b'@' => self.time(clock, at).map(|time| Opening { time, level: None }),
+            b'a'..=b'z' | b'-' => self
+                .prefixed_time(clock)
+                .map(|time| Opening { time, level: None }),
+            b'@' => self
+                .time(clock, at)
+                .map(|time| Opening { time, level: None }),
             _ => None,
         }
     }
@@ -181,7 +217,20 @@ impl Reader<'_> {
     fn prefixed_time(&mut self, clock: &mut Clock) -> Option<Option<Time>> {
         // Fast path: the usual date, whose layout the clock's memory knows, behind a file's name.
         if let Some((start, start::Prefix::Name)) = start::prefix(self.text)
-            && let [b'0'..=b'9', _, _, _, b'-', _, _, b'-', _, _, b' ' | b'T', ..] = self.text[start..]
+            && let [
+                b'0'..=b'9',
+                _,
+                _,
+                _,
+                b'-',
+                _,
+                _,
+                b'-',
+                _,
+                _,
+                b' ' | b'T',
+                ..,
+            ] = self.text[start..]
         {
             let reading = clock.reading(&self.text[start..])?;
             self.at = start + reading.len;
@@ -202,19 +251,33 @@ impl Reader<'_> {
     fn embedded_epoch(&mut self, clock: &mut Clock) -> Option<Option<Time>> {
         let mut at = self.at;
         for word in 0..5 {
-            let length = self.text[at..].iter().take(80).take_while(|byte| !matches!(byte, b' ' | b'\n')).count();
+            let length = self.text[at..]
+                .iter()
+                .take(80)
+                .take_while(|byte| !matches!(byte, b' ' | b'\n'))
+                .count();
             let bytes = &self.text[at..at + length];
             let digits = length > 0 && bytes.iter().all(u8::is_ascii_digit);
-            if word >= 1 && length == 10 && digits && start::starts_with_time(&self.text[at..]).is_some() {
+            if word >= 1
+                && length == 10
+                && digits
+                && start::starts_with_time(&self.text[at..]).is_some()
+            {
                 let time = self.time(clock, at)?;
                 // A count or a flag may follow.
-                let flag = self.text[self.at..].iter().skip(1).take_while(|byte| byte.is_ascii_digit()).count();
+                let flag = self.text[self.at..]
+                    .iter()
+                    .skip(1)
+                    .take_while(|byte| byte.is_ascii_digit())
+                    .count();
                 if flag > 0 && self.byte(1 + flag) == Some(b' ') {
                     self.at += 1 + flag;
                 }
                 return Some(time);
             }
-            let name = bytes.iter().any(|byte| matches!(byte, b'.' | b'-' | b'_' | b'/' | b'@'));
+            let name = bytes
+                .iter()
+                .any(|byte| matches!(byte, b'.' | b'-' | b'_' | b'/' | b'@'));
             if !(if word == 0 { digits } else { digits || name }) {
                 return None;
             }
@@ -238,7 +301,11 @@ impl Reader<'_> {
                 return;
             }
             self.at = kept;
-            at += self.text[at..].iter().take(80).take_while(|byte| !matches!(byte, b' ' | b'\n')).count();
+            at += self.text[at..]
+                .iter()
+                .take(80)
+                .take_while(|byte| !matches!(byte, b' ' | b'\n'))
+                .count();
         }
     }
 
@@ -284,7 +351,10 @@ impl Reader<'_> {
     /// `[INFO]`, `[ warn ]`, `[core:error]`: takes the group if it names a level.
     fn bracketed_level(&mut self) -> Option<Level> {
         let rest = &self.text[self.at + 1..];
-        let close = rest.iter().take(40).position(|&byte| matches!(byte, b']' | b'\n'))?;
+        let close = rest
+            .iter()
+            .take(40)
+            .position(|&byte| matches!(byte, b']' | b'\n'))?;
         if rest[close] == b'\n' {
             return None;
         }
@@ -393,26 +463,41 @@ impl Reader<'_> {
                 b'\n' => return None,
                 _ => {}
             }
-            let word_len = self.text[self.at..].iter().take(14).take_while(|byte| byte.is_ascii_alphanumeric()).count();
+            let word_len = self.text[self.at..]
+                .iter()
+                .take(14)
+                .take_while(|byte| byte.is_ascii_alphanumeric())
+                .count();
             let after = self.byte(word_len);
-            let ends = matches!(after, None | Some(b' ' | b'\t' | b':' | b']' | b'|' | b'/' | b',' | b'>' | b'\n' | 0x1b));
+            let ends = matches!(
+                after,
+                None | Some(b' ' | b'\t' | b':' | b']' | b'|' | b'/' | b',' | b'>' | b'\n' | 0x1b)
+            );
             if ends && word_len >= 3 {
                 let word = &self.text[self.at..self.at + word_len];
                 if let Some(level) = level::from_word(word) {
-                    let capitals = word.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+                    let capitals = word
+                        .iter()
+                        .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
                     let delimited = matches!(after, Some(b':' | b']' | b'|' | b'/')) || column;
-                    let accepted = if level::is_everyday(word) { delimited || capitals && first } else { capitals || delimited || first || numbers > 0 };
+                    let accepted = if level::is_everyday(word) {
+                        delimited || capitals && first
+                    } else {
+                        capitals || delimited || first || numbers > 0
+                    };
                     if accepted {
                         self.at += word_len;
                         return Some((level, Form::Word));
                     }
                 }
             }
-            if word_len == 1 && matches!(after, Some(b' ' | b'/' | b'|')) && (first || numbers > 0 || column) {
-                if let Some(level) = self.letter(numbers > 0 || after != Some(b' ')) {
-                    self.at += 1;
-                    return Some((level, Form::Letter));
-                }
+            if word_len == 1
+                && matches!(after, Some(b' ' | b'/' | b'|'))
+                && (first || numbers > 0 || column)
+                && let Some(level) = self.letter(numbers > 0 || after != Some(b' '))
+            {
+                self.at += 1;
+                return Some((level, Form::Letter));
             }
             if !self.skip_word(&mut numbers) {
                 return None;
@@ -445,13 +530,24 @@ impl Reader<'_> {
     /// it, capitals, or any word that a separator sets apart. `false` if this is speech.
     fn skip_word(&mut self, numbers: &mut usize) -> bool {
         let start = self.at;
-        let len = self.text[start..].iter().take(80).take_while(|byte| !matches!(byte, b' ' | b'\t' | b'|' | b',' | b'[' | b']' | b'\n' | 0x1b)).count();
+        let len = self.text[start..]
+            .iter()
+            .take(80)
+            .take_while(|byte| {
+                !matches!(
+                    byte,
+                    b' ' | b'\t' | b'|' | b',' | b'[' | b']' | b'\n' | 0x1b
+                )
+            })
+            .count();
         let word = &self.text[start..start + len];
         if len == 0 || len == 80 {
             return false;
         }
         self.at += len;
-        let hexadecimal = word.iter().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'#' | b'-' | b'x'));
+        let hexadecimal = word
+            .iter()
+            .all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'#' | b'-' | b'x'));
         if word[0].is_ascii_digit() && hexadecimal || word[0] == b'#' {
             *numbers += 1;
             let part = Some(start..start + len);
@@ -462,13 +558,21 @@ impl Reader<'_> {
             }
             return true;
         }
-        if word.iter().any(|byte| matches!(byte, b'.' | b'@' | b'_' | b'#' | b'/' | b'$' | b':') || byte.is_ascii_digit()) || word.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'-') {
+        if word.iter().any(|byte| {
+            matches!(byte, b'.' | b'@' | b'_' | b'#' | b'/' | b'$' | b':') || byte.is_ascii_digit()
+        }) || word
+            .iter()
+            .all(|byte| byte.is_ascii_uppercase() || *byte == b'-')
+        {
             self.parts.logger = Some(start..start + len);
             return true;
         }
         // A plain name counts if a column ends behind it: ` - `, ` | `, `[`.
         let rest = self.text[self.at..].trim_ascii_start();
-        let apart = matches!(rest, [b'|' | b'[', ..] | [b'-', b' ', ..] | [b':', b' ', ..]);
+        let apart = matches!(
+            rest,
+            [b'|' | b'[', ..] | [b'-', b' ', ..] | [b':', b' ', ..]
+        );
         if apart {
             self.parts.logger = Some(start..start + len);
         }
@@ -481,8 +585,13 @@ impl Reader<'_> {
         let inner = &self.text[from..close];
         if is_process(inner) {
             let digits = inner.iter().position(u8::is_ascii_digit).unwrap_or(0);
-            let len = inner[digits..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-            self.parts.pid.get_or_insert(from + digits..from + digits + len);
+            let len = inner[digits..]
+                .iter()
+                .take_while(|byte| byte.is_ascii_digit())
+                .count();
+            self.parts
+                .pid
+                .get_or_insert(from + digits..from + digits + len);
         } else if self.parts.thread.is_none() {
             self.parts.thread = Some(from..close);
         } else {
@@ -499,11 +608,18 @@ impl Reader<'_> {
             // `INFO/MainProcess] …`, `information/Notification: …`, `D/Tag( 123): …`
             (_, Some(b'/')) => {
                 let start = self.at + 1;
-                let len = self.text[start..].iter().take(80).take_while(|byte| !matches!(byte, b' ' | b']' | b':' | b'(' | b'\n')).count();
+                let len = self.text[start..]
+                    .iter()
+                    .take(80)
+                    .take_while(|byte| !matches!(byte, b' ' | b']' | b':' | b'(' | b'\n'))
+                    .count();
                 self.parts.logger = Some(start..start + len);
                 self.at = start + len;
                 if self.byte(0) == Some(b'(')
-                    && let Some(close) = self.text[self.at..].iter().take(16).position(|&byte| byte == b')')
+                    && let Some(close) = self.text[self.at..]
+                        .iter()
+                        .take(16)
+                        .position(|&byte| byte == b')')
                 {
                     self.at += close + 1;
                 }
@@ -522,7 +638,15 @@ impl Reader<'_> {
         let mut brackets = 1;
         for _ in 0..5 {
             match self.byte(0) {
-                Some(b'[') if brackets > 0 && self.parts.thread.as_ref().is_none_or(|thread| thread.start >= from) || self.bracket_touches() => {
+                Some(b'[')
+                    if brackets > 0
+                        && self
+                            .parts
+                            .thread
+                            .as_ref()
+                            .is_none_or(|thread| thread.start >= from)
+                        || self.bracket_touches() =>
+                {
                     let Some(close) = self.closing() else { return };
                     brackets -= usize::from(brackets > 0);
                     // The last group is the thread: `[app] [nio-8080-exec-1]`.
@@ -537,7 +661,10 @@ impl Reader<'_> {
                     self.skip_blanks();
                 }
                 Some(b'-') if matches!(self.byte(1), Some(b' ' | b'-' | b'\t')) => {
-                    let dashes = self.text[self.at..].iter().take_while(|&&byte| byte == b'-').count();
+                    let dashes = self.text[self.at..]
+                        .iter()
+                        .take_while(|&&byte| byte == b'-')
+                        .count();
                     self.at += dashes;
                     brackets += usize::from(dashes == 3);
                     self.skip_blanks();
@@ -572,7 +699,11 @@ impl Reader<'_> {
 
     /// `12345 --- [main] …`
     fn process_before_dashes(&mut self) -> bool {
-        let len = self.text[self.at..].iter().take(10).take_while(|byte| byte.is_ascii_digit()).count();
+        let len = self.text[self.at..]
+            .iter()
+            .take(10)
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
         let rest = &self.text[self.at + len..];
         let process = rest.starts_with(b" ---") || rest.starts_with(b" [");
         if process {
@@ -609,12 +740,24 @@ impl Reader<'_> {
             self.skip_blanks();
             return false;
         }
-        let Some(b' ' | b'\t') = rest.get(len).copied() else { return false };
-        let blanks = rest[len..].iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        let Some(b' ' | b'\t') = rest.get(len).copied() else {
+            return false;
+        };
+        let blanks = rest[len..]
+            .iter()
+            .take_while(|byte| matches!(byte, b' ' | b'\t'))
+            .count();
         let next = &rest[len + blanks..];
         let column = match next {
             [b'-' | b':', b' ', ..] | [b'|', ..] => true,
-            [b'[', ..] => self.parts.thread.is_none() && (blanks > 1 || form == Form::Letter || rest[..len].iter().any(|byte| matches!(byte, b'.' | b':' | b'_'))),
+            [b'[', ..] => {
+                self.parts.thread.is_none()
+                    && (blanks > 1
+                        || form == Form::Letter
+                        || rest[..len]
+                            .iter()
+                            .any(|byte| matches!(byte, b'.' | b':' | b'_')))
+            }
             _ => rest[len] == b'\t' && self.text[start - 1] == b'\t' || blanks > 1 && padding > 1,
         };
         if !column || !is_name() || named && !rest[..len].last().is_some_and(u8::is_ascii_digit) {
@@ -677,9 +820,17 @@ impl Reader<'_> {
             self.skip_blanks();
         }
         // `[error] 1234#0: *5 open() failed`
-        let digits = self.text[self.at..].iter().take(10).take_while(|byte| byte.is_ascii_digit()).count();
+        let digits = self.text[self.at..]
+            .iter()
+            .take(10)
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
         if digits > 0 && self.byte(digits) == Some(b'#') {
-            let more = self.text[self.at + digits + 1..].iter().take(10).take_while(|byte| byte.is_ascii_digit()).count();
+            let more = self.text[self.at + digits + 1..]
+                .iter()
+                .take(10)
+                .take_while(|byte| byte.is_ascii_digit())
+                .count();
             let end = digits + 1 + more;
             if self.byte(end) == Some(b':') && self.byte(end + 1) == Some(b' ') {
                 self.parts.pid = Some(self.at..self.at + digits);
@@ -694,7 +845,13 @@ impl Reader<'_> {
         if self.skip_blanks() > 0 {
             return;
         }
-        let len = self.text[self.at..].iter().take(80).take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'$' | b'-')).count();
+        let len = self.text[self.at..]
+            .iter()
+            .take(80)
+            .take_while(|byte| {
+                byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'$' | b'-')
+            })
+            .count();
         if len > 0 && self.byte(len) == Some(b':') {
             self.parts.logger = Some(self.at..self.at + len);
             self.at += len + 1;
@@ -736,22 +893,47 @@ impl Reader<'_> {
         }
         // `##[group]…`
         if self.text[self.at..].starts_with(b"##[")
-            && let Some(close) = self.text[self.at..].iter().take(20).position(|&byte| byte == b']')
+            && let Some(close) = self.text[self.at..]
+                .iter()
+                .take(20)
+                .position(|&byte| byte == b']')
         {
             self.at += close + 1;
             return;
         }
-        let word = |from: usize| self.text[from..].iter().take(80).take_while(|byte| !matches!(byte, b' ' | b'\t' | b'\n')).count();
+        let word = |from: usize| {
+            self.text[from..]
+                .iter()
+                .take(80)
+                .take_while(|byte| !matches!(byte, b' ' | b'\t' | b'\n'))
+                .count()
+        };
         let (start, first) = (self.at, word(self.at));
         // `main.go:23: …`, `sshd[12]: …`, and a host before it.
-        for (from, len) in [(start, first), (start + first + 1, if start + first < self.text.len() { word(start + first + 1) } else { 0 })] {
-            let Some([head @ .., b':']) = self.text.get(from..from + len) else { continue };
+        for (from, len) in [
+            (start, first),
+            (
+                start + first + 1,
+                if start + first < self.text.len() {
+                    word(start + first + 1)
+                } else {
+                    0
+                },
+            ),
+        ] {
+            let Some([head @ .., b':']) = self.text.get(from..from + len) else {
+                continue;
+            };
             if let [.., b'0'..=b'9', b']'] = head
                 && let Some(open) = memchr::memrchr(b'[', head)
             {
                 self.parts.logger = Some(from..from + open);
                 self.parts.pid = Some(from + open + 1..from + head.len() - 1);
-            } else if from == start && head.last().is_some_and(u8::is_ascii_digit) && memchr::memchr(b'.', head).is_some() && memchr::memchr(b':', head).is_some() {
+            } else if from == start
+                && head.last().is_some_and(u8::is_ascii_digit)
+                && memchr::memchr(b'.', head).is_some()
+                && memchr::memchr(b':', head).is_some()
+            {
                 self.name(from..from + head.len());
             } else {
                 continue;
@@ -770,7 +952,11 @@ impl Reader<'_> {
     /// `Step_LSC|30002312|message`: cells of one word before the last one.
     fn cells(&mut self) {
         for cell in 0..4 {
-            let len = self.text[self.at..].iter().take(80).take_while(|byte| !matches!(byte, b'|' | b' ' | b'\n')).count();
+            let len = self.text[self.at..]
+                .iter()
+                .take(80)
+                .take_while(|byte| !matches!(byte, b'|' | b' ' | b'\n'))
+                .count();
             if self.byte(len) != Some(b'|') || len == 0 {
                 return;
             }
@@ -791,7 +977,11 @@ const NAME: [bool; 256] = {
     let mut byte = 0;
     while byte < 256 {
         let is = byte as u8;
-        name[byte] = is.is_ascii_alphanumeric() || matches!(is, b'.' | b'_' | b'$' | b'-' | b':' | b'/' | b'@' | b'#' | b'<' | b'>');
+        name[byte] = is.is_ascii_alphanumeric()
+            || matches!(
+                is,
+                b'.' | b'_' | b'$' | b'-' | b':' | b'/' | b'@' | b'#' | b'<' | b'>'
+            );
         byte += 1;
     }
     name
@@ -802,8 +992,14 @@ fn is_process(inner: &[u8]) -> bool {
     if !matches!(inner.first(), Some(b'0'..=b'9' | b'p' | b'#')) {
         return false;
     }
-    let inner = inner.strip_prefix(b"pid ").or_else(|| inner.strip_prefix(b"pid: ")).unwrap_or(inner);
+    let inner = inner
+        .strip_prefix(b"pid ")
+        .or_else(|| inner.strip_prefix(b"pid: "))
+        .unwrap_or(inner);
     let inner = inner.strip_prefix(b"#").unwrap_or(inner);
-    let digits = inner.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = inner
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
     digits > 0 && matches!(&inner[digits..], [] | [b'-' | b':', ..]) && inner.len() < 40
 }

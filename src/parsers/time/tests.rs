@@ -121,20 +121,60 @@ fn reads_a_field() {
 fn takes_the_newest_year_that_is_not_after_the_anchor_plus_a_day() {
     for (anchor, text, want) in [
         // At New Year the last days of December belong to the year before.
-        ("2024-01-01T00:00:00Z", "Dec 31 23:59:59", "2023-12-31T23:59:59Z"),
-        ("2024-01-01T00:00:00Z", "Jan  1 00:00:00", "2024-01-01T00:00:00Z"),
-        ("2023-12-31T12:00:00Z", "Jan  1 11:59:59", "2024-01-01T11:59:59Z"),
-        ("2023-12-31T12:00:00Z", "Jan  1 12:00:01", "2023-01-01T12:00:01Z"),
-        ("2024-03-01T00:00:00Z", "Mar  2 00:00:00", "2024-03-02T00:00:00Z"),
-        ("2024-03-01T00:00:00Z", "Mar  2 00:00:01", "2023-03-02T00:00:01Z"),
-        ("2023-06-01T00:00:00Z", "Feb 29 00:00:00", "2020-02-29T00:00:00Z"),
-        ("1903-06-01T00:00:00Z", "Feb 29 00:00:00", "1896-02-29T00:00:00Z"),
+        (
+            "2024-01-01T00:00:00Z",
+            "Dec 31 23:59:59",
+            "2023-12-31T23:59:59Z",
+        ),
+        (
+            "2024-01-01T00:00:00Z",
+            "Jan  1 00:00:00",
+            "2024-01-01T00:00:00Z",
+        ),
+        (
+            "2023-12-31T12:00:00Z",
+            "Jan  1 11:59:59",
+            "2024-01-01T11:59:59Z",
+        ),
+        (
+            "2023-12-31T12:00:00Z",
+            "Jan  1 12:00:01",
+            "2023-01-01T12:00:01Z",
+        ),
+        (
+            "2024-03-01T00:00:00Z",
+            "Mar  2 00:00:00",
+            "2024-03-02T00:00:00Z",
+        ),
+        (
+            "2024-03-01T00:00:00Z",
+            "Mar  2 00:00:01",
+            "2023-03-02T00:00:01Z",
+        ),
+        (
+            "2023-06-01T00:00:00Z",
+            "Feb 29 00:00:00",
+            "2020-02-29T00:00:00Z",
+        ),
+        (
+            "1903-06-01T00:00:00Z",
+            "Feb 29 00:00:00",
+            "1896-02-29T00:00:00Z",
+        ),
         ("2024-06-01T00:00:00Z", "Feb 30 00:00:00", "none"),
-        ("2024-06-01T00:00:00Z", "Mar 24 15:17:38.999", "2024-03-24T15:17:38.999Z"),
+        (
+            "2024-06-01T00:00:00Z",
+            "Mar 24 15:17:38.999",
+            "2024-03-24T15:17:38.999Z",
+        ),
     ] {
         let mut clock = clock("UTC", anchor);
         for _ in 0..2 {
-            assert_eq!(shown(clock.field(text.as_bytes())), want, "{text} at {anchor}");
+            assert_eq!(
+                shown(clock.field(text.as_bytes())),
+                want,
+                "{text} at {anchor}"
+            );
         }
     }
 }
@@ -156,7 +196,11 @@ fn reads_heads_and_says_how_long_they_are() {
     ] {
         let mut clock = utc();
         for _ in 0..2 {
-            assert_eq!(clock.head(text.as_bytes()).map(|(_, len)| len), Some(len), "{text}");
+            assert_eq!(
+                clock.head(text.as_bytes()).map(|(_, len)| len),
+                Some(len),
+                "{text}"
+            );
         }
     }
 }
@@ -165,19 +209,42 @@ fn reads_heads_and_says_how_long_they_are() {
 fn oracle(zone: &str, local: &str) -> Time {
     let datetime: jiff::civil::DateTime = local.parse().expect("a civil time");
     let zone = jiff::tz::TimeZone::get(zone).expect("a zone");
-    let timestamp = zone.to_ambiguous_timestamp(datetime).compatible().expect("in range");
+    let timestamp = zone
+        .to_ambiguous_timestamp(datetime)
+        .compatible()
+        .expect("in range");
     Time(i64::try_from(timestamp.as_nanosecond()).expect("in range"))
 }
 
 #[test]
 fn reads_the_hours_that_clocks_repeat_and_skip() {
-    for zone in ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca", "Pacific/Apia", "UTC", "Asia/Kathmandu"] {
+    for zone in [
+        "Europe/Berlin",
+        "America/New_York",
+        "Australia/Lord_Howe",
+        "Africa/Casablanca",
+        "Pacific/Apia",
+        "UTC",
+        "Asia/Kathmandu",
+    ] {
         let mut clock = clock(zone, "2024-12-31T00:00:00Z");
-        for (day, hours) in [("2024-03-31", 0..24), ("2024-10-27", 0..24), ("2024-03-10", 0..24), ("2024-11-03", 0..24), ("2024-04-07", 0..24), ("2024-10-06", 0..24), ("2011-12-30", 0..24)] {
+        for (day, hours) in [
+            ("2024-03-31", 0..24),
+            ("2024-10-27", 0..24),
+            ("2024-03-10", 0..24),
+            ("2024-11-03", 0..24),
+            ("2024-04-07", 0..24),
+            ("2024-10-06", 0..24),
+            ("2011-12-30", 0..24),
+        ] {
             for hour in hours {
                 for minute in [0, 29, 30, 59] {
                     let text = format!("{day} {hour:02}:{minute:02}:07.25");
-                    assert_eq!(clock.field(text.as_bytes()), Some(oracle(zone, &text)), "{text} in {zone}");
+                    assert_eq!(
+                        clock.field(text.as_bytes()),
+                        Some(oracle(zone, &text)),
+                        "{text} in {zone}"
+                    );
                 }
             }
         }
@@ -188,7 +255,13 @@ mod laws {
     use super::*;
     use proptest::prelude::*;
 
-    const ZONES: [&str; 5] = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "UTC", "America/Sao_Paulo"];
+    const ZONES: [&str; 5] = [
+        "Europe/Berlin",
+        "America/New_York",
+        "Australia/Lord_Howe",
+        "UTC",
+        "America/Sao_Paulo",
+    ];
 
     proptest! {
         #[test]
