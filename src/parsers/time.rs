@@ -173,6 +173,10 @@ impl Clock {
     /// Keeps the text of `stamp` up to its second, if the layout has a memory and the text has its
     /// usual width (a second of one digit, an hour of one digit would need another key).
     fn remember(&mut self, text: &[u8], stamp: &Stamp) {
+        // AM and PM change what the digits before them mean.
+        if matches!(text[stamp.len - 1], b'M' | b'm') {
+            return;
+        }
         let colons = |first: usize| {
             text[first] == b':'
                 && text[first + 3] == b':'

@@ -67,7 +67,7 @@ pub fn read(record: &[u8], clock: &mut Clock) -> Option<Head> {
                 parts: reader.parts,
             });
         }
-        None => reader.level(),
+        None => reader.usual_level().or_else(|| reader.level()),
     };
     match found {
         Some((level, form)) => {
@@ -372,6 +372,41 @@ impl Reader<'_> {
         Some(level)
     }
 
+    /// Fast path of [`Reader::level`]: a blank, perhaps a number or a dash, and one of the usual
+    /// words. Finds what the slow path would find, or nothing.
+    #[inline]
+    fn usual_level(&mut self) -> Option<(Level, Form)> {
+        let text = self.text;
+        let mut at = self.at;
+        if *text.get(at)? != b' ' {
+            return None;
+        }
+        at += 1;
+        let start = at;
+        while let Some(b'0'..=b'9') = text.get(at) {
+            at += 1;
+        }
+        let number = start..at;
+        match (number.len(), text.get(at)?) {
+            (0, b'-') if text.get(at + 1) == Some(&b' ') => at += 2,
+            (0, _) => {}
+            (1..80, b' ') => at += 1,
+            _ => return None,
+        }
+        let (level, len) = match text.get(at..at + 6)? {
+            [b'I', b'N', b'F', b'O', b' ', _] => (Level::Info, 4),
+            [b'W', b'A', b'R', b'N', b' ', _] => (Level::Warn, 4),
+            [b'E', b'R', b'R', b'O', b'R', b' '] => (Level::Error, 5),
+            [b'D', b'E', b'B', b'U', b'G', b' '] => (Level::Debug, 5),
+            _ => return None,
+        };
+        if !number.is_empty() {
+            self.parts.pid = Some(number);
+        }
+        self.at = at + len;
+        Some((level, Form::Word))
+    }
+
     /// Looks for the level behind a time and stands behind it then.
     #[inline]
     fn level(&mut self) -> Option<(Level, Form)> {
@@ -459,11 +494,10 @@ impl Reader<'_> {
             if word_len == 1
                 && matches!(after, Some(b' ' | b'/' | b'|'))
                 && (first || numbers > 0 || column)
+                && let Some(level) = self.letter(numbers > 0 || after != Some(b' '))
             {
-                if let Some(level) = self.letter(numbers > 0 || after != Some(b' ')) {
-                    self.at += 1;
-                    return Some((level, Form::Letter));
-                }
+                self.at += 1;
+                return Some((level, Form::Letter));
             }
             if !self.skip_word(&mut numbers) {
                 return None;

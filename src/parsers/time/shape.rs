@@ -511,6 +511,14 @@ pub fn fraction(text: &[u8], at: usize) -> (u32, usize) {
         Some(&byte @ (b'.' | b',' | b':')) => byte,
         _ => return (0, at),
     };
+    // Fast path: milliseconds, which decimals and whole ones spell alike.
+    if let Some(&[a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', next]) =
+        text.get(at + 1..at + 5)
+        && !next.is_ascii_digit()
+    {
+        let value = u32::from(a) * 100 + u32::from(b) * 10 + u32::from(c) - u32::from(b'0') * 111;
+        return (value * 1_000_000, at + 4);
+    }
     let mut end = at + 1;
     let mut value = 0;
     let mut unit = 100_000_000;
