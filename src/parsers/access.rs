@@ -187,13 +187,26 @@ impl Parser {
         let Some(method) = memchr(b' ', bytes).filter(|at| is_method(&bytes[..*at])) else {
             return;
         };
-        let (mut end, mut protocol) = (bytes.len(), bytes.len()..bytes.len());
-        if let Some(at) =
-            memchr::memrchr(b' ', bytes).filter(|at| *at > method && is_protocol(&bytes[at + 1..]))
-        {
-            end = at;
-            protocol = at + 1..bytes.len();
-        }
+        // Fast path: nearly every request ends like this.
+        let space = match bytes {
+            [
+                ..,
+                b' ',
+                b'H',
+                b'T',
+                b'T',
+                b'P',
+                b'/',
+                b'0'..=b'9',
+                b'.',
+                b'0'..=b'9',
+            ] => Some(bytes.len() - 9),
+            _ => memchr::memrchr(b' ', bytes).filter(|at| is_protocol(&bytes[at + 1..])),
+        };
+        let (end, protocol) = match space {
+            Some(at) if at > method => (at, at + 1..bytes.len()),
+            _ => (bytes.len(), bytes.len()..bytes.len()),
+        };
         let at = request.start;
         self.put_string(record, row, METHOD, at..at + method);
         self.put_string(record, row, PATH, at + method + 1..at + end);
@@ -323,7 +336,20 @@ fn slow_time(rest: &[u8]) -> Option<(Option<Time>, usize)> {
 /// Finds the quote that closes the request: the first unescaped one that a status and a size
 /// follow; without one, the same again without regard for backslashes, because not every server
 /// escapes.
+#[inline]
 fn request(record: &[u8], start: usize, layout: Layout) -> Option<Line> {
+    // Fast path: the first quote closes; nothing before it can have been another.
+    let first = start + memchr(b'"', &record[start..])?;
+    if (first == start || record[first - 1] != b'\\')
+        && let Some((status, bytes)) = numbers(record, first + 1, layout)
+    {
+        return Some(Line {
+            request: start..first,
+            status,
+            tail: bytes.end,
+            bytes,
+        });
+    }
     let search = |escapes: bool| {
         memchr_iter(b'"', &record[start..])
             .map(|at| start + at)
@@ -383,13 +409,19 @@ fn numbers(record: &[u8], at: usize, layout: Layout) -> Option<(Range<usize>, Ra
 
 /// The end of a quoted text that starts at `start`: its closing quote, or the end of the record if
 /// the line was cut.
+#[inline]
 fn quote_end(record: &[u8], start: usize) -> usize {
-    memchr_iter(b'"', &record[start..])
-        .map(|at| start + at)
-        .find(|quote| {
-            matches!(record.get(quote + 1), None | Some(b' ')) && !is_escaped(record, start, *quote)
-        })
-        .unwrap_or(record.len())
+    let mut at = start;
+    while let Some(len) = memchr(b'"', &record[at..]) {
+        let quote = at + len;
+        if matches!(record.get(quote + 1), None | Some(b' '))
+            && (record[quote - 1] != b'\\' || !is_escaped(record, start, quote))
+        {
+            return quote;
+        }
+        at = quote + 1;
+    }
+    record.len()
 }
 
 /// Client and user of `client ident user`, with a virtual host or a list of forwarded addresses
