@@ -114,7 +114,9 @@ fn same(kind: Kind, text: &str, want: Option<&serde_json::Value>) -> bool {
         (Kind::Missing, None) => true,
         (Kind::String, Some(serde_json::Value::String(want))) => text == want,
         (Kind::Null, Some(want)) => text == "null" && want.is_null(),
-        (Kind::Bool, Some(want @ serde_json::Value::Bool(_))) => text == want.to_string(),
+        (Kind::Bool, Some(want @ serde_json::Value::Bool(_))) => {
+            text.parse().ok() == want.as_bool()
+        }
         (Kind::Number, Some(want @ serde_json::Value::Number(_))) => {
             serde_json::from_str::<serde_json::Value>(text)
                 .ok()
@@ -151,18 +153,17 @@ fn metrics<'a>(
     wanted: &Wanted,
 ) -> std::collections::BTreeMap<String, &'a serde_json::Value> {
     let mut metrics = std::collections::BTreeMap::new();
-    let mut level: Vec<(String, &serde_json::Value)> = vec![(String::new(), object)];
+    let mut level: Vec<(Option<String>, &serde_json::Value)> = vec![(None, object)];
     while !level.is_empty() {
         let mut next = Vec::new();
         for (path, value) in level {
             for (name, value) in value.as_object().expect("only objects are walked") {
-                let path = if path.is_empty() {
-                    name.clone()
-                } else {
-                    format!("{path}.{name}")
+                let path = match &path {
+                    None => name.clone(),
+                    Some(path) => format!("{path}.{name}"),
                 };
                 if value.is_object() {
-                    next.push((path, value));
+                    next.push((Some(path), value));
                 } else if (value.is_number() || value.is_string())
                     && is_metric_name(path.as_bytes())
                     && !wanted.paths.iter().any(|want| want.flat == path.as_bytes())
