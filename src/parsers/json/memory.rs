@@ -222,6 +222,10 @@ impl Memory {
                     );
                 }
             }
+            if scan::byte(record, at) <= b' ' {
+                // The guess was learned where less white space stood before the value.
+                at = scan::space(record, at);
+            }
             let Some(known) = keys.see(key) else {
                 return Ok(Walk::Unusual);
             };
