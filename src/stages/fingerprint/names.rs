@@ -33,20 +33,72 @@ pub fn is_date_name(word: &[u8]) -> bool {
 
 /// What may follow a number and belongs to it: units of size and time, zones, halves of the day.
 pub fn is_unit(word: &[u8]) -> bool {
-    match word {
-        b"B" | b"s" | b"\xc2\xb5s" => true,
-        b"KB" | b"MB" | b"GB" | b"TB" | b"PB" | b"kB" | b"kb" | b"mb" | b"gb" | b"tb" => true,
-        b"KiB" | b"MiB" | b"GiB" | b"TiB" | b"PiB" => true,
-        b"ns" | b"us" | b"ms" | b"sec" | b"secs" | b"min" | b"mins" | b"hr" | b"hrs" => true,
-        b"byte" | b"bytes" | b"Byte" | b"Bytes" => true,
-        b"second" | b"seconds" | b"minute" | b"minutes" | b"hour" | b"hours" => true,
-        b"day" | b"days" => true,
-        b"millisecond" | b"milliseconds" | b"microseconds" | b"nanoseconds" | b"millis" => true,
-        b"AM" | b"PM" | b"am" | b"pm" => true,
-        b"UTC" | b"GMT" | b"EST" | b"EDT" | b"CST" | b"CDT" | b"MST" | b"MDT" => true,
-        b"PST" | b"PDT" | b"CET" | b"CEST" | b"BST" | b"MSK" | b"IST" | b"JST" => true,
-        _ => false,
-    }
+    matches!(
+        word,
+        b"B" | b"s"
+            | b"\xc2\xb5s"
+            | b"KB"
+            | b"MB"
+            | b"GB"
+            | b"TB"
+            | b"PB"
+            | b"kB"
+            | b"kb"
+            | b"mb"
+            | b"gb"
+            | b"tb"
+            | b"KiB"
+            | b"MiB"
+            | b"GiB"
+            | b"TiB"
+            | b"PiB"
+            | b"ns"
+            | b"us"
+            | b"ms"
+            | b"sec"
+            | b"secs"
+            | b"min"
+            | b"mins"
+            | b"hr"
+            | b"hrs"
+            | b"byte"
+            | b"bytes"
+            | b"Byte"
+            | b"Bytes"
+            | b"second"
+            | b"seconds"
+            | b"minute"
+            | b"minutes"
+            | b"hour"
+            | b"hours"
+            | b"day"
+            | b"days"
+            | b"millisecond"
+            | b"milliseconds"
+            | b"microseconds"
+            | b"nanoseconds"
+            | b"millis"
+            | b"AM"
+            | b"PM"
+            | b"am"
+            | b"pm"
+            | b"UTC"
+            | b"GMT"
+            | b"EST"
+            | b"EDT"
+            | b"CST"
+            | b"CDT"
+            | b"MST"
+            | b"MDT"
+            | b"PST"
+            | b"PDT"
+            | b"CET"
+            | b"CEST"
+            | b"BST"
+            | b"MSK"
+            | b"IST"
+            | b"JST"
+    )
 }
 
 /// `db-1.eu.example.com`, `mail.google.com`: a dotted name that ends like the name of a host and

@@ -455,7 +455,7 @@ fn letters_in_front(eight: u64) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x80 * ONES;
     // Adding to seven bits cannot carry into the next byte; the eighth bit then tells `>= limit`.
-    let lower = (eight | 0x20 * ONES) & !HIGH;
+    let lower = (eight | (0x20 * ONES)) & !HIGH;
     let from_a = lower + (0x80 - b'a' as u64) * ONES;
     let after_z = lower + (0x80 - b'z' as u64 - 1) * ONES;
     let letters = from_a & !after_z & !eight & HIGH;

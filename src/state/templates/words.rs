@@ -47,7 +47,7 @@ pub fn around(word: &[u8]) -> (usize, usize) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Word(pub u64);
 
-/// Only a mask, or punctuation around nothing: `<*>`, `(<*>)`, `()`, `-`.
+/// Only a mask, or brackets around nothing: `<*>`, `(<*>)`, `()`.
 const BLANK: u64 = 1;
 /// Has the look of a path or a URL.
 const PATH: u64 = 2;
@@ -110,18 +110,22 @@ impl Word {
     }
 }
 
+/// A dash or a dot between words is no value: brackets and quotes are, when they are empty.
 fn is_blank(word: &[u8]) -> bool {
     let mut rest = word;
+    let mut holds = false;
     while let Some((&first, after)) = rest.split_first() {
         if let Some(after) = rest.strip_prefix(STAR) {
+            holds = true;
             rest = after;
         } else if first.is_ascii_punctuation() {
+            holds |= matches!(first, b'(' | b'[' | b'{' | b'"' | b'\'');
             rest = after;
         } else {
             return false;
         }
     }
-    true
+    holds
 }
 
 /// Capitals only (`LOOKING`, `CONTAINER_REMOTE_LAUNCH`), or an English verb form that tells what
