@@ -134,10 +134,19 @@ impl Clock {
                 });
             }
             let (nanosecond, end) = shape::fraction(text, len);
-            let (offset, end) = match text.get(end..end + 2) {
-                Some([b' ', b'0'..=b'9' | b'a'..=b'o' | b'[' | b' ' | b'I'] | [b']' | b'|', _]) => {
-                    (None, end)
-                }
+            // What follows most times is no zone: a digit, a bracket, the first letters of a level.
+            let (offset, end) = match text.get(end..end + 3) {
+                Some(
+                    [
+                        b' ',
+                        b'0'..=b'9' | b'a'..=b'o' | b'[' | b' ' | b'D' | b'F' | b'I' | b'N' | b'T',
+                        _,
+                    ]
+                    | [b' ', b'-', b' ']
+                    | [b' ', b'W', b'A']
+                    | [b' ', b'E', b'R']
+                    | [b']' | b'|', _, _],
+                ) => (None, end),
                 _ => shape::zone(text, end),
             };
             // AM and PM are not for the fast path.
