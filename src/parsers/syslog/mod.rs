@@ -15,6 +15,7 @@ use crate::flow::time::Time;
 use crate::flow::wanted::Wanted;
 use crate::parsers::known::Known;
 use crate::parsers::time::Clock;
+use crate::parsers::{level, pairs};
 
 const NAMES: [&str; 6] = ["facility", "severity", "host", "app", "pid", "msgid"];
 const FACILITY: usize = 0;
@@ -33,13 +34,14 @@ const DIGITS: [&str; 24] = [
 /// Reads syslog records.
 ///
 /// `facility` (0 to 23) and `severity` (0 to 7) are the numbers of the priority, missing without
-/// one; `sd.ID.PARAM` are the structured data of RFC 5424, unescaped. The level is the severity's;
-/// without a priority it is the first level that the message's own words name.
-#[derive(Debug)]
+/// one; `sd.ID.PARAM` are the structured data of RFC 5424, unescaped; the pairs (`key=value`) of the
+/// message are fields as well. The level is the severity's; without a priority it is the first
+/// level that the message's own words name.
 pub struct Parser {
     known: Known<6>,
     wanted: Wanted,
     wants_data: bool,
+    pairs: pairs::Fields,
     elements: Vec<Range<usize>>,
 }
 
@@ -77,6 +79,7 @@ impl Parser {
             known: Known::new(NAMES, wanted),
             wanted: wanted.clone(),
             wants_data,
+            pairs: pairs::Fields::new(wanted),
             elements: Vec::new(),
         }
     }
@@ -100,7 +103,7 @@ impl Parser {
         }
         row.message = Text::record(parts.message.start, parts.message.end);
         if self.wanted.level {
-            row.level = level(parts.priority, &record[parts.message.clone()]);
+            row.level = severity_level(parts.priority, &record[parts.message.clone()]);
         }
         self.put(row, HOST, parts.host);
         self.put(row, APP, parts.app);
@@ -113,6 +116,9 @@ impl Parser {
         if self.wants_data && !data.is_empty() {
             structured::put(record, data, &self.wanted, row);
         }
+        // The pairs of the message are fields, too; those of the head come before them.
+        self.pairs
+            .fill(record, &pairs::Parts::default(), parts.message, row);
         true
     }
 
@@ -131,21 +137,15 @@ impl Parser {
     }
 }
 
-fn level(priority: Option<u8>, message: &[u8]) -> Option<Level> {
+fn severity_level(priority: Option<u8>, message: &[u8]) -> Option<Level> {
     match priority.map(|priority| priority % 8) {
         Some(0..=2) => Some(Level::Fatal),
         Some(3) => Some(Level::Error),
         Some(4) => Some(Level::Warn),
         Some(5 | 6) => Some(Level::Info),
         Some(_) => Some(Level::Debug),
-        None => word_level(message),
+        None => level::in_text(message),
     }
-}
-
-/// `error: …` and `WARNING: …` at the start of a message.
-fn word_level(message: &[u8]) -> Option<Level> {
-    let colon = message.iter().take(16).position(|byte| *byte == b':')?;
-    crate::parsers::level::from_word(&message[..colon])
 }
 
 /// `<N>` at the start of a record: its value (0 to 191, no leading zeros) and its length.

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::flow::facts::Facts;
+use crate::flow::format::Format;
 use crate::flow::level::Level;
 use crate::flow::row::{Kind, Row};
 use crate::flow::time::Time;
@@ -99,6 +100,10 @@ impl Read {
             ..Read::default()
         };
         for field in &row.fields {
+            // Of two fields with one name the last counts, but syslog's head comes before its pairs.
+            if row.format == Format::Syslog && read.fields.contains_key(&text(field.name)) {
+                continue;
+            }
             read.fields.insert(text(field.name), text(field.value.text));
             read.kinds.insert(text(field.name), field.value.kind);
         }
