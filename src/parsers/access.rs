@@ -67,6 +67,20 @@ pub struct Parser {
     stamp: AccessStamp,
 }
 
+/// Whether the record begins with a date, as the lines of most other logs do: no client is called
+/// so, and the search for an access log's time would look through the whole line.
+fn begins_like_a_date(record: &[u8]) -> bool {
+    let Some(head) = record.first_chunk::<7>() else {
+        return false;
+    };
+    match head {
+        [b'0'..=b'9', b'0'..=b'9', b'/', ..] => true,
+        [b'0'..=b'9', _, _, _, b'-' | b'/', b'0'..=b'9', b'0'..=b'9'] => true,
+        [digits @ .., b' '] => digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
+}
+
 impl Parser {
     pub fn new(wanted: &Wanted) -> Parser {
         let known = Known::new(NAMES, wanted);
@@ -82,6 +96,9 @@ impl Parser {
 
     /// Whether the record is an access log line; if so, `row` holds its parts.
     pub fn parse(&mut self, record: &[u8], _clock: &mut Clock, row: &mut Row) -> bool {
+        if begins_like_a_date(record) {
+            return false;
+        }
         let Some(head) = self.head(record) else {
             return false;
         };

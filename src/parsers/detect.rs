@@ -83,11 +83,17 @@ impl Parsers {
         } else {
             &ORDER[..]
         };
+        // Fast path: most parsers cannot read a record that begins with this byte, and asking them
+        // costs more than reading it does (a test asks them all).
+        let possible = record
+            .first()
+            .map_or(0, |&byte| POSSIBLE[usize::from(byte)]);
         for &format in order {
-            if self.read(format, record, row) {
+            if possible & bit(format) != 0 && self.read(format, record, row) {
                 return format;
             }
         }
+        self.read(Format::Plain, record, row);
         Format::Plain
     }
 
@@ -132,6 +138,36 @@ impl Parsers {
     }
 }
 
+const fn bit(format: Format) -> u16 {
+    1 << format as u16
+}
+
+/// For each first byte of a record the formats that it can have. Only those are listed apart whose
+/// parsers are asked early and often; the others may begin with anything.
+const POSSIBLE: [u16; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let first = byte as u8;
+        let mut formats = u16::MAX;
+        if !matches!(first, b'{' | b' ' | b'\t' | b'\n' | b'\r' | 0xef) {
+            formats &= !bit(Format::Json);
+        }
+        if !(first.is_ascii_alphabetic() || matches!(first, b'_' | b'@')) {
+            formats &= !bit(Format::Logfmt);
+        }
+        if !(first.is_ascii_alphanumeric() || first == b'<') {
+            formats &= !bit(Format::Syslog);
+        }
+        if !first.is_ascii_uppercase() {
+            formats &= !bit(Format::Klog);
+        }
+        table[byte] = formats;
+        byte += 1;
+    }
+    table
+};
+
 /// The order of `Format::ALL`.
 const ORDER: [Format; 11] = [
     Format::Json,
@@ -161,3 +197,71 @@ const CSV_FIRST: [Format; 12] = [
     Format::Csv,
     Format::Plain,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SAMPLES: [&str; 12] = [
+        r#"{"level":"error","msg":"x"}"#,
+        r#"level=info msg="a b" took=5ms"#,
+        "<34>1 2003-10-11T22:14:15.003Z host app 1 ID47 - text",
+        "<34>Oct 11 22:14:15 host su[12]: text",
+        "Jun 14 15:16:01 combo sshd(pam_unix)[19939]: check pass; user unknown",
+        "2024-03-01T00:00:00+01:00 host app[1]: text",
+        r#"127.0.0.1 - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 200 23"#,
+        "E0517 15:04:22.619632 952 logging_unittest.cc:253] Log",
+        "2024-03-01 00:00:00,123 INFO [main] a.B: text",
+        r#"http_requests_total{method="post"} 1027 1395066363000"#,
+        "gorets:1|c",
+        "cpu,host=a usage=1i 1465839830100400200",
+    ];
+
+    fn parsers() -> Parsers {
+        let wanted = Wanted {
+            time: true,
+            level: true,
+            message: true,
+            ..Wanted::default()
+        };
+        let mut parsers = Parsers::new(&wanted);
+        let facts = Facts {
+            zone: jiff::tz::TimeZone::UTC,
+            anchor: Time(0),
+            format: None,
+            csv: None,
+        };
+        parsers.set_facts(&facts);
+        parsers
+    }
+
+    #[test]
+    fn every_sample_is_recognised() {
+        let formats = SAMPLES.map(|sample| {
+            let mut row = Row::new(0);
+            parsers().parse(sample.as_bytes(), &mut row);
+            row.format.name()
+        });
+        let wanted =
+            "json logfmt syslog syslog syslog syslog access klog log4j prometheus statsd influx";
+        assert_eq!(formats.join(" "), wanted);
+    }
+
+    proptest! {
+        /// The table of first bytes only spares work: no parser reads what it says it cannot.
+        #[test]
+        fn the_first_byte_never_hides_a_format(sample in 0..SAMPLES.len(), first: u8, insert: bool) {
+            let mut record = SAMPLES[sample].as_bytes().to_vec();
+            if insert { record.insert(0, first) } else { record[0] = first }
+            let mut parsers = parsers();
+            let mut row = Row::new(0);
+            for format in ORDER {
+                if parsers.read(format, &record, &mut row) {
+                    prop_assert!(POSSIBLE[usize::from(first)] & bit(format) != 0, "{}", format.name());
+                }
+                row.reset();
+            }
+        }
+    }
+}
