@@ -1,4 +1,71 @@
-//! logweir reads lines of logs and metrics and answers what an operator asks.
+//! logweir reads lines of logs and metrics as they are written and answers what an operator asks:
+//! which errors, how many of each, since when, how are CPU, memory and latency distributed — and
+//! shows that no line went missing. The command is `weir`; this library is its inside.
+//!
+//! # The code map
+//!
+//! Bytes travel through the rooms in this order:
+//!
+//! | room | what it does |
+//! |---|---|
+//! | [`cli`] | what was typed becomes a plan, a run and an exit code; one file a command |
+//! | [`config`] | [`config::plan::Plan`]: names resolved, patterns compiled, wanted fields known |
+//! | [`expr`] | the condition language of `--where` and `--fail-on` |
+//! | [`flow`] | what travels: chunks, spans, rows, batches, columns. No I/O, no threads |
+//! | [`sources`] | where bytes come from: files, standard input, gzip and zstd |
+//! | [`framing`] | bytes to records: lines, stack traces, containers' partial lines |
+//! | [`parsers`] | a record to time, level, message and wanted fields; one file a format |
+//! | [`stages`] | the map half: literals, fingerprints, distinct messages, numbers |
+//! | [`state`] | the fold half: ledger, messages, templates, groups, metrics, timeline |
+//! | [`engine`] | threads and queues: reader, mappers, fold, writer. Knows no format |
+//! | [`sinks`] | where lines and reports go |
+//! | [`report`] | the finished report as text and as JSON |
+//! | [`registry`] | what the engine may know of formats |
+//! | [`units`] | quantities as people write them |
+//!
+//! # The flow
+//!
+//! ```text
+//! source ─chunk─▶ reader ─Batch─▶ mappers (1..n): frame ▸ parse ▸ filter ▸ dedup ▸ aggregate
+//!                                     │ Mapped: counts, kept lines, what is unique in the batch
+//!                                     ▼
+//!                                  fold (1 thread, in order of reading): all state
+//!                                     │ Output
+//!                                     ▼
+//!                                  writer ─▶ sink
+//! ```
+//!
+//! Mappers are pure: the same batch and plan give the same [`flow::mapped::Mapped`]. The fold alone
+//! has state ([`state::State`]), one value that can be written, read and merged. One byte budget
+//! ([`engine::budget::Budget`]) covers everything in flight.
+//!
+//! # The laws
+//!
+//! Each is a test in `tests/it/laws.rs`.
+//!
+//! 1. **Chunking.** However the input is cut into reads and however many threads run, the output is
+//!    the same, byte for byte. So the reader cuts only where a record surely starts
+//!    ([`framing::cut`]), tables admit newcomers in record order, and sums are taken in record order.
+//! 2. **Conservation.** `records = kept + filtered + duplicate + malformed + held`, counted by reader,
+//!    mappers and writer apart; what differs is `unaccounted`, and the exit code is 3
+//!    ([`state::ledger::Ledger`]).
+//! 3. **Merge.** State of A followed by B = merge of both ([`state::State::merge`]), as long as no limit
+//!    is reached; totals stay exact beyond it.
+//! 4. **A prefilter or a guess never changes a result**: not the literal search over a chunk, not the
+//!    schema memory of [`parsers::json`], not the last second that a [`parsers::time::Clock`] remembers.
+//! 5. **Every queue, table, line and wait has a limit** with a name; what it refuses is counted and shown.
+//! 6. **Bad data is a number and a sample; a person's mistake is a message with place, cause and remedy;
+//!    our own bug is an assert.**
+//!
+//! # Where we left the design, and why
+//!
+//! * Kept lines are copied into one buffer a batch by the mappers instead of being written as spans:
+//!   the copy runs on all cores, and the chunk goes back to the reader at once.
+//! * The byte budget is 8 MiB by default. More did not make any run faster on two cores, and it is most
+//!   of the memory that a run takes.
+//! * A chunk is 512 KiB: what a batch costs is spread over thousands of records, and the chunk
+//!   still stands in a core's cache when it is parsed.
+//! * Framing and parsing meet in [`engine::mapper`], so that the stages stay pure functions of rows.
 
 pub mod cli;
 pub mod config;
