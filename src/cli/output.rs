@@ -59,7 +59,7 @@ pub fn problems(outcome: &Outcome) -> u8 {
 /// A line on standard error; if that is closed or full, the data path goes on all the same.
 pub fn say(message: &str) {
     let mut line = b"weir: ".to_vec();
-    crate::sinks::terminal::escape(message.as_bytes(), &mut line);
+    crate::flow::terminal::escape(message.as_bytes(), &mut line);
     line.push(b'\n');
     let _ = io::stderr().write_all(&line);
 }

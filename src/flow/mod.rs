@@ -14,5 +14,6 @@ pub mod output;
 pub mod row;
 pub mod sample;
 pub mod span;
+pub mod terminal;
 pub mod time;
 pub mod wanted;

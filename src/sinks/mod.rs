@@ -3,7 +3,6 @@
 
 pub mod file;
 pub mod stdout;
-pub mod terminal;
 
 use std::io;
 

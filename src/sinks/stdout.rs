@@ -5,7 +5,8 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 
 use crate::flow::output::Output;
-use crate::sinks::{Sink, terminal};
+use crate::flow::terminal;
+use crate::sinks::Sink;
 
 /// Writes without a buffer of its own: outputs are whole batches already.
 pub struct Stdout {

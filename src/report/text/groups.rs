@@ -1,0 +1,99 @@
+//! One table for each `--by`: groups with their counts.
+
+use crate::report::Report;
+use crate::report::text::chart::bar;
+use crate::report::text::number::{count, counted, share};
+use crate::report::text::page::{BAR, DIM, PLAIN, Page};
+use crate::report::text::plain;
+
+/// Longest bar.
+const BAR_MAX: usize = 40;
+
+pub fn write(page: &mut Page<'_>, report: &Report<'_>, top: usize) {
+    for grouping in 0..report.state.shape.groupings.len() {
+        table(page, report, grouping, top);
+    }
+}
+
+fn table(page: &mut Page<'_>, report: &Report<'_>, grouping: usize, top: usize) {
+    let state = report.state;
+    let number = u16::try_from(grouping).expect("a command line has fewer groupings than 2^16");
+    let names = page.shown(state.shape.groupings[grouping].join(", ").as_bytes());
+    let kept = state.ledger.kept;
+    let total = state.groups.total(number);
+    let mut remark = counted(state.groups.top(number, usize::MAX).len() as u64, "group");
+    let without = kept.saturating_sub(total);
+    if without > 0 {
+        remark.push_str(&format!(" · {} without", counted(without, "record")));
+    }
+    page.title(&format!("by {names}"), &remark);
+    if total == 0 {
+        let text = format!("no selected record has {names}");
+        page.skip(2)
+            .put(PLAIN, &text)
+            .put(DIM, "; `weir explain LINE` shows the fields of a line")
+            .end();
+        return;
+    }
+    let rows: Vec<(String, u64)> = report
+        .groups
+        .iter()
+        .filter(|group| group.grouping == grouping)
+        .filter_map(|group| Some((key(page, group.by.as_ref()?), group.count)))
+        .take(top)
+        .collect();
+    let most = rows.iter().map(|row| row.1).max().unwrap_or(0);
+    let key = rows.iter().map(|row| plain::width(&row.0)).max();
+    let key = key.unwrap_or(0).clamp(5, page.width() * 2 / 5);
+    let digits = count(most.max(total)).len();
+    for (text, number) in &rows {
+        page.skip(2)
+            .left_in(key, PLAIN, text)
+            .skip(2)
+            .right_in(digits, PLAIN, &count(*number))
+            .skip(1)
+            .right_in(6, DIM, &share(*number, kept))
+            .skip(2);
+        let room = page.left().min(BAR_MAX);
+        page.put(BAR, &bar(*number, most, room)).end();
+    }
+    let shown: u64 = rows.iter().map(|row| row.1).sum();
+    if total > shown {
+        let all = state.groups.top(number, usize::MAX).len();
+        let hidden = all - rows.len();
+        let other = state.groups.other(number);
+        let mut text = String::from("…");
+        if hidden > 0 {
+            text.push_str(&format!(" and {} more", count(hidden as u64)));
+        }
+        if other > 0 {
+            text.push_str(&format!(
+                " with {} that came when the table was full",
+                counted(other, "record")
+            ));
+        }
+        page.skip(2)
+            .left_in(key, DIM, &text)
+            .skip(2)
+            .right_in(digits, DIM, &count(total - shown))
+            .skip(1)
+            .right_in(6, DIM, &share(total - shown, kept))
+            .skip(2);
+        if hidden > 0 {
+            page.put(DIM, &format!("(--top {all})"));
+        }
+        page.end();
+    }
+}
+
+/// The values of a group, in the order of the title.
+pub fn key(page: &Page<'_>, by: &[(&str, &[u8])]) -> String {
+    let values: Vec<String> = by
+        .iter()
+        .map(|(_, value)| match page.shown(value) {
+            empty if empty.is_empty() => "\"\"".to_owned(),
+            value => value,
+        })
+        .collect();
+    values.join(", ")
+}

@@ -1,0 +1,129 @@
+//! The page a report is written on. It counts the columns of each row and cuts what does not fit,
+//! so that no table has to be trusted to stay within the terminal.
+
+use anstyle::AnsiColor;
+
+use crate::flow::level::Level;
+use crate::report::text::Style;
+use crate::report::text::plain;
+
+/// A colour and weight of text.
+pub type Ink = anstyle::Style;
+
+pub const PLAIN: Ink = Ink::new();
+/// What introduces a part of the report.
+pub const TITLE: Ink = Ink::new().bold();
+/// What is there for whoever looks twice.
+pub const DIM: Ink = Ink::new().dimmed();
+/// Bars that have no level.
+pub const BAR: Ink = AnsiColor::Blue.on_default();
+pub const ALARM: Ink = AnsiColor::Red.on_default().bold();
+pub const CAUTION: Ink = AnsiColor::Yellow.on_default();
+
+/// The colour of a level.
+pub fn ink_of(level: Option<Level>) -> Ink {
+    match level {
+        Some(Level::Fatal) => AnsiColor::Magenta.on_default().bold(),
+        Some(Level::Error) => AnsiColor::Red.on_default(),
+        Some(Level::Warn) => AnsiColor::Yellow.on_default(),
+        Some(Level::Info) => AnsiColor::Green.on_default(),
+        Some(Level::Debug) => AnsiColor::Cyan.on_default(),
+        Some(Level::Trace) | None => DIM,
+    }
+}
+
+/// Where rows are written. A row is `put` piece by piece and ended with [`Page::end`].
+pub struct Page<'o> {
+    out: &'o mut Vec<u8>,
+    color: bool,
+    escape: bool,
+    width: usize,
+    /// Columns of the row that are used, blanks that are not written yet included.
+    column: usize,
+    /// Blanks at the end of the row; written only when something follows them.
+    blank: usize,
+    is_empty: bool,
+}
+
+impl<'o> Page<'o> {
+    pub fn new(out: &'o mut Vec<u8>, style: &Style) -> Page<'o> {
+        Page {
+            out,
+            color: style.color,
+            escape: style.escape,
+            width: style.width,
+            column: 0,
+            blank: 0,
+            is_empty: true,
+        }
+    }
+
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Columns that are left in the row.
+    pub fn left(&self) -> usize {
+        self.width - self.column
+    }
+
+    /// Text of the input, made harmless and one line long.
+    pub fn shown(&self, bytes: &[u8]) -> String {
+        plain::one_line(bytes, self.escape)
+    }
+
+    /// Appends text; what does not fit is cut with an ellipsis.
+    pub fn put(&mut self, ink: Ink, text: &str) -> &mut Self {
+        let text = plain::fit(text, self.left());
+        if text.is_empty() {
+            return self;
+        }
+        self.out.resize(self.out.len() + self.blank, b' ');
+        self.blank = 0;
+        self.column += plain::width(&text);
+        if self.color && ink != PLAIN {
+            self.out
+                .extend_from_slice(format!("{ink}{text}{ink:#}").as_bytes());
+        } else {
+            self.out.extend_from_slice(text.as_bytes());
+        }
+        self
+    }
+
+    /// Appends blanks.
+    pub fn skip(&mut self, columns: usize) -> &mut Self {
+        let columns = columns.min(self.left());
+        self.column += columns;
+        self.blank += columns;
+        self
+    }
+
+    /// Appends text in a field of its own, at the left.
+    pub fn left_in(&mut self, columns: usize, ink: Ink, text: &str) -> &mut Self {
+        let text = plain::fit(text, columns);
+        let rest = columns - plain::width(&text);
+        self.put(ink, &text).skip(rest)
+    }
+
+    /// Appends text in a field of its own, at the right.
+    pub fn right_in(&mut self, columns: usize, ink: Ink, text: &str) -> &mut Self {
+        let text = plain::fit(text, columns);
+        self.skip(columns - plain::width(&text)).put(ink, &text)
+    }
+
+    /// Ends the row. Blanks at its end are not written.
+    pub fn end(&mut self) {
+        self.out.push(b'\n');
+        self.column = 0;
+        self.blank = 0;
+        self.is_empty = false;
+    }
+
+    /// An empty row between two parts, and the title of the second with a remark behind it.
+    pub fn title(&mut self, title: &str, remark: &str) {
+        if !self.is_empty {
+            self.end();
+        }
+        self.put(TITLE, title).skip(2).put(DIM, remark).end();
+    }
+}
