@@ -9,7 +9,7 @@ use crate::cli::progress::Progress;
 use crate::cli::report::{failed, inputs};
 use crate::cli::{Failure, exit, output};
 use crate::config::plan::{Plan, Task};
-use crate::engine::reader::Reader;
+use crate::engine::reader::{CHUNK_BYTES, Reader};
 use crate::engine::signals::Stop;
 use crate::engine::{self, NoWatcher, Run, Watcher};
 use crate::flow::level::Level;
@@ -75,6 +75,7 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
     if !args.output.quiet {
         common.notes.iter().for_each(|note| output::say(note));
     }
+    let counts_lines = plan.needs_lines();
     let (threads, budget_bytes) = engine(&args.input)?;
     let stop = Stop::new()
         .and_then(|stop| stop.on_signals().map(|()| stop))
@@ -95,6 +96,8 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
         plan: Arc::new(plan),
         reader: Reader {
             inputs: inputs(args.input.files),
+            chunk_bytes: CHUNK_BYTES,
+            counts_lines,
             multiline: common.multiline,
             zone: common.zone,
             format: common.format,

@@ -60,6 +60,7 @@ pub fn common(args: &SelectArgs) -> Result<Common, Failure> {
         Some(text) => {
             let condition = Condition::parse(text, &zone, &mut wanted)
                 .map_err(|error| Failure::usage(error.render("-w", text)))?;
+            without_template("-w", &condition)?;
             for (name, reserved) in condition.suspicious_names() {
                 notes.push(format!("-w: no record is known to have a field \"{name}\"; did you mean \"{reserved}\"?"));
             }
@@ -220,10 +221,24 @@ pub fn check(
     wanted: &mut Wanted,
 ) -> Result<Option<Check>, Failure> {
     text.map(|text| {
-        Check::parse(text, zone, wanted)
-            .map_err(|error| Failure::usage(error.render("--fail-on", text)))
+        let check = Check::parse(text, zone, wanted)
+            .map_err(|error| Failure::usage(error.render("--fail-on", text)))?;
+        for condition in check.conditions() {
+            without_template("--fail-on", condition)?;
+        }
+        Ok(check)
     })
     .transpose()
+}
+
+/// A record is judged before its template is known: templates come from all records together.
+fn without_template(flag: &str, condition: &Condition) -> Result<(), Failure> {
+    if condition.needs().template {
+        return Err(Failure::usage(format!(
+            "{flag}: \"template\" is not known yet when a record is judged; use \"fingerprint\" or \"message\", or \".template\" for the record's own field"
+        )));
+    }
+    Ok(())
 }
 
 /// The slot of the field `name`, wanted from now on.

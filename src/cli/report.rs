@@ -11,7 +11,7 @@ use crate::cli::plan::{check, common, engine, grouping, slot};
 use crate::cli::progress::Progress;
 use crate::cli::{Failure, exit, output};
 use crate::config::plan::{Plan, ReportTask, Task};
-use crate::engine::reader::Reader;
+use crate::engine::reader::{CHUNK_BYTES, Input, Reader};
 use crate::engine::signals::Stop;
 use crate::engine::{self, NoWatcher, Run, Watcher};
 use crate::expr::aggregate::Check;
@@ -98,6 +98,7 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
     if !args.output.quiet {
         common.notes.iter().for_each(|note| output::say(note));
     }
+    let counts_lines = plan.needs_lines();
     let (threads, budget_bytes) = engine(&args.input)?;
     let stop = Stop::new()
         .and_then(|stop| stop.on_signals().map(|()| stop))
@@ -122,6 +123,8 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
         plan: Arc::new(plan),
         reader: Reader {
             inputs: inputs(args.input.files),
+            chunk_bytes: CHUNK_BYTES,
+            counts_lines,
             multiline: common.multiline,
             zone: common.zone,
             format: common.format,
@@ -144,12 +147,11 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
 }
 
 /// Standard input if no file is named.
-pub fn inputs(files: Vec<OsString>) -> Vec<OsString> {
+pub fn inputs(mut files: Vec<OsString>) -> Vec<Input> {
     if files.is_empty() {
-        vec!["-".into()]
-    } else {
-        files
+        files.push("-".into());
     }
+    files.into_iter().map(Input::Named).collect()
 }
 
 /// Prints the report as asked for; `live` clears the screen first.

@@ -22,6 +22,14 @@ pub struct Plan {
     pub prefilter: bool,
 }
 
+impl Plan {
+    /// Whether a condition asks for a record's line number, which only the reader can count.
+    pub fn needs_lines(&self) -> bool {
+        let mut conditions = self.select.condition.iter().chain(&self.conditions);
+        conditions.any(|condition| condition.needs().line)
+    }
+}
+
 /// Which records the tables and the output see.
 #[derive(Default)]
 pub struct Select {

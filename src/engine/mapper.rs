@@ -43,6 +43,10 @@ pub struct Mapper<'p> {
     candidates: Option<Literals>,
     lowered: Vec<u8>,
     label: String,
+    /// Original lines of a container's record that has others between them.
+    raw: Vec<u8>,
+    /// Some condition of `--fail-on` looks at the fingerprint.
+    labels_selected: bool,
 }
 
 /// One record as the stages see it.
@@ -90,6 +94,11 @@ impl<'p> Mapper<'p> {
             candidates,
             lowered: Vec::new(),
             label: String::new(),
+            raw: Vec::new(),
+            labels_selected: plan
+                .conditions
+                .iter()
+                .any(|condition| condition.needs().fingerprint),
         }
     }
 
@@ -142,7 +151,8 @@ impl<'p> Mapper<'p> {
         if searches
             && (whole_records_pass
                 || (plan.select.literals.is_some() && !plan.select.invert)
-                || self.candidates.is_some())
+                // A CSV record's message may be made of names that stand in the header alone.
+                || (self.candidates.is_some() && batch.facts.csv.is_none()))
         {
             let counts = count_records(&plan.multiline, chunk);
             if counts.wrapped == 0 {
@@ -277,7 +287,7 @@ impl<'p> Mapper<'p> {
         {
             return self.drop(batch, chunk, entry, mapped);
         }
-        let payload = if batch.first && entry.lines[0].start == 0 {
+        let payload = if batch.first && batch.header_bytes == 0 && entry.lines[0].start == 0 {
             entry
                 .payload
                 .strip_prefix(b"\xef\xbb\xbf")
@@ -308,10 +318,11 @@ impl<'p> Mapper<'p> {
                     self.row.time = self.parsers.time(time);
                 }
             }
-            mapped.formats[self.row.format as usize] += 1;
-            if !self.selected(batch, chunk, entry, payload) {
+            if !self.selected(batch, chunk, entry, payload, mapped) {
                 return self.drop(batch, chunk, entry, mapped);
             }
+            // Counted for selected records only: the others may never have been parsed (law 5).
+            mapped.formats[self.row.format as usize] += 1;
         }
         match task {
             Task::Report(task) => self.report(batch, chunk, entry, payload, task, mapped),
@@ -321,38 +332,97 @@ impl<'p> Mapper<'p> {
 
     /// Whether the parsed record passes the condition and the bounds of time.
     #[inline]
-    fn selected(&mut self, batch: &Batch, chunk: &[u8], entry: &Entry<'_>, payload: &[u8]) -> bool {
+    fn selected(
+        &mut self,
+        batch: &Batch,
+        chunk: &[u8],
+        entry: &Entry<'_>,
+        payload: &[u8],
+        mapped: &mut Mapped,
+    ) -> bool {
         let select = &self.plan.select;
         if select.bounds_time() {
-            let inside = self.row.time.is_some_and(|time| {
-                select.since.is_none_or(|since| time >= since)
-                    && select.until.is_none_or(|until| time < until)
-            });
-            if !inside {
-                return false;
+            match self.row.time {
+                Some(time) => {
+                    let inside = select.since.is_none_or(|since| time >= since)
+                        && select.until.is_none_or(|until| time < until);
+                    if !inside {
+                        return false;
+                    }
+                }
+                None => {
+                    // Counted if nothing but the missing time keeps it out, so that a record that
+                    // the prefilter skips counts the same (law 5).
+                    let passes = self.meets(batch, chunk, entry, payload);
+                    mapped.counts.no_time += u64::from(passes);
+                    return false;
+                }
             }
         }
-        match &self.condition {
-            Some(condition) => {
-                let needs = condition.needs();
-                if needs.fingerprint {
-                    let (_, fingerprint) = self
-                        .distinct
-                        .mask(self.row.bytes(payload, self.row.message));
-                    self.label = fingerprint.to_string();
-                }
-                condition.holds(&view(&self.row, batch, chunk, entry, payload, &self.label))
+        self.meets(batch, chunk, entry, payload)
+    }
+
+    /// Whether the parsed record meets the condition, if there is one.
+    #[inline]
+    fn meets(&mut self, batch: &Batch, chunk: &[u8], entry: &Entry<'_>, payload: &[u8]) -> bool {
+        let Some(needs) = self.condition.as_ref().map(Condition::needs) else {
+            return true;
+        };
+        if needs.fingerprint {
+            self.label(payload);
+        }
+        self.original(chunk, entry);
+        let view = self.view(batch, chunk, entry, payload);
+        self.condition
+            .as_ref()
+            .is_some_and(|condition| condition.holds(&view))
+    }
+
+    /// Makes `label` the fingerprint of the row's message.
+    fn label(&mut self, payload: &[u8]) {
+        let (_, fingerprint) = self
+            .distinct
+            .mask(self.row.bytes(payload, self.row.message));
+        self.label = fingerprint.to_string();
+    }
+
+    /// Puts the lines of a record together that has others between them.
+    #[inline]
+    fn original(&mut self, chunk: &[u8], entry: &Entry<'_>) {
+        if entry.lines.len() > 1 {
+            self.raw.clear();
+            for lines in entry.lines {
+                self.raw.extend_from_slice(lines.of(chunk));
             }
-            None => true,
+        }
+    }
+
+    /// What conditions see; `original`, and `label` if needed, must have been called.
+    #[inline]
+    fn view<'a>(
+        &'a self,
+        batch: &'a Batch,
+        chunk: &'a [u8],
+        entry: &'a Entry<'_>,
+        payload: &'a [u8],
+    ) -> View<'a> {
+        View {
+            row: &self.row,
+            record: payload,
+            raw: framing_text(match entry.lines {
+                [lines] => lines.of(chunk),
+                _ => &self.raw,
+            }),
+            source: &batch.name,
+            line: batch.lines_before + u64::from(line_in_batch(batch, entry)) + 1,
+            fingerprint: Some(&self.label),
+            template: None,
         }
     }
 
     /// A record that is not selected: counted, and shown to the fold if it may be context.
     fn drop(&mut self, batch: &Batch, chunk: &[u8], entry: &Entry<'_>, mapped: &mut Mapped) {
         mapped.counts.filtered += 1;
-        if self.plan.select.bounds_time() && self.row.time.is_none() {
-            mapped.counts.no_time += 1;
-        }
         if matches!(&self.plan.task, Task::Lines(task) if task.has_context()) {
             self.hand_over(batch, chunk, entry, mapped, false, 0);
         }
@@ -416,10 +486,16 @@ impl<'p> Mapper<'p> {
         mapped: &mut Mapped,
     ) {
         mapped.counts.kept += 1;
+        if self.conditions.is_empty() {
+            return;
+        }
+        if self.labels_selected {
+            self.label(payload);
+        }
+        self.original(chunk, entry);
+        let view = self.view(batch, chunk, entry, payload);
         for (condition, count) in self.conditions.iter().zip(&mut mapped.conditions) {
-            if condition.holds(&view(&self.row, batch, chunk, entry, payload, &self.label)) {
-                *count += 1;
-            }
+            *count += u64::from(condition.holds(&view));
         }
     }
 
@@ -507,7 +583,7 @@ impl<'p> Mapper<'p> {
         mapped.records.push(Line {
             text: Span::new(start..mapped.lines.len()),
             template_at: template_at as u32,
-            line: entry.line,
+            line: line_in_batch(batch, entry),
             selected,
             identity: if identity == 0 {
                 fingerprint.0
@@ -572,23 +648,9 @@ fn entry<'a>(records: &'a Records, chunk: &'a [u8], record: &'a Record, ordinal:
     }
 }
 
-fn view<'a>(
-    row: &'a Row,
-    batch: &'a Batch,
-    chunk: &'a [u8],
-    entry: &Entry<'a>,
-    payload: &'a [u8],
-    label: &'a str,
-) -> View<'a> {
-    View {
-        row,
-        record: payload,
-        raw: framing_text(entry.lines[0].of(chunk)),
-        source: &batch.name,
-        line: u64::from(entry.line) + 1,
-        fingerprint: Some(label),
-        template: None,
-    }
+/// The number of the record's first line in the batch, from 0, a header counted.
+fn line_in_batch(batch: &Batch, entry: &Entry<'_>) -> u32 {
+    entry.line + u32::from(batch.header_bytes > 0)
 }
 
 /// Appends the record's original lines; a last line without LF gets one.

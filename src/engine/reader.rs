@@ -33,9 +33,21 @@ const CHUNK_BYTES_MAX: usize = 2 * RECORD_BYTES_MAX + LINE_BYTES_MAX + 4096;
 /// How long a live stream must be quiet until its last record goes out without its successor.
 const QUIET: Duration = Duration::from_millis(500);
 
+/// One input, in argument order.
+pub enum Input {
+    /// A path, or `-` for standard input.
+    Named(OsString),
+    /// Handed over open.
+    Opened(Source),
+}
+
 /// What the reader needs to know.
 pub struct Reader {
-    pub inputs: Vec<OsString>,
+    pub inputs: Vec<Input>,
+    /// Bytes of one read, [`CHUNK_BYTES`] but in tests, which want many borders in little input.
+    pub chunk_bytes: usize,
+    /// A condition asks for line numbers, so line feeds are counted here, where their order is known.
+    pub counts_lines: bool,
     pub multiline: Multiline,
     pub zone: jiff::tz::TimeZone,
     pub format: Option<Format>,
@@ -72,19 +84,23 @@ pub struct Outlet {
 
 impl Reader {
     /// Reads every input to its end, or until asked to stop or nobody takes batches any more.
-    pub fn run(self, outlet: &Outlet) -> ReadReport {
+    pub fn run(mut self, outlet: &Outlet) -> ReadReport {
         let mut report = ReadReport::default();
         let mut sequence = 0;
-        for (index, input) in self.inputs.iter().enumerate() {
+        let inputs = std::mem::take(&mut self.inputs);
+        for (index, input) in inputs.into_iter().enumerate() {
             if outlet.stop.asked() {
                 break;
             }
-            let source = match sources::open(input, self.now) {
-                Ok(source) => source,
-                Err(error) => {
-                    report.problems.push((error.message, error.exit_code));
-                    continue;
-                }
+            let source = match input {
+                Input::Opened(source) => source,
+                Input::Named(name) => match sources::open(&name, self.now) {
+                    Ok(source) => source,
+                    Err(error) => {
+                        report.problems.push((error.message, error.exit_code));
+                        continue;
+                    }
+                },
             };
             let id =
                 SourceId(u32::try_from(index).expect("a command line has fewer than 2^32 words"));
@@ -115,6 +131,7 @@ impl Reader {
                 name,
                 facts: Arc::new(facts),
                 position: 0,
+                lines: 0,
                 started: false,
             };
             if let Err(error) = reading.source(source) {
@@ -142,6 +159,8 @@ struct Reading<'a> {
     facts: Arc<Facts>,
     /// Offset of the next byte that goes into a batch.
     position: u64,
+    /// Lines before it, if they are counted.
+    lines: u64,
     started: bool,
 }
 
@@ -242,11 +261,11 @@ impl Reading<'_> {
         Ok(if open { Advance::Sent } else { Advance::Closed })
     }
 
-    /// A buffer of [`CHUNK_BYTES`], used before if one has come back.
+    /// A buffer of the size of a read, used before if one has come back.
     fn buffer(&self) -> Vec<u8> {
         match self.outlet.buffers.try_recv() {
-            Ok(buffer) if buffer.len() == CHUNK_BYTES => buffer,
-            _ => vec![0; CHUNK_BYTES],
+            Ok(buffer) if buffer.len() == self.reader.chunk_bytes => buffer,
+            _ => vec![0; self.reader.chunk_bytes],
         }
     }
 
@@ -319,6 +338,12 @@ impl Reading<'_> {
             }
         }
         let length = bytes.len() as u64;
+        let lines_before = self.lines;
+        if self.reader.counts_lines {
+            let feeds = memchr::memchr_iter(b'\n', &bytes).count();
+            let unfinished = bytes.last().is_some_and(|&last| last != b'\n');
+            self.lines += feeds as u64 + u64::from(unfinished);
+        }
         let permit = self.outlet.budget.take(bytes.capacity());
         let batch = Batch {
             sequence: self.sequence,
@@ -326,6 +351,7 @@ impl Reading<'_> {
             name: Arc::clone(&self.name),
             facts: Arc::clone(&self.facts),
             position: self.position,
+            lines_before,
             bytes,
             header_bytes,
             first: !self.started,

@@ -20,6 +20,8 @@ pub struct Batch {
     pub facts: Arc<Facts>,
     /// Offset of `bytes[0]` in the (decompressed) source.
     pub position: u64,
+    /// Lines of the source before `bytes`, if the plan asks for line numbers (`Reader::counts_lines`).
+    pub lines_before: u64,
     pub bytes: Chunk,
     /// Bytes at the start that are a line but no record: a CSV header.
     pub header_bytes: usize,

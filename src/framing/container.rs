@@ -46,7 +46,7 @@ pub struct Wrapped {
     pub stream: Stream,
     pub time: Range<usize>,
     /// The text, without the line feed that ends it. If `escaped` it has to go through
-    /// [`unescape`].
+    /// `unescape`.
     pub payload: Range<usize>,
     pub escaped: bool,
     /// The text is a piece of a longer line: the next line of its stream goes on.

@@ -3,7 +3,7 @@
 //!
 //! The reader asks [`cut::cut`] where a chunk may end; mappers walk the chunk with
 //! [`frame::Framer`], or with [`count`] when only a few records of it matter. All of them follow one
-//! walk ([`walk`]), so they cannot disagree about where a record starts.
+//! walk (`walk`), so they cannot disagree about where a record starts.
 //!
 //! The chunking law: chunks cut only where [`cut::cut`] allows give the same records as the whole.
 

@@ -3,7 +3,7 @@
 //!
 //! A record is JSON if, after white space and at most one byte order mark, it is one object that
 //! serde_json accepts and nothing but white space behind it. Everything else is another format.
-//! Of a key that comes twice the last one counts. [`memory`] reads usual lines, [`members`] any;
+//! Of a key that comes twice the last one counts. `memory` reads usual lines, `members` any;
 //! both give the same (law 5), and what a value is never depends on which one read it.
 
 mod block;

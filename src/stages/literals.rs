@@ -1,6 +1,6 @@
 //! `-m`: finds any of some literals in a whole chunk, without looking at lines.
 //!
-//! Up to [`PACKED_MAX`] literals go through packed SIMD search (Teddy), one through memmem, more
+//! Up to `PACKED_MAX` literals go through packed SIMD search (Teddy), one through memmem, more
 //! through an automaton. Ignoring case keeps the packed search: the chunk is lowered once into
 //! scratch, which costs a tenth of what an automaton with both cases costs.
 

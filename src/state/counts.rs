@@ -54,7 +54,7 @@ pub struct Full;
 /// Counts by bucket index.
 #[derive(Clone, Debug)]
 pub enum Counts {
-    /// Each sample's index, in order of arrival. It has room for [`log_capacity`] samples, except
+    /// Each sample's index, in order of arrival. It has room for `log_capacity` samples, except
     /// after a clone, which keeps none to spare.
     Log(Vec<u16>),
     Dense(Pages),

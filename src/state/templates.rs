@@ -45,7 +45,7 @@ pub struct Templates {
 /// The templates of a set of masked messages. A message given twice counts once.
 ///
 /// Time grows with messages times words; memory with 16 bytes a word of the largest group of
-/// messages that have the same number of words, at most [`WORDS_MAX`] each.
+/// messages that have the same number of words, at most `WORDS_MAX` each.
 pub fn cluster<'a>(masked: impl Iterator<Item = (Fingerprint, &'a [u8])>) -> Templates {
     let mut seen = HashSet::new();
     let mut by_length: Vec<Vec<(Fingerprint, &'a [u8])>> = vec![Vec::new(); WORDS_MAX + 1];

@@ -1,7 +1,7 @@
 //! Syslog: RFC 5424, and what RFC 3164 describes: the lines of `/var/log/messages`, with and
 //! without the priority, with the old yearless time or with rsyslog's RFC 3339 time.
 //!
-//! [`structured`] reads RFC 5424 strictly, [`head`] the rest as far as it is surely syslog.
+//! `structured` reads RFC 5424 strictly, `head` the rest as far as it is surely syslog.
 
 mod head;
 mod structured;

@@ -1,0 +1,1 @@
+//! The answers of `gen_corpus.py --truth`.

@@ -1,0 +1,1 @@
+//! What the shared data says is true.
