@@ -19,6 +19,10 @@ pub const BYTES_MAX: usize = 32 << 20;
 /// Longest sample kept; a longer record is cut.
 pub const SAMPLE_BYTES_MAX: usize = 256;
 
+/// How much longer than its masked text a message's second and third samples may be: room for the
+/// usual head. The first sample may have [`SAMPLE_BYTES_MAX`] whatever its message is.
+const HEAD_BYTES: usize = 128;
+
 /// Longest masked text kept; what follows cannot tell templates apart any more.
 pub const MASKED_BYTES_MAX: usize = 2048;
 
@@ -89,13 +93,14 @@ impl Messages {
             }
             None => {
                 let mut samples = samples.peekable();
-                let reserved = samples
+                let first = samples
                     .peek()
                     .map_or(0, |sample| sample.len().min(SAMPLE_BYTES_MAX));
                 let masked = &sighting.masked[..sighting.masked.len().min(MASKED_BYTES_MAX)];
                 // Room for all samples is set aside now, so that admission depends on the order of
                 // messages alone and never on when a second sample comes (law 1).
-                let cost = ROW_BYTES + masked.len() + SAMPLES_MAX * reserved;
+                let later = (SAMPLES_MAX - 1) * later_bytes_max(masked);
+                let cost = ROW_BYTES + masked.len() + first + later;
                 if !self.admits(sighting.level, cost) {
                     self.other[Level::index(sighting.level)] += sighting.count;
                     return;
@@ -121,13 +126,12 @@ impl Messages {
                     hasher.hash_one((row.fingerprint, row.level))
                 });
                 let row = self.rows.last_mut().expect("just pushed");
-                keep_samples(row, reserved, samples);
+                keep_samples(row, samples);
                 return;
             }
         };
         if row.samples.len() < SAMPLES_MAX {
-            let reserved = row.samples.first().map_or(0, |sample| sample.len());
-            keep_samples(row, reserved, samples);
+            keep_samples(row, samples);
         }
     }
 
@@ -201,9 +205,20 @@ impl Messages {
     }
 }
 
-fn keep_samples<'s>(row: &mut Row, reserved: usize, samples: impl Iterator<Item = &'s [u8]>) {
+/// Longest second and third sample of a message: a function of the message alone, so that two runs
+/// cut the same record alike, whichever came first in them (law 4).
+fn later_bytes_max(masked: &[u8]) -> usize {
+    (masked.len() + HEAD_BYTES).min(SAMPLE_BYTES_MAX)
+}
+
+fn keep_samples<'s>(row: &mut Row, samples: impl Iterator<Item = &'s [u8]>) {
+    let later = later_bytes_max(&row.masked);
     for sample in samples.take(SAMPLES_MAX - row.samples.len()) {
-        let length = sample.len().min(reserved);
+        let length = sample.len().min(if row.samples.is_empty() {
+            SAMPLE_BYTES_MAX
+        } else {
+            later
+        });
         row.samples
             .push(serde_bytes::ByteBuf::from(&sample[..length]));
     }
@@ -238,7 +253,7 @@ mod tests {
     #[test]
     fn counts_and_keeps_the_first_samples() {
         let mut messages = Messages::default();
-        for sample in [&b"one"[..], b"two", b"three", b"four"] {
+        for sample in [&b"one"[..], b"two", &[b'x'; 300], b"four"] {
             messages.add(
                 &sighting(7, Some(Level::Error), b"m"),
                 std::iter::once(sample),
@@ -248,7 +263,7 @@ mod tests {
         assert_eq!((row.count, row.samples.len()), (4, 3));
         assert_eq!(
             row.samples[2].as_slice(),
-            b"thr",
+            [b'x'; 129],
             "a sample takes no more room than was set aside"
         );
     }
