@@ -77,18 +77,12 @@ impl Parsers {
 
     #[inline]
     fn recognise(&mut self, record: &[u8], row: &mut Row) -> Format {
-        // The header is a fact of the source, and its records look like anything.
-        let order = if self.header.is_some() {
-            &CSV_FIRST[..]
-        } else {
-            &ORDER[..]
-        };
         // Fast path: most parsers cannot read a record that begins with this byte, and asking them
         // costs more than reading it does (a test asks them all).
         let possible = record
             .first()
             .map_or(0, |&byte| POSSIBLE[usize::from(byte)]);
-        for &format in order {
+        for &format in order(self.header.as_ref()) {
             if possible & bit(format) != 0 && self.read(format, record, row) {
                 return format;
             }
@@ -167,6 +161,25 @@ const POSSIBLE: [u16; 256] = {
     }
     table
 };
+
+/// The formats that are asked before `format` takes a record of a source with these facts; a
+/// forced format that says no leaves plain text.
+pub fn tried(facts: &Facts, format: Format) -> Vec<Format> {
+    match facts.format {
+        Some(forced) if forced == format => Vec::new(),
+        Some(forced) => vec![forced],
+        None => {
+            let before = order(facts.csv.as_ref()).iter().copied();
+            before.take_while(|&asked| asked != format).collect()
+        }
+    }
+}
+
+/// The header is a fact of the source, and its records look like anything.
+#[inline]
+fn order(header: Option<&CsvHeader>) -> &'static [Format] {
+    if header.is_some() { &CSV_FIRST } else { &ORDER }
+}
 
 /// The order of `Format::ALL`.
 const ORDER: [Format; 11] = [

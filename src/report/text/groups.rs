@@ -88,12 +88,21 @@ fn table(page: &mut Page<'_>, report: &Report<'_>, grouping: usize, top: usize) 
 
 /// The values of a group, in the order of the title.
 pub fn key(page: &Page<'_>, by: &[(&str, &[u8])]) -> String {
-    let values: Vec<String> = by
-        .iter()
-        .map(|(_, value)| match page.shown(value) {
-            empty if empty.is_empty() => "\"\"".to_owned(),
-            value => value,
-        })
-        .collect();
+    let values: Vec<String> = by.iter().map(|(_, text)| value(page, text)).collect();
     values.join(", ")
+}
+
+/// The values of a group with their names.
+pub fn named_key(page: &Page<'_>, by: &[(&str, &[u8])]) -> String {
+    let pair = |(name, text): &(&str, &[u8])| {
+        format!("{}={}", page.shown(name.as_bytes()), value(page, text))
+    };
+    by.iter().map(pair).collect::<Vec<_>>().join(", ")
+}
+
+fn value(page: &Page<'_>, text: &[u8]) -> String {
+    match page.shown(text) {
+        empty if empty.is_empty() => "\"\"".to_owned(),
+        text => text,
+    }
 }

@@ -39,7 +39,11 @@ fn inputs(page: &mut Page<'_>, state: &State) {
         .iter()
         .map(|input| {
             let format = input.format().map_or("", |format| format.name());
-            row(page.shown(input.name.as_bytes()), format, input)
+            let name = match &*input.name {
+                "-" => "standard input".to_owned(),
+                name => page.shown(name.as_bytes()),
+            };
+            row(name, format, input)
         })
         .collect();
     if shown < inputs.len() {
@@ -95,8 +99,12 @@ fn range(page: &mut Page<'_>, state: &State) {
         when::full(last)
     };
     let seconds = last.second().abs_diff(first.second());
-    page.put(PLAIN, &format!("{} – {end} UTC", when::full(first)))
-        .put(DIM, &format!("  {}", span(seconds)));
+    if seconds == 0 {
+        page.put(PLAIN, &format!("{} UTC", when::full(first)));
+    } else {
+        page.put(PLAIN, &format!("{} – {end} UTC", when::full(first)))
+            .put(DIM, &format!("  {}", span(seconds)));
+    }
     let zone = page.shown(state.shape.zone.as_bytes());
     if !matches!(&*zone, "UTC" | "Etc/UTC" | "") {
         page.put(DIM, &format!(" · times without a zone read as {zone}"));

@@ -142,11 +142,14 @@ fn row(page: &mut Page<'_>, message: &Message<'_>, layout: &Layout) {
     {
         Some(sample) => {
             page.end();
-            page.skip(at)
-                .put(DIM, &place)
-                .put(DIM, "  ")
-                .put(DIM, &sample)
-                .end();
+            // The place goes into the margin, so that the sample stands below its template.
+            let margin = at.saturating_sub(4);
+            if plain::width(&place) <= margin {
+                page.skip(2).left_in(margin, DIM, &place).skip(2);
+            } else {
+                page.skip(at).put(DIM, &place).skip(2);
+            }
+            page.put(DIM, &sample).end();
         }
         None => {
             // Only if it fits as a whole: half a place is none.

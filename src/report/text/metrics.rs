@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::report::text::groups::key;
+use crate::report::text::groups::{key, named_key};
 use crate::report::text::number::{count, counted, quantity};
 use crate::report::text::page::{DIM, PLAIN, Page, TITLE};
 use crate::report::text::plain;
@@ -104,18 +104,13 @@ fn label(page: &Page<'_>, report: &Report<'_>, metric: &Metric<'_>) -> String {
     if metric.by.is_empty() {
         return page.shown(metric.field);
     }
-    let text = if metric.other {
-        "other".to_owned()
-    } else {
-        key(page, &metric.by)
-    };
     // With several groupings a value alone does not say which it belongs to.
-    if report.state.shape.groupings.len() > 1 {
-        let names: Vec<&str> = metric.by.iter().map(|(name, _)| *name).collect();
-        let names = page.shown(names.join(", ").as_bytes());
-        return format!("  {names}={text}");
-    }
-    format!("  {text}")
+    let key = match (metric.other, report.state.shape.groupings.len()) {
+        (true, 1) => "other".to_owned(),
+        (false, 1) => key(page, &metric.by),
+        _ => named_key(page, &metric.by),
+    };
+    format!("  {key}")
 }
 
 fn cells(metric: &Metric<'_>) -> [String; 9] {

@@ -1,0 +1,240 @@
+//! `weir explain LINE`: how one line is read, and what keeps or drops it. It asks the framer, the
+//! parsers, the masker and the conditions that a run asks, in the mapper's order, and only writes
+//! down what they say.
+
+mod json;
+mod origin;
+mod selection;
+mod text;
+
+use std::io::{self, IsTerminal, Read};
+use std::os::unix::ffi::OsStrExt;
+
+use crate::cli::args::{ExplainArgs, Format as OutputFormat};
+use crate::cli::plan::{Common, common};
+use crate::cli::{Failure, output};
+use crate::expr::condition::View;
+use crate::flow::facts::Facts;
+use crate::flow::fingerprint::Fingerprint;
+use crate::flow::format::Format;
+use crate::flow::level::Level;
+use crate::flow::row::{Kind, Row};
+use crate::flow::time::Time;
+use crate::framing::container::Wrapping;
+use crate::framing::frame::{Framer, Records};
+use crate::framing::{LINE_BYTES_MAX, RECORD_BYTES_MAX};
+use crate::parsers::detect::{self, Parsers};
+use crate::registry;
+use crate::stages::fingerprint::Masker;
+use crate::units::{Quantity, Unit};
+use origin::TimeOrigin;
+use selection::Test;
+
+/// More of standard input is not read: one record and one line more always fit.
+const INPUT_BYTES_MAX: usize = RECORD_BYTES_MAX + 2 * LINE_BYTES_MAX;
+
+/// What is known about the first record of an input.
+struct Explanation {
+    /// Lines of the input and records they make; only the first is explained.
+    lines: u32,
+    records: usize,
+    /// Runtime, stream and time of a container's wrapping.
+    container: Option<(Format, &'static str, String)>,
+    format: Format,
+    /// The user said so.
+    forced: bool,
+    /// Formats that were asked before and said no.
+    tried: Vec<Format>,
+    time: Option<(Time, TimeOrigin)>,
+    /// The level and where it stands.
+    level: Option<(Level, String)>,
+    message: Vec<u8>,
+    masked: Vec<u8>,
+    fingerprint: Fingerprint,
+    fields: Vec<Field>,
+    /// In the order in which a run looks at them.
+    tests: Vec<Test>,
+    /// `-l`, if it was given.
+    list: Option<Level>,
+}
+
+/// A field as it was read.
+struct Field {
+    name: Vec<u8>,
+    kind: Kind,
+    value: Vec<u8>,
+    quantity: Option<Quantity>,
+}
+
+impl Explanation {
+    /// Whether `weir` counts the record.
+    fn selected(&self) -> bool {
+        self.tests.iter().all(|test| test.passes)
+    }
+}
+
+pub fn run(args: ExplainArgs) -> Result<u8, Failure> {
+    let input = input(&args)?;
+    let common = common(&args.select)?;
+    for note in &common.notes {
+        output::say(note);
+    }
+    let explanation = explain(&input, &args, common)?;
+    let bytes = match args.output {
+        OutputFormat::Json => json::write(&explanation),
+        OutputFormat::Text => {
+            let terminal = io::stdout().is_terminal();
+            let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            text::write(&explanation, terminal && !plain)
+        }
+    };
+    output::write(None, bytes).map(|()| 0)
+}
+
+/// The bytes to explain, with a line feed at their end.
+fn input(args: &ExplainArgs) -> Result<Vec<u8>, Failure> {
+    let mut input = Vec::new();
+    if args.line == "-" {
+        io::stdin()
+            .take(INPUT_BYTES_MAX as u64)
+            .read_to_end(&mut input)
+            .map_err(|error| Failure::io(format!("standard input: {error}")))?;
+        if input.is_empty() {
+            return Err(Failure::usage(
+                "standard input is empty: no line to explain",
+            ));
+        }
+    } else {
+        input.extend_from_slice(args.line.as_bytes());
+    }
+    if !input.ends_with(b"\n") {
+        input.push(b'\n');
+    }
+    Ok(input)
+}
+
+/// Reads the first record of `input` as a run would.
+fn explain(input: &[u8], args: &ExplainArgs, common: Common) -> Result<Explanation, Failure> {
+    let Common {
+        select, mut wanted, ..
+    } = common;
+    wanted.time = true;
+    wanted.level = true;
+    wanted.message = true;
+    wanted.all = true;
+    let input = input.strip_prefix(b"\xef\xbb\xbf").unwrap_or(input);
+    // A header is one only if records follow it.
+    let header_bytes = memchr::memchr(b'\n', input).map_or(0, |at| at + 1);
+    let csv = (header_bytes < input.len())
+        .then(|| registry::csv_header(input[..header_bytes].trim_ascii_end(), common.format))
+        .flatten();
+    let chunk = if csv.is_some() {
+        &input[header_bytes..]
+    } else {
+        input
+    };
+    let facts = Facts {
+        zone: common.zone,
+        anchor: common.now,
+        format: common.format,
+        csv,
+    };
+
+    let mut records = Records::default();
+    Framer::new(common.multiline).frame(chunk, &mut records);
+    let Some(record) = records.all().first() else {
+        return Err(Failure::usage("no record in the input: nothing to explain"));
+    };
+    let payload = records.payload(chunk, record);
+    let container = records.container(record);
+    let mut parsers = Parsers::new(&wanted);
+    parsers.set_facts(&facts);
+    let mut row = Row::new(wanted.paths.len());
+    parsers.parse(payload, &mut row);
+    let format = row.format;
+    let wrapping = container.map(|container| match container.wrapping {
+        Wrapping::Docker => Format::Docker,
+        Wrapping::Cri => Format::Cri,
+    });
+    if let Some(wrapping) = wrapping {
+        row.format = wrapping;
+    }
+    let written = container.map(|container| container.time.of(chunk));
+    let origin = origin::time(&row, payload, &facts);
+    if row.time.is_none()
+        && let Some(written) = written
+    {
+        row.time = parsers.time(written);
+    }
+    let time = row.time.map(|time| {
+        let origin = origin.or_else(|| origin::container_time(written?, &facts));
+        (time, origin.unwrap_or_default())
+    });
+
+    let message = row.bytes(payload, row.message);
+    let mut masker = Masker::new();
+    let (masked, fingerprint) = masker.mask(message);
+    let label = fingerprint.to_string();
+    let raw = records.lines_of(record)[0].of(chunk);
+    let view = View {
+        row: &row,
+        record: payload,
+        raw: crate::framing::text(raw),
+        source: "-",
+        line: u64::from(record.first_line) + 1,
+        fingerprint: Some(&label),
+        template: None,
+    };
+    let searched = if container.is_some() {
+        payload
+    } else {
+        record.lines.of(chunk)
+    };
+    let tests = selection::tests(&select, &args.select, &wanted, &view, searched);
+    let fields = row
+        .fields
+        .iter()
+        .map(|field| {
+            let value = row.bytes(payload, field.value.text);
+            Field {
+                name: row.bytes(payload, field.name).to_vec(),
+                kind: field.value.kind,
+                value: value.to_vec(),
+                quantity: quantity(field.value.kind, value),
+            }
+        })
+        .collect();
+    Ok(Explanation {
+        lines: records.line_count(),
+        records: records.all().len(),
+        container: container.zip(wrapping).map(|(container, wrapping)| {
+            let time = String::from_utf8_lossy(container.time.of(chunk)).into_owned();
+            (wrapping, container.stream.name(), time)
+        }),
+        format,
+        forced: facts.format.is_some(),
+        tried: detect::tried(&facts, format),
+        time,
+        level: row
+            .level
+            .map(|level| (level, origin::level(level, format, &row, payload))),
+        message: message.to_vec(),
+        masked: masked.to_vec(),
+        fingerprint,
+        fields,
+        tests,
+        list: args.level.map(Level::from),
+    })
+}
+
+/// The number that a value is in conditions and metrics, where the value alone does not show it.
+fn quantity(kind: Kind, value: &[u8]) -> Option<Quantity> {
+    let quantity = match kind {
+        Kind::Number | Kind::String => Quantity::parse(value)?,
+        _ => return None,
+    };
+    (kind == Kind::String || quantity.unit != Unit::None).then_some(quantity)
+}
+
+#[cfg(test)]
+mod tests;
