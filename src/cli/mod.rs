@@ -67,7 +67,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            eprintln!("weir: {}", failure.message);
+            output::say(&failure.message);
             ExitCode::from(failure.exit_code)
         }
     }

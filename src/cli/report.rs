@@ -1,7 +1,7 @@
 //! `weir [FILE]...`: reads to the end and prints a report.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,8 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
     if args.input.files.is_empty() && io::stdin().is_terminal() {
         use clap::CommandFactory;
         let help = crate::cli::args::Cli::command().render_help();
-        eprintln!("{help}");
+        // Nobody is there to be told that the help could not be shown.
+        let _ = writeln!(io::stderr(), "{help}");
         return Ok(exit::USAGE);
     }
     if args.follow && args.input.files.iter().any(|file| file != "-") {

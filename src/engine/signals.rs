@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 
 /// Says whether the run has been asked to end, and wakes those who wait in `poll`.
 #[derive(Clone, Debug)]
@@ -41,6 +41,9 @@ impl Stop {
                 OwnedFd::from(self.wake.1.try_clone()?),
             )?;
         }
+        // A limit on file sizes then fails the write, as a full disk does, instead of ending the
+        // process without a word.
+        signal_hook::flag::register(SIGXFSZ, Arc::default())?;
         Ok(())
     }
 

@@ -38,6 +38,7 @@ impl Sink for Stdout {
             &output.bytes
         };
         write_all_waiting(&self.file, bytes)
+            .map_err(|error| io::Error::new(error.kind(), format!("standard output: {error}")))
     }
 
     fn finish(&mut self) -> io::Result<()> {

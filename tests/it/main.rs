@@ -6,6 +6,8 @@ mod cases;
 mod cli;
 mod corpus;
 mod laws;
+#[cfg(feature = "failpoints")]
+mod loss;
 mod program;
 mod readme;
 mod shared;

@@ -81,7 +81,11 @@ pub fn balances(report: &Value) {
         .map(count)
         .iter()
         .sum::<u64>();
-    assert_eq!(sum, count("records"), "the ledger does not add up: {ledger}");
+    assert_eq!(
+        sum,
+        count("records"),
+        "the ledger does not add up: {ledger}"
+    );
     assert_eq!(count("unaccounted"), 0, "unaccounted for: {ledger}");
 }
 
@@ -104,10 +108,7 @@ pub fn weir<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command 
 
 /// Runs in `directory` without input.
 #[track_caller]
-pub fn run_in<A: AsRef<OsStr>>(
-    directory: &Path,
-    arguments: impl IntoIterator<Item = A>,
-) -> Ran {
+pub fn run_in<A: AsRef<OsStr>>(directory: &Path, arguments: impl IntoIterator<Item = A>) -> Ran {
     let mut command = weir(arguments);
     Ran::new(command.current_dir(directory).output().unwrap())
 }
