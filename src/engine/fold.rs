@@ -12,6 +12,8 @@ pub struct Fold {
     pub state: State,
     lines: Option<Lines>,
     sent: Accepted,
+    /// Bytes that the reader counted and that were gone when a mapper came to read them.
+    lost_bytes: u64,
 }
 
 impl Fold {
@@ -24,12 +26,14 @@ impl Fold {
             state,
             lines,
             sent: Accepted::default(),
+            lost_bytes: 0,
         }
     }
 
     /// Takes in the next batch; returns what of it goes to the sink.
     pub fn absorb(&mut self, mapped: &mut Mapped) -> Output {
         self.state.absorb(mapped);
+        self.lost_bytes += mapped.lost_bytes;
         match &mut self.lines {
             Some(lines) => {
                 let kept = self.state.ledger.kept;
@@ -62,7 +66,9 @@ impl Fold {
             accepted.records.min(self.sent.records).saturating_sub(torn)
         });
         let written = if self.lines.is_some() { written } else { None };
-        self.state.ledger.close(bytes_read, written);
+        self.state
+            .ledger
+            .close(bytes_read.saturating_sub(self.lost_bytes), written);
         self.state.lines_approximate = self.lines.is_some_and(|lines| lines.is_approximate());
         self.state
     }

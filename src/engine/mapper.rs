@@ -1,13 +1,16 @@
 //! A mapper: one batch at a time through frame ▸ parse ▸ filter ▸ dedup ▸ aggregate. It shares
 //! nothing with others, and the same batch gives the same [`Mapped`] on every thread.
 
+use std::fs::File;
+use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use crate::config::plan::{Plan, ReportTask, Task};
 use crate::engine::failpoint::{self, Failpoint};
 use crate::expr::condition::{Condition, View};
-use crate::flow::batch::Batch;
+use crate::flow::batch::{Batch, Content};
 use crate::flow::facts::Facts;
 use crate::flow::fingerprint::Fingerprint;
 use crate::flow::format::Format;
@@ -23,7 +26,7 @@ use crate::parsers::detect::Parsers;
 use crate::stages::aggregate::Aggregate;
 use crate::stages::lines::{self, Described};
 use crate::stages::literals::Literals;
-use crate::stages::messages::Distinct;
+use crate::stages::messages::{Distinct, Sighting};
 
 /// The scratch of one mapper thread. Nothing in it outlives a batch but memory and caches.
 pub struct Mapper<'p> {
@@ -44,6 +47,8 @@ pub struct Mapper<'p> {
     lowered: Vec<u8>,
     label: String,
     /// Original lines of a container's record that has others between them.
+    /// The bytes of a batch that is a range of a file.
+    buffer: Vec<u8>,
     raw: Vec<u8>,
     /// Some condition of `--fail-on` looks at the fingerprint.
     labels_selected: bool,
@@ -95,6 +100,7 @@ impl<'p> Mapper<'p> {
             lowered: Vec::new(),
             label: String::new(),
             raw: Vec::new(),
+            buffer: Vec::new(),
             labels_selected: plan
                 .conditions
                 .iter()
@@ -103,7 +109,7 @@ impl<'p> Mapper<'p> {
     }
 
     /// Maps one batch. Pure: nothing but the batch and the plan decides the result.
-    pub fn map(&mut self, batch: Batch) -> Mapped {
+    pub fn map(&mut self, batch: &Batch) -> Mapped {
         if !self
             .facts
             .as_ref()
@@ -119,16 +125,27 @@ impl<'p> Mapper<'p> {
             conditions: vec![0; self.conditions.len()],
             ..Mapped::default()
         };
-        mapped.counts.bytes = batch.bytes.len() as u64 + batch.cut_bytes;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let bytes = match &batch.content {
+            Content::Read(chunk) => chunk,
+            Content::Range { file, length } => {
+                buffer.resize(buffer.len().max(*length), 0);
+                let (filled, problem) = read_at(file, batch.position, &mut buffer[..*length]);
+                mapped.lost_bytes = (length - filled) as u64;
+                mapped.problem = problem.map(|problem| format!("{}: {problem}", batch.name));
+                &buffer[..filled]
+            }
+        };
+        mapped.counts.bytes = bytes.len() as u64 + batch.cut_bytes;
         mapped.counts.truncated = u64::from(batch.cut_bytes > 0);
         mapped.counts.lines = u64::from(batch.header_bytes > 0);
-        let chunk = &batch.bytes[batch.header_bytes..];
+        let chunk = &bytes[batch.header_bytes..];
         if !chunk.is_empty() {
-            self.chunk(&batch, chunk, &mut mapped);
+            self.chunk(batch, chunk, &mut mapped);
         }
+        self.buffer = buffer;
         mapped.messages = self.distinct.take();
         (mapped.groups, mapped.samples) = self.aggregate.take();
-        mapped.bytes = batch.bytes;
         mapped
     }
 
@@ -464,13 +481,14 @@ impl<'p> Mapper<'p> {
         if listed {
             let message = row.bytes(payload, row.message);
             let first = entry.lines[0];
-            let at = batch.header_bytes as u32;
-            let sample = Span {
-                start: first.start + at,
-                end: first.end + at,
+            let sighting = Sighting {
+                level: row.level,
+                time: row.time,
+                lines: first.of(chunk),
+                start: first.start + batch.header_bytes as u32,
+                ordinal: entry.ordinal,
             };
-            self.distinct
-                .record(message, row.level, row.time, sample, entry.ordinal);
+            self.distinct.record(message, &sighting);
         }
         self.aggregate.record(row, payload, &batch.name);
     }
@@ -595,6 +613,29 @@ impl<'p> Mapper<'p> {
             fingerprint,
         });
     }
+}
+
+/// Fills `buffer` from `file` at `offset`. Returns how many bytes there were, and what was wrong if
+/// they were too few: the reader saw them all a moment ago.
+fn read_at(file: &File, offset: u64, buffer: &mut [u8]) -> (usize, Option<String>) {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read_at(&mut buffer[filled..], offset + filled as u64) {
+            Ok(0) => {
+                let missing = buffer.len() - filled;
+                return (
+                    filled,
+                    Some(format!(
+                        "cut short while it was read; {missing} bytes are gone"
+                    )),
+                );
+            }
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (filled, Some(error.to_string())),
+        }
+    }
+    (filled, None)
 }
 
 /// Calls `visit` with the lines of every record that holds a literal, in order, each once.

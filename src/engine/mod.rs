@@ -19,6 +19,7 @@ pub mod reader;
 pub mod signals;
 mod writer;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -34,7 +35,7 @@ use crate::engine::order::Order;
 use crate::engine::reader::{Opened, Outlet, ReadReport, Reader};
 use crate::engine::signals::Stop;
 use crate::engine::writer::{Written, write_all};
-use crate::flow::batch::Batch;
+use crate::flow::batch::{Batch, Content};
 use crate::flow::mapped::Mapped;
 use crate::flow::output::Output;
 use crate::sinks::Sink;
@@ -114,12 +115,13 @@ pub fn run(run: Run, state: State) -> anyhow::Result<Outcome> {
         .spawn(move || reader.run(&outlet))
         .context("no thread for the reader")?;
     for number in 0..threads.max(1) {
-        let (plan, batches, mapped_in) = (Arc::clone(&plan), batches.clone(), mapped_in.clone());
+        let (plan, batches) = (Arc::clone(&plan), batches.clone());
+        let (mapped_in, buffers_in) = (mapped_in.clone(), buffers_in.clone());
         spawn(&format!("mapper-{number}"))
-            .spawn(move || map_all(&plan, &batches, &mapped_in))
+            .spawn(move || map_all(&plan, &batches, &mapped_in, &buffers_in))
             .context("no thread for a mapper")?;
     }
-    drop((batches, mapped_in));
+    drop((batches, mapped_in, buffers_in));
     let (outputs_in, outputs) = unbounded::<(Output, Permit)>();
     let writing = match sink {
         Some(sink) => {
@@ -136,6 +138,7 @@ pub fn run(run: Run, state: State) -> anyhow::Result<Outcome> {
     let mut fold = Fold::new(&plan, state);
     let mut order = Order::new();
     let mut looked = Instant::now();
+    let mut problems = Vec::new();
     let interval = watcher.interval();
     loop {
         let next = match interval {
@@ -153,8 +156,7 @@ pub fn run(run: Run, state: State) -> anyhow::Result<Outcome> {
                 fold.state.open(source.source, &source.name);
             }
             let output = fold.absorb(&mut item);
-            // The reader may have ended already; then nobody needs the buffer.
-            let _ = buffers_in.send(std::mem::take(&mut item.bytes).into_buffer());
+            problems.extend(item.problem.take().map(|problem| (problem, 74)));
             if !output.bytes.is_empty() || output.records > 0 {
                 // A writer that stopped has said why; what follows is read no further.
                 let _ = outputs_in.send((output, permit));
@@ -176,12 +178,17 @@ pub fn run(run: Run, state: State) -> anyhow::Result<Outcome> {
 
     let read = reading.join().unwrap_or_else(|_| ReadReport::default());
     let written = writing.map(|thread| thread.join().unwrap_or_default());
-    Ok(close(fold, &read, written))
+    Ok(close(fold, problems, &read, written))
 }
 
 /// Closes the books: compares what the reader, the mappers and the writer counted.
-fn close(fold: Fold, read: &ReadReport, written: Option<Written>) -> Outcome {
-    let mut problems = read.problems.clone();
+fn close(
+    fold: Fold,
+    mut problems: Vec<(String, u8)>,
+    read: &ReadReport,
+    written: Option<Written>,
+) -> Outcome {
+    problems.extend(read.problems.iter().cloned());
     if !read.finished {
         problems.push((
             "the reader thread stopped by an error of ours".to_owned(),
@@ -206,11 +213,30 @@ fn close(fold: Fold, read: &ReadReport, written: Option<Written>) -> Outcome {
     }
 }
 
-/// A mapper thread's life.
-fn map_all(plan: &Plan, batches: &Receiver<(Batch, Permit)>, mapped: &Sender<(Mapped, Permit)>) {
+/// A mapper thread's life. A batch that makes it panic, which is a fault of ours, goes on without
+/// its records: the fold's books then show what is missing, and nothing waits for it for ever.
+fn map_all(
+    plan: &Plan,
+    batches: &Receiver<(Batch, Permit)>,
+    mapped: &Sender<(Mapped, Permit)>,
+    buffers: &Sender<Vec<u8>>,
+) {
     let mut mapper = Mapper::new(plan);
     for (batch, permit) in batches {
-        if mapped.send((mapper.map(batch), permit)).is_err() {
+        let result = catch_unwind(AssertUnwindSafe(|| mapper.map(&batch)));
+        let item = result.unwrap_or_else(|_| {
+            mapper = Mapper::new(plan);
+            Mapped {
+                sequence: batch.sequence,
+                source: batch.source,
+                ..Mapped::default()
+            }
+        });
+        if let Content::Read(chunk) = batch.content {
+            // The reader may have ended already; then nobody needs the buffer.
+            let _ = buffers.send(chunk.into_buffer());
+        }
+        if mapped.send((item, permit)).is_err() {
             break;
         }
     }

@@ -2,8 +2,10 @@
 //! surely starts and sends them on. It counts bytes and nothing else (law 2).
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::engine::budget::{Budget, Permit};
 use crate::engine::failpoint::{self, Failpoint};
 use crate::engine::signals::Stop;
-use crate::flow::batch::{Batch, SourceId};
+use crate::flow::batch::{Batch, Content, SourceId};
 use crate::flow::chunk::Chunk;
 use crate::flow::facts::Facts;
 use crate::flow::format::Format;
@@ -29,6 +31,9 @@ pub const CHUNK_BYTES: usize = 512 << 10;
 /// A chunk that holds no whole record grows up to here: the size within which `framing::cut`
 /// always finds a place.
 const CHUNK_BYTES_MAX: usize = 2 * RECORD_BYTES_MAX + LINE_BYTES_MAX + 4096;
+
+/// How much of a stretch's end the reader looks at to find where a record starts.
+const WINDOW_BYTES: usize = 32 << 10;
 
 /// How long a live stream must be quiet until its last record goes out without its successor.
 const QUIET: Duration = Duration::from_millis(500);
@@ -171,7 +176,22 @@ impl Reading<'_> {
             buffer: self.buffer(),
             filled: 0,
         };
+        let mut file = source.file.take().filter(|_| !self.reader.counts_lines);
         let result = loop {
+            if let Some(file) = file.take_if(|_| self.started) {
+                // What was read beyond the first batch is read again, by a mapper.
+                self.report.bytes -= chunk.filled as u64;
+                chunk.filled = 0;
+                match self.ranges(&file) {
+                    Ok(true) => {}
+                    Ok(false) => return Ok(()),
+                    Err(error) => break Err(error),
+                }
+                source.bytes = Box::new(FileTail {
+                    file,
+                    position: self.position,
+                });
+            }
             let full = chunk.filled == chunk.buffer.len();
             if full {
                 match self.advance(&mut source, &mut chunk) {
@@ -244,6 +264,40 @@ impl Reading<'_> {
             self.send(&mut chunk, end);
         }
         result
+    }
+
+    /// Sends stretches of a plain file that mappers read themselves, as long as the last lines of a
+    /// stretch show where a record surely starts. The file's end is left to be read here, since it
+    /// may grow. Returns false when nobody takes batches any more.
+    fn ranges(&mut self, file: &Arc<File>) -> io::Result<bool> {
+        let step = self.reader.chunk_bytes;
+        let mut window = vec![0; (step / 8).clamp(64, WINDOW_BYTES).min(step)];
+        while !self.outlet.stop.asked() {
+            let end = self.position + step as u64;
+            if end > file.metadata()?.len() {
+                break;
+            }
+            let start = end - window.len() as u64;
+            match file.read_exact_at(&mut window, start) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
+                Err(error) => return Err(error),
+            }
+            let Some(feed) = memchr::memchr(b'\n', &window) else {
+                break;
+            };
+            let lines = &window[feed + 1..];
+            let Some(cut) = framing::cut::cut_surely(&self.reader.multiline, lines) else {
+                break;
+            };
+            let length = (start - self.position) as usize + feed + 1 + cut;
+            self.report.bytes += length as u64;
+            let file = Arc::clone(file);
+            if !self.batch(Content::Range { file, length }, 0) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Sends what is whole at the start of the chunk, if anything is.
@@ -321,30 +375,32 @@ impl Reading<'_> {
         }
         next[..rest].copy_from_slice(&chunk.buffer[end..chunk.filled]);
         chunk.filled = rest;
-        self.batch(
-            Chunk::new(std::mem::replace(&mut chunk.buffer, next), end),
-            0,
-        )
+        let bytes = Chunk::new(std::mem::replace(&mut chunk.buffer, next), end);
+        self.batch(Content::Read(bytes), 0)
     }
 
     /// Sends one batch; false when nobody takes it.
-    fn batch(&mut self, bytes: Chunk, cut_bytes: u64) -> bool {
+    fn batch(&mut self, content: Content, cut_bytes: u64) -> bool {
         let mut header_bytes = 0;
-        if !self.started {
-            let line_end = memchr::memchr(b'\n', &bytes).map_or(bytes.len(), |end| end + 1);
+        if let Content::Read(bytes) = &content
+            && !self.started
+        {
+            let line_end = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |end| end + 1);
             if let Some(header) = registry::csv_header(&bytes[..line_end], self.reader.format) {
                 Arc::make_mut(&mut self.facts).csv = Some(header);
                 header_bytes = line_end;
             }
         }
-        let length = bytes.len() as u64;
+        let length = content.len() as u64;
         let lines_before = self.lines;
-        if self.reader.counts_lines {
-            let feeds = memchr::memchr_iter(b'\n', &bytes).count();
+        if let Content::Read(bytes) = &content
+            && self.reader.counts_lines
+        {
+            let feeds = memchr::memchr_iter(b'\n', bytes).count();
             let unfinished = bytes.last().is_some_and(|&last| last != b'\n');
             self.lines += feeds as u64 + u64::from(unfinished);
         }
-        let permit = self.outlet.budget.take(bytes.capacity());
+        let permit = self.outlet.budget.take(content.capacity());
         let batch = Batch {
             sequence: self.sequence,
             source: self.source,
@@ -352,7 +408,7 @@ impl Reading<'_> {
             facts: Arc::clone(&self.facts),
             position: self.position,
             lines_before,
-            bytes,
+            content,
             header_bytes,
             first: !self.started,
             cut_bytes,
@@ -405,8 +461,23 @@ impl Reading<'_> {
         }
         let bytes = std::mem::replace(&mut chunk.buffer, next);
         chunk.filled = rest;
-        let open = self.batch(Chunk::new(bytes, LINE_BYTES_MAX), cut_bytes as u64);
+        let line = Content::Read(Chunk::new(bytes, LINE_BYTES_MAX));
+        let open = self.batch(line, cut_bytes as u64);
         result.map(|()| open)
+    }
+}
+
+/// A file from some position on.
+struct FileTail {
+    file: Arc<File>,
+    position: u64,
+}
+
+impl Read for FileTail {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(buffer, self.position)?;
+        self.position += count as u64;
+        Ok(count)
     }
 }
 

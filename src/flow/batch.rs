@@ -1,5 +1,6 @@
 //! A chunk of whole records on its way from the reader to a mapper.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use crate::flow::chunk::Chunk;
@@ -9,7 +10,7 @@ use crate::flow::facts::Facts;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceId(pub u32);
 
-/// Whole records of one source. `bytes` begins where a record begins and ends where one ends.
+/// Whole records of one source: its content begins where a record begins and ends where one ends.
 #[derive(Debug)]
 pub struct Batch {
     /// Place in the order of reading, from 0 without gaps; the fold takes batches in this order.
@@ -18,15 +19,47 @@ pub struct Batch {
     /// The source's name, for conditions and groups on `source`.
     pub name: Arc<str>,
     pub facts: Arc<Facts>,
-    /// Offset of `bytes[0]` in the (decompressed) source.
+    /// Offset of the content in the (decompressed) source.
     pub position: u64,
-    /// Lines of the source before `bytes`, if the plan asks for line numbers (`Reader::counts_lines`).
+    /// Lines of the source before the content, if the plan asks for line numbers (`Reader::counts_lines`).
     pub lines_before: u64,
-    pub bytes: Chunk,
+    pub content: Content,
     /// Bytes at the start that are a line but no record: a CSV header.
     pub header_bytes: usize,
     /// A byte order mark stands before the first record.
     pub first: bool,
     /// The last line was longer than the limit: this many of its bytes were read and left out.
     pub cut_bytes: u64,
+}
+
+/// The bytes of a batch, or where they are.
+#[derive(Debug)]
+pub enum Content {
+    /// Read already: a stream, or a place of a file where the reader had to look closely.
+    Read(Chunk),
+    /// A stretch of a plain file, from the batch's position on. The mapper reads it into a buffer
+    /// that is still in its core's cache when it is parsed; the copy is then made on all cores.
+    Range { file: Arc<File>, length: usize },
+}
+
+impl Content {
+    /// Length in bytes.
+    pub fn len(&self) -> usize {
+        match self {
+            Content::Read(chunk) => chunk.len(),
+            Content::Range { length, .. } => *length,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What it holds in memory until it is mapped, in bytes.
+    pub fn capacity(&self) -> usize {
+        match self {
+            Content::Read(chunk) => chunk.capacity(),
+            Content::Range { length, .. } => *length,
+        }
+    }
 }

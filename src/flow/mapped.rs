@@ -1,7 +1,6 @@
 //! What a mapper makes of one batch: counts, kept lines, and what is unique in it.
 
 use crate::flow::batch::SourceId;
-use crate::flow::chunk::Chunk;
 use crate::flow::fingerprint::Fingerprint;
 use crate::flow::format::Format;
 use crate::flow::level::Level;
@@ -15,8 +14,9 @@ pub struct Mapped {
     pub sequence: u64,
     pub source: SourceId,
     pub position: u64,
-    /// The chunk, kept until the fold is done: spans below point into it.
-    pub bytes: Chunk,
+    /// Bytes of a file that were gone when the mapper came to read them, and what it was told.
+    pub lost_bytes: u64,
+    pub problem: Option<String>,
     pub counts: Counts,
     pub formats: [u64; Format::ALL.len()],
     /// Selected records by level, row 0 for none.
@@ -63,10 +63,15 @@ pub struct Messages {
     pub entries: Vec<Message>,
     /// Masked texts, one after the other.
     pub masked: Vec<u8>,
+    /// The first records of each, cut to [`SAMPLE_BYTES_MAX`], one after the other.
+    pub samples: Vec<u8>,
 }
 
 /// How many samples of a message are kept.
 pub const SAMPLES_MAX: usize = 3;
+
+/// Longest sample kept, in bytes; a longer record is cut.
+pub const SAMPLE_BYTES_MAX: usize = 256;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Message {
@@ -77,7 +82,9 @@ pub struct Message {
     pub last: Option<Time>,
     /// Into [`Messages::masked`].
     pub masked: Span,
-    /// The first records, as spans of the batch's bytes; `sample_count` of them are set.
+    /// Offset of the first record in the batch, in bytes.
+    pub start: u32,
+    /// The first records, into [`Messages::samples`]; `sample_count` of them are set.
     pub samples: [Span; SAMPLES_MAX],
     pub sample_count: u8,
     /// How many records of the batch stand before the first of these.

@@ -17,12 +17,20 @@ use crate::framing::{Multiline, text};
 /// limit of a record, or of a container's group, makes one.
 pub fn cut(mode: &Multiline, chunk: &[u8]) -> Option<usize> {
     let whole = memchr::memrchr(b'\n', chunk)? + 1;
+    // Slow path: no line says by itself that it starts a record, so walk from the front.
+    cut_surely(mode, chunk).or_else(|| cut_forward(mode, &chunk[..whole]))
+}
+
+/// As [`cut`], of bytes that begin at any line: the last place where a line says by itself that it
+/// starts a record. `None` also where only the lines before could tell.
+pub fn cut_surely(mode: &Multiline, chunk: &[u8]) -> Option<usize> {
+    let whole = memchr::memrchr(b'\n', chunk)? + 1;
     let chunk = &chunk[..whole];
     // Fast path: look at lines from the end. Two are enough in most files.
     let mut end = whole;
     let mut start = line_start(chunk, end);
     if is_wrapped(&chunk[start..end]) {
-        return cut_forward(mode, chunk);
+        return None;
     }
     if matches!(mode, Multiline::Off) {
         return Some(whole);
@@ -37,8 +45,7 @@ pub fn cut(mode: &Multiline, chunk: &[u8]) -> Option<usize> {
         end = start;
         start = above;
     }
-    // Slow path: no line says by itself that it starts a record, so walk from the front.
-    cut_forward(mode, chunk)
+    None
 }
 
 fn line_start(chunk: &[u8], end: usize) -> usize {

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::flow::time::Time;
 use crate::sources::{OpenError, Source, compressed};
@@ -53,10 +54,12 @@ pub fn open(path: &Path, now: Time) -> Result<Source, OpenError> {
         Time::from_parts(metadata.mtime(), metadata.mtime_nsec() as u32).unwrap_or(now)
     };
     let size = (!stream).then(|| metadata.len());
+    let shared = Arc::new(file.try_clone().map_err(fail)?);
     let (bytes, compressed) = compressed::detect(Box::new(file), &name).map_err(fail)?;
     Ok(Source {
         name,
         bytes,
+        file: (!stream && !compressed).then_some(shared),
         size: if compressed { None } else { size },
         anchor,
         live,

@@ -5,8 +5,10 @@ pub mod compressed;
 pub mod file;
 pub mod stdin;
 
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use crate::flow::time::Time;
 
@@ -15,6 +17,8 @@ pub struct Source {
     /// As the user named it; `-` for standard input.
     pub name: String,
     pub bytes: Box<dyn io::Read + Send>,
+    /// Set for plain files: mappers read stretches of it themselves.
+    pub file: Option<Arc<File>>,
     /// Bytes that are left to read, if they are known and not compressed.
     pub size: Option<u64>,
     /// Modification time of a file, start time of a stream.

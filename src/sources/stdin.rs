@@ -43,6 +43,7 @@ pub fn open(now: Time) -> Result<Source, OpenError> {
     Ok(Source {
         name: "-".to_owned(),
         bytes,
+        file: None,
         size: if compressed { None } else { size },
         anchor: now,
         live,

@@ -5,7 +5,7 @@ use hashbrown::HashTable;
 
 use crate::flow::fingerprint::Fingerprint;
 use crate::flow::level::Level;
-use crate::flow::mapped::{Message, Messages, SAMPLES_MAX};
+use crate::flow::mapped::{Message, Messages, SAMPLE_BYTES_MAX, SAMPLES_MAX};
 use crate::flow::span::Span;
 use crate::flow::time::Time;
 use crate::stages::fingerprint::Masker;
@@ -19,15 +19,9 @@ pub struct Distinct {
 }
 
 impl Distinct {
-    /// Adds a listed record: its message, and `sample`, where it stands in the batch.
-    pub fn record(
-        &mut self,
-        message: &[u8],
-        level: Option<Level>,
-        time: Option<Time>,
-        sample: Span,
-        ordinal: u32,
-    ) {
+    /// Adds a listed record: its message, where it stands in the batch, and its lines for a sample.
+    pub fn record(&mut self, message: &[u8], sighting: &Sighting<'_>) {
+        let &Sighting { level, time, .. } = sighting;
         let (masked, fingerprint) = self.masker.mask(message);
         let messages = &mut self.messages;
         // The fingerprint is a hash already, and the table lives for one batch: a crafted log can
@@ -45,7 +39,8 @@ impl Distinct {
             }
             entry.last = entry.last.max(time);
             if usize::from(entry.sample_count) < SAMPLES_MAX {
-                entry.samples[usize::from(entry.sample_count)] = sample;
+                entry.samples[usize::from(entry.sample_count)] =
+                    keep(&mut messages.samples, sighting.lines);
                 entry.sample_count += 1;
             }
             return;
@@ -54,7 +49,7 @@ impl Distinct {
         let start = messages.masked.len();
         messages.masked.extend_from_slice(masked);
         let mut samples = [Span::default(); SAMPLES_MAX];
-        samples[0] = sample;
+        samples[0] = keep(&mut messages.samples, sighting.lines);
         messages.entries.push(Message {
             fingerprint,
             level,
@@ -64,7 +59,8 @@ impl Distinct {
             masked: Span::new(start..messages.masked.len()),
             samples,
             sample_count: 1,
-            ordinal,
+            start: sighting.start,
+            ordinal: sighting.ordinal,
         });
         let entries = &messages.entries;
         self.index.insert_unique(hash, place, |&place| {
@@ -81,10 +77,32 @@ impl Distinct {
     /// What the batch came to; the scratch is empty afterwards.
     pub fn take(&mut self) -> Messages {
         self.index.clear();
-        let (entries, masked) = (self.messages.entries.len(), self.messages.masked.len());
         let messages = std::mem::take(&mut self.messages);
-        self.messages.entries.reserve(entries);
-        self.messages.masked.reserve(masked);
+        // The next batch will be much like this one.
+        self.messages.entries.reserve(messages.entries.len());
+        self.messages.masked.reserve(messages.masked.len());
+        self.messages.samples.reserve(messages.samples.len());
         messages
     }
+}
+
+/// One listed record.
+pub struct Sighting<'a> {
+    pub level: Option<Level>,
+    pub time: Option<Time>,
+    /// The record's original lines.
+    pub lines: &'a [u8],
+    /// Their offset in the batch.
+    pub start: u32,
+    /// How many records of the batch stand before it.
+    pub ordinal: u32,
+}
+
+/// Keeps a record's lines as a sample, without the final LF or CRLF.
+fn keep(samples: &mut Vec<u8>, lines: &[u8]) -> Span {
+    let lines = lines.strip_suffix(b"\n").unwrap_or(lines);
+    let lines = lines.strip_suffix(b"\r").unwrap_or(lines);
+    let start = samples.len();
+    samples.extend_from_slice(&lines[..lines.len().min(SAMPLE_BYTES_MAX)]);
+    Span::new(start..samples.len())
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::flow::fingerprint::Fingerprint;
 use crate::flow::level::Level;
-use crate::flow::mapped::SAMPLES_MAX;
+use crate::flow::mapped::{SAMPLE_BYTES_MAX, SAMPLES_MAX};
 use crate::flow::time::Time;
 
 /// Most rows: a report of more distinct messages helps nobody, and clustering them takes a second.
@@ -15,9 +15,6 @@ pub const ROWS_MAX: usize = 100_000;
 
 /// Most bytes of texts and samples, the bound that matters when messages are long.
 pub const BYTES_MAX: usize = 32 << 20;
-
-/// Longest sample kept; a longer record is cut.
-pub const SAMPLE_BYTES_MAX: usize = 256;
 
 /// How much longer than its masked text a message's second and third samples may be: room for the
 /// usual head. The first sample may have [`SAMPLE_BYTES_MAX`] whatever its message is.

@@ -150,15 +150,14 @@ impl State {
                 first: message.first,
                 last: message.last,
                 source: mapped.source.0,
-                offset: mapped.position + u64::from(samples[0].start),
+                offset: mapped.position + u64::from(message.start),
                 ordinal: records + u64::from(message.ordinal),
                 masked: message.masked.of(&mapped.messages.masked),
             };
+            let samples = samples.iter();
             self.messages.add(
                 &sighting,
-                samples
-                    .iter()
-                    .map(|sample| trimmed(sample.of(&mapped.bytes))),
+                samples.map(|sample| sample.of(&mapped.messages.samples)),
             );
         }
         for group in &mapped.groups.entries {
@@ -222,10 +221,4 @@ impl State {
         }
         tables
     }
-}
-
-/// A record's lines without the final LF or CRLF.
-fn trimmed(lines: &[u8]) -> &[u8] {
-    let lines = lines.strip_suffix(b"\n").unwrap_or(lines);
-    lines.strip_suffix(b"\r").unwrap_or(lines)
 }

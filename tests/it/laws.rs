@@ -249,6 +249,7 @@ fn run(files: &[&[u8]], ask: &Ask, way: &Way) -> Answer {
             // Always ready to be read, as `poll` says.
             let ready = std::fs::File::open("/dev/null").expect("there is /dev/null");
             Input::Opened(Source {
+                file: None,
                 name: format!("file-{number}"),
                 bytes: Box::new(Portions {
                     bytes: io::Cursor::new(bytes.to_vec()),
