@@ -2,6 +2,7 @@
 //! threads, no opinions about formats.
 
 pub mod batch;
+pub mod block;
 
 pub mod chunk;
 pub mod facts;

@@ -20,11 +20,9 @@ pub struct Counts {
 
 /// Counts what [`Framer::frame`](super::frame::Framer::frame) would make of the chunk.
 pub fn count_records(mode: &Multiline, chunk: &[u8]) -> Counts {
-    // Fast path: every wrapped line names its stream in full, so without both names there is none
-    // and the line feeds are all there is to count.
-    let names: [&[u8]; 2] = [b"stdout", b"stderr"];
-    let wrapped = |name: &&[u8]| memchr::memmem::find(chunk, name).is_some();
-    if matches!(mode, Multiline::Off) && !names.iter().any(wrapped) {
+    // Fast path: every wrapped line names its stream in full, stdout or stderr, so without what
+    // both begin with there is none and the line feeds are all there is to count.
+    if matches!(mode, Multiline::Off) && memchr::memmem::find(chunk, b"std").is_none() {
         let last = usize::from(!chunk.is_empty() && !chunk.ends_with(b"\n"));
         let lines = (memchr::memchr_iter(b'\n', chunk).count() + last) as u64;
         return Counts {

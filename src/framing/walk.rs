@@ -1,5 +1,6 @@
 //! The one walk over a chunk's lines that framing, counting and cutting share.
 
+use crate::flow::block;
 use crate::framing::container::{self, Wrapped};
 use crate::framing::continuation::Tracker;
 use crate::framing::interleave::Interleave;
@@ -52,28 +53,17 @@ pub(super) fn walk(
     let mut wrapped = false;
     let mut at = 0;
     let mut number = 0;
-    let last = if chunk.ends_with(b"\n") {
-        None
-    } else {
-        Some(chunk.len())
-    };
-    let ends = memchr::memchr_iter(b'\n', chunk)
-        .map(|feed| feed + 1)
-        .chain(last);
-    for end in ends {
-        if at == end {
-            break;
-        }
+    let mut line = |end: usize| {
         if kind::may_be_container(chunk[at])
-            && let Some(line) = container::recognise(text(&chunk[at..end]))
+            && let Some(wrapping) = container::recognise(text(&chunk[at..end]))
         {
-            if !wrapped || interleave.wrapping() != line.wrapping {
+            if !wrapped || interleave.wrapping() != wrapping.wrapping {
                 interleave.close(visitor);
                 visitor.end(at, number);
-                interleave.open(line.wrapping, at, visitor);
+                interleave.open(wrapping.wrapping, at, visitor);
                 wrapped = true;
             }
-            interleave.line(mode, chunk, at..end, number, &line, visitor);
+            interleave.line(mode, chunk, at..end, number, &wrapping, visitor);
         } else {
             if wrapped {
                 interleave.close(visitor);
@@ -93,6 +83,10 @@ pub(super) fn walk(
         }
         number += 1;
         at = end;
+    };
+    block::for_each_line_feed(chunk, |feed| line(feed + 1));
+    if chunk.last().is_some_and(|&last| last != b'\n') {
+        line(chunk.len());
     }
     interleave.close(visitor);
     visitor.end(at, number);

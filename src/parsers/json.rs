@@ -6,7 +6,6 @@
 //! Of a key that comes twice the last one counts. `memory` reads usual lines, `members` any;
 //! both give the same (law 5), and what a value is never depends on which one read it.
 
-mod block;
 mod keys;
 mod lookup;
 mod members;

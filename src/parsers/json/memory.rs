@@ -5,8 +5,8 @@
 //! comma, the quoted key and the colon. What the memory cannot tell apart (a key twice in one
 //! object, escapes in a key, very many or very deep keys) it hands to `members`.
 
+use crate::flow::block;
 use crate::flow::row::{Field, Kind, Row, Text};
-use crate::parsers::json::block;
 use crate::parsers::json::keys::{KeyId, Keys, NAME_BYTES_MAX, ROOT};
 use crate::parsers::json::scan::{self, Scanned, Seen};
 

@@ -2,8 +2,8 @@
 //! values. Every function takes the position where something starts and returns the position
 //! after it, or `None` if the bytes there are no JSON. It accepts what serde_json accepts.
 
+use crate::flow::block;
 use crate::flow::row::Kind;
-use crate::parsers::json::block;
 
 /// Objects and arrays inside of each other, the outermost included. serde_json stops at 128.
 pub const DEPTH_MAX: usize = 127;

@@ -1,4 +1,4 @@
-//! Sixteen bytes of a record at once: where a string stops, which bytes are digits. On x86-64 the
+//! Sixteen bytes at once: where a JSON string stops, which bytes are digits, where lines end. On x86-64 the
 //! masks come from SSE2, which every such processor has; elsewhere from a plain loop, which is
 //! also the twin that the tests compare with. The only `unsafe` here calls functions of integers.
 
@@ -38,6 +38,33 @@ pub fn string_stops(block: u128) -> (Mask, Mask) {
     lanes::string_stops(block)
 }
 
+/// Calls `visit` with the place of every line feed, in order.
+///
+/// Four blocks make one mask, so a line costs a few instructions; a search per line would cost more
+/// for its start than for its bytes, since most lines are a hundred bytes long.
+#[inline(always)]
+pub fn for_each_line_feed(bytes: &[u8], mut visit: impl FnMut(usize)) {
+    let mut chunks = bytes.chunks_exact(4 * WIDTH);
+    let mut at = 0;
+    for chunk in chunks.by_ref() {
+        let mut mask = 0;
+        for (number, block) in chunk.chunks_exact(WIDTH).enumerate() {
+            let block = u128::from_le_bytes(block.try_into().expect("a block has WIDTH bytes"));
+            mask |= u64::from(lanes::line_feeds(block)) << (number * WIDTH);
+        }
+        while mask != 0 {
+            visit(at + mask.trailing_zeros() as usize);
+            mask &= mask - 1;
+        }
+        at += chunk.len();
+    }
+    for (number, &byte) in chunks.remainder().iter().enumerate() {
+        if byte == b'\n' {
+            visit(at + number);
+        }
+    }
+}
+
 /// The bytes that are `0` to `9`.
 #[inline(always)]
 pub fn digits(block: u128) -> Mask {
@@ -60,6 +87,19 @@ mod lanes {
     pub fn digits(block: u128) -> Mask {
         // SAFETY: as above.
         unsafe { digits_sse2(block) }
+    }
+
+    #[inline(always)]
+    pub fn line_feeds(block: u128) -> Mask {
+        // SAFETY: as above.
+        unsafe { line_feeds_sse2(block) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn line_feeds_sse2(block: u128) -> Mask {
+        let feeds = _mm_cmpeq_epi8(vector(block), _mm_set1_epi8(b'\n' as i8));
+        _mm_movemask_epi8(feeds) as Mask
     }
 
     #[inline]
@@ -115,6 +155,10 @@ mod plain {
     pub fn digits(block: u128) -> Mask {
         mask(block, |byte| byte.is_ascii_digit())
     }
+
+    pub fn line_feeds(block: u128) -> Mask {
+        mask(block, |byte| byte == b'\n')
+    }
 }
 
 #[cfg(test)]
@@ -131,6 +175,22 @@ mod tests {
                 let block = load(&bytes, 0);
                 assert_eq!(string_stops(block), plain::string_stops(block));
                 assert_eq!(digits(block), plain::digits(block));
+                assert_eq!(lanes::line_feeds(block), plain::line_feeds(block));
+            }
+        }
+    }
+
+    #[test]
+    fn every_line_feed_is_visited_once_in_order() {
+        for len in [0, 1, 15, 16, 63, 64, 65, 200] {
+            for step in 1..9 {
+                let bytes: Vec<u8> = (0..len)
+                    .map(|at| if at % step == 0 { b'\n' } else { b'x' })
+                    .collect();
+                let mut seen = Vec::new();
+                for_each_line_feed(&bytes, |at| seen.push(at));
+                let want: Vec<usize> = (0..len).filter(|at| at % step == 0).collect();
+                assert_eq!(seen, want, "{len} {step}");
             }
         }
     }
