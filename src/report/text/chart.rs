@@ -124,11 +124,19 @@ fn core(buckets: &[(i64, [u64; LEVELS])]) -> std::ops::Range<usize> {
         _ => 0,
     };
     let (inner, outer) = (length(first..last), length(0..buckets.len()));
-    if inner > 0 && outer / 8 > inner {
-        first..last
-    } else {
-        0..buckets.len()
+    if inner == 0 || outer / 8 <= inner {
+        return 0..buckets.len();
     }
+    // What is only a small step away belongs to the rest.
+    let near = |left: usize| buckets[left + 1].0.abs_diff(buckets[left].0) <= inner / 8;
+    let (mut first, mut last) = (first, last);
+    while first > 0 && near(first - 1) {
+        first -= 1;
+    }
+    while last < buckets.len() && near(last - 1) {
+        last += 1;
+    }
+    first..last
 }
 
 #[cfg(test)]
