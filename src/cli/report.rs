@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cli::args::{Color, Format, OutputArgs, ReportArgs};
+use crate::cli::live::{self, Live};
 use crate::cli::plan::{check, common, engine, grouping, slot};
 use crate::cli::progress::Progress;
 use crate::cli::{Failure, exit, output};
@@ -21,6 +22,9 @@ use crate::report::text::Style;
 use crate::report::{Report, json, text};
 use crate::state::histogram::Histogram;
 use crate::state::{Shape, State, snapshot};
+
+/// Columns of a text report that goes to no terminal.
+const WIDTH_DEFAULT: usize = 100;
 
 /// Rows of each table in a text report, unless `--top` says otherwise.
 const TOP_DEFAULT: usize = 20;
@@ -108,13 +112,14 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
         && args.output.output == Format::Text
         && io::stdout().is_terminal()
         && args.output.to.is_none();
-    let style = style(&args.output);
     let top = args.top;
+    let drawn = Arc::new(AtomicBool::new(false));
     let watcher: Box<dyn Watcher> = if live {
-        Box::new(Live {
-            style,
-            top: top.unwrap_or(TOP_DEFAULT),
-        })
+        Box::new(Live::new(
+            style(&args.output),
+            top.unwrap_or(TOP_DEFAULT),
+            Arc::clone(&drawn),
+        ))
     } else if args.output.quiet {
         Box::new(NoWatcher)
     } else {
@@ -142,7 +147,8 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
     if let Some(path) = &args.snapshot {
         write_snapshot(path, &outcome.state)?;
     }
-    print(&outcome.state, top, &args.output, live)?;
+    let over = drawn.load(Ordering::Relaxed);
+    print(&outcome.state, top, &args.output, over)?;
     let code = output::problems(&outcome);
     Ok(code.max(failed(check.as_ref(), &outcome.state)))
 }
@@ -155,12 +161,12 @@ pub fn inputs(mut files: Vec<OsString>) -> Vec<Input> {
     files.into_iter().map(Input::Named).collect()
 }
 
-/// Prints the report as asked for; `live` clears the screen first.
+/// Prints the report as asked for, `over` the one that [`Live`] has drawn.
 pub fn print(
     state: &State,
     top: Option<usize>,
     args: &OutputArgs,
-    live: bool,
+    over: bool,
 ) -> Result<(), Failure> {
     let bytes = match args.output {
         Format::Json => {
@@ -172,8 +178,8 @@ pub fn print(
         }
         Format::Text => {
             let top = top.unwrap_or(TOP_DEFAULT);
-            let mut bytes = if live {
-                b"\x1b[H\x1b[2J".to_vec()
+            let mut bytes = if over {
+                live::CLEAR.to_vec()
             } else {
                 Vec::new()
             };
@@ -238,37 +244,10 @@ fn style(args: &OutputArgs) -> Style {
             terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         }
     };
-    let width = terminal
-        .then(|| rustix::termios::tcgetwinsize(io::stdout()).ok())
-        .flatten()
-        .map(|size| usize::from(size.ws_col));
+    let size = terminal.then(live::terminal_size).flatten();
     Style {
         color,
-        width: width.filter(|&width| width >= 40).unwrap_or(100),
+        width: size.map_or(WIDTH_DEFAULT, |size| size.columns),
         escape: !args.raw,
-    }
-}
-
-/// The report of `-f` on a terminal, drawn again twice a second.
-struct Live {
-    style: Style,
-    top: usize,
-}
-
-impl Watcher for Live {
-    fn interval(&self) -> Option<Duration> {
-        Some(Duration::from_millis(500))
-    }
-
-    fn look(&mut self, state: &State) {
-        let mut bytes = b"\x1b[H\x1b[2J".to_vec();
-        text::write(
-            &mut bytes,
-            &Report::new(state, Some(self.top)),
-            self.top,
-            &self.style,
-        );
-        // A terminal that went away ends the run by its signal, not by this.
-        let _ = output::write(None, bytes);
     }
 }

@@ -40,7 +40,8 @@ pub fn time(row: &Row, record: &[u8], facts: &Facts) -> Option<TimeOrigin> {
         }
     }
     (0..record.len().min(HEAD_BYTES)).find_map(|start| {
-        let starts_word = start == 0 || !record[start - 1].is_ascii_alphanumeric();
+        // The letter of a klog level stands right before the time.
+        let starts_word = start <= 1 || !record[start - 1].is_ascii_alphanumeric();
         if !starts_word || !record[start].is_ascii_alphanumeric() {
             return None;
         }

@@ -6,7 +6,7 @@ use crate::flow::row::Kind;
 use crate::flow::wanted::is_metric_name;
 use crate::report::text::Style;
 use crate::report::text::number::{counted, quantity};
-use crate::report::text::page::{ALARM, DIM, Ink, PLAIN, Page, ink_of};
+use crate::report::text::page::{ALARM, DIM, Ink, PLAIN, Page, TITLE, ink_of};
 use crate::report::text::plain;
 use crate::units::Unit;
 
@@ -131,20 +131,10 @@ fn fields(page: &mut Page<'_>, explanation: &Explanation) {
     for (field, (name, value)) in explanation.fields.iter().zip(&rows) {
         let mut remarks = Vec::new();
         if let Some(read) = field.quantity {
-            let unit = if read.unit == Unit::None {
-                "a number"
-            } else {
-                ""
-            };
-            let text = quantity(read.value, read.unit);
-            remarks.push(format!(
-                "reads as {}",
-                if unit.is_empty() {
-                    text
-                } else {
-                    unit.to_owned()
-                }
-            ));
+            remarks.push(match read.unit {
+                Unit::None => "reads as a number".to_owned(),
+                unit => format!("reads as {}", quantity(read.value, unit)),
+            });
         }
         let is_number = field.kind == Kind::Number || field.quantity.is_some();
         if is_number && is_metric_name(&field.name) {
@@ -196,7 +186,11 @@ fn selection(page: &mut Page<'_>, explanation: &Explanation) {
             .end();
     }
     let (text, why) = verdict(explanation);
-    page.skip(2).put(PLAIN, text).skip(2).put(DIM, &why).end();
+    page.skip(2)
+        .left_in(text.len().max(8), TITLE, text)
+        .skip(usize::from(text.len() >= 8) * 2)
+        .put(DIM, &why)
+        .end();
 }
 
 /// What becomes of the record in the end.

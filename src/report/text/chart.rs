@@ -12,7 +12,7 @@ pub fn bar(part: u64, most: u64, columns: usize) -> String {
     let length = part as f64 / most as f64 * columns as f64 * 8.0;
     let eighths = (length.round() as usize).clamp(1, columns * 8);
     let mut bar = "█".repeat(eighths / 8);
-    if eighths % 8 > 0 {
+    if !eighths.is_multiple_of(8) {
         bar.push(EIGHTHS[eighths % 8]);
     }
     bar
@@ -124,11 +124,19 @@ fn core(buckets: &[(i64, [u64; LEVELS])]) -> std::ops::Range<usize> {
         _ => 0,
     };
     let (inner, outer) = (length(first..last), length(0..buckets.len()));
-    if inner > 0 && outer / 8 > inner {
-        first..last
-    } else {
-        0..buckets.len()
+    if inner == 0 || outer / 8 <= inner {
+        return 0..buckets.len();
     }
+    // What is only a small step away belongs to the rest.
+    let near = |left: usize| buckets[left + 1].0.abs_diff(buckets[left].0) <= inner / 8;
+    let (mut first, mut last) = (first, last);
+    while first > 0 && near(first - 1) {
+        first -= 1;
+    }
+    while last < buckets.len() && near(last - 1) {
+        last += 1;
+    }
+    first..last
 }
 
 #[cfg(test)]

@@ -184,16 +184,28 @@ fn place(page: &Page<'_>, message: &Message<'_>, layout: &Layout) -> String {
 
 /// The sample from where its message begins, if it says more than the template.
 fn says_more(page: &Page<'_>, sample: &[u8], template: &str) -> Option<String> {
-    /// Shorter beginnings stand by chance in a record's head too.
-    const BEGINNING_MIN: usize = 4;
     let sample = page.shown(sample);
-    let beginning = template.split(MASK).next().unwrap_or("").trim_end();
-    let start = if beginning.len() >= BEGINNING_MIN {
-        sample.find(beginning).unwrap_or(0)
-    } else {
-        0
-    };
-    let rest = &sample[start..];
+    let rest = &sample[beginning(&sample, template)..];
     let same = rest == template || !template.contains(MASK) && rest.len() <= template.len();
     (!same).then(|| rest.to_owned())
+}
+
+/// Where the message begins in its record: found by the first words of the template that do not
+/// vary, less the word that a mask before them stands for. 0 if they are not found.
+fn beginning(sample: &str, template: &str) -> usize {
+    /// Fewer letters stand by chance in a record's head too.
+    const FIXED_MIN: usize = 5;
+    let mut parts = template.split(MASK);
+    let first = parts.next().unwrap_or("").trim_end();
+    if first.len() >= FIXED_MIN {
+        return sample.find(first).unwrap_or(0);
+    }
+    let Some(fixed) = parts.map(str::trim).find(|part| part.len() >= FIXED_MIN) else {
+        return 0;
+    };
+    let Some(at) = sample.find(fixed) else {
+        return 0;
+    };
+    let before = sample[..at].trim_end();
+    before.rfind(' ').map_or(0, |blank| blank + 1)
 }
