@@ -23,6 +23,8 @@ use logweir::report::{Report, json};
 use logweir::sinks::Sink;
 use logweir::sources::Source;
 use logweir::stages::literals::Literals;
+use logweir::state::groups::Groups;
+use logweir::state::metrics::Metrics;
 use logweir::state::{Shape, State, snapshot};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -41,6 +43,11 @@ struct Ask {
     invert: bool,
     condition: Option<&'static str>,
     since: Option<Time>,
+    until: Option<Time>,
+    /// Limit of the tables of groups and of metrics.
+    table_bytes: Option<usize>,
+    /// Counted as `--fail-on` counts it.
+    check: Option<&'static str>,
     what: What,
 }
 
@@ -139,17 +146,18 @@ fn run(files: &[&[u8]], ask: &Ask, way: &Way) -> Answer {
     let condition = ask
         .condition
         .map(|text| Condition::parse(text, &zone, &mut wanted).expect(text));
-    let multiline = match ask.multiline {
-        None => Multiline::Auto,
-        Some("off") => Multiline::Off,
-        Some(pattern) => Multiline::Pattern(regex::bytes::Regex::new(pattern).expect(pattern)),
-    };
+    let checks: Vec<Condition> = ask
+        .check
+        .iter()
+        .map(|text| Condition::parse(text, &zone, &mut wanted).expect(text))
+        .collect();
+    let multiline = multiline(ask);
     let literals: Vec<Vec<u8>> = ask
         .literals
         .iter()
         .map(|text| text.as_bytes().to_vec())
         .collect();
-    wanted.time |= ask.since.is_some();
+    wanted.time |= ask.since.is_some() || ask.until.is_some();
     let slot = |wanted: &mut Wanted, name: &str| {
         let path = Path::new(name);
         wanted
@@ -233,12 +241,12 @@ fn run(files: &[&[u8]], ask: &Ask, way: &Way) -> Answer {
             invert: ask.invert && !literals.is_empty(),
             condition,
             since: ask.since,
-            until: None,
+            until: ask.until,
         },
         wanted,
         multiline: multiline.clone(),
         task,
-        conditions: Vec::new(),
+        conditions: checks.clone(),
         prefilter: way.prefilter,
     };
     let counts_lines = plan.needs_lines();
@@ -286,13 +294,26 @@ fn run(files: &[&[u8]], ask: &Ask, way: &Way) -> Answer {
         stop: Stop::new().expect("a pair of sockets"),
         watcher: Box::new(NoWatcher),
     };
-    let outcome = engine::run(run, State::new(shape, 0)).expect("threads start");
+    let mut state = State::new(shape, checks.len());
+    if let Some(bytes) = ask.table_bytes {
+        state.groups = Groups::new(bytes);
+        state.metrics = Metrics::new(bytes);
+    }
+    let outcome = engine::run(run, state).expect("threads start");
     assert_eq!(outcome.problems, []);
     let output = std::mem::take(&mut *collected.0.lock().unwrap());
     Answer {
         output,
         report: report(&outcome.state).to_string(),
         state: outcome.state,
+    }
+}
+
+fn multiline(ask: &Ask) -> Multiline {
+    match ask.multiline {
+        None => Multiline::Auto,
+        Some("off") => Multiline::Off,
+        Some(pattern) => Multiline::Pattern(regex::bytes::Regex::new(pattern).expect(pattern)),
     }
 }
 
@@ -539,21 +560,29 @@ fn ask() -> impl Strategy<Value = Ask> {
     (
         prop::option::weighted(0.3, prop::sample::select(vec!["off", r"^\S", r"^2024|^\{"])),
         prop_oneof![1 => Just(Vec::new()), 1 => prop::collection::vec(prop::sample::select(texts), 1..4)],
-        any::<bool>(),
-        any::<bool>(),
+        (any::<bool>(), any::<bool>(), prop::option::weighted(0.3, 200usize..6000)),
         prop::option::of(prop::sample::select(CONDITIONS.to_vec())),
-        prop::option::weighted(0.2, Just(Time(1_709_287_205 * Time::SECOND))),
+        prop::option::of(prop::sample::select(CONDITIONS.to_vec())),
+        (
+            prop::option::weighted(0.2, Just(Time(1_709_287_205 * Time::SECOND))),
+            prop::option::weighted(0.1, Just(Time(1_709_287_230 * Time::SECOND))),
+        ),
         prop_oneof![report, lines],
     )
-        .prop_map(|(multiline, literals, ignore_case, invert, condition, since, what)| Ask {
-            multiline,
-            literals,
-            ignore_case,
-            invert,
-            condition,
-            since,
-            what,
-        })
+        .prop_map(
+            |(multiline, literals, (ignore_case, invert, table_bytes), condition, check, (since, until), what)| Ask {
+                multiline,
+                literals,
+                ignore_case,
+                invert,
+                condition,
+                check,
+                since,
+                until,
+                table_bytes,
+                what,
+            },
+        )
 }
 
 /// How many cases to try: more with `WEIR_LONG`.
@@ -592,6 +621,7 @@ fn differ(name: &str, one: &[u8], other: &[u8]) -> Result<(), TestCaseError> {
 
 fn same(one: &Answer, other: &Answer) -> Result<(), TestCaseError> {
     differ("outputs", &one.output, &other.output)?;
+    prop_assert_eq!(&one.state.conditions, &other.state.conditions);
     differ("reports", one.report.as_bytes(), other.report.as_bytes())
 }
 
@@ -626,6 +656,7 @@ proptest! {
         let whole = concat(&pieces);
         let ask = Ask {
             condition: ask.condition.filter(|text| !text.contains("line")),
+            table_bytes: None,
             what: match ask.what {
                 What::Lines { .. } => What::default(),
                 what => what,
@@ -654,11 +685,7 @@ proptest! {
 
 /// Offsets of records before which everything is whole: where the reader may cut.
 fn borders(whole: &[u8], ask: &Ask) -> Vec<usize> {
-    let multiline = match ask.multiline {
-        None => Multiline::Auto,
-        Some("off") => Multiline::Off,
-        Some(pattern) => Multiline::Pattern(regex::bytes::Regex::new(pattern).expect(pattern)),
-    };
+    let multiline = multiline(ask);
     let mut borders = vec![0, whole.len()];
     for (end, _) in whole.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
         borders.extend(logweir::framing::cut::cut(&multiline, &whole[..=end]));
@@ -861,4 +888,26 @@ fn the_command_merges_what_it_wrote() {
             .chain([path("all")]),
     );
     assert_eq!(single, many);
+}
+
+/// A compressed stream whose first bytes come one by one is still known for what it is.
+#[test]
+fn a_compressed_pipe_is_read_whatever_its_reads() {
+    let text = b"2024-03-01 10:00:00,000 ERROR one\n2024-03-01 10:00:01,000 WARN two\n".repeat(500);
+    let mut packed = Vec::new();
+    let mut encoder = flate2::read::GzEncoder::new(&text[..], flate2::Compression::fast());
+    io::Read::read_to_end(&mut encoder, &mut packed).unwrap();
+    let ask = Ask::default();
+    let plain = run(&[&text], &ask, &Way::plain());
+    for reads in [vec![1], vec![2, 1, 1, 5], vec![3, 4096], vec![usize::MAX]] {
+        let way = Way {
+            reads,
+            live: true,
+            chunk_bytes: 1000,
+            ..Way::plain()
+        };
+        let other = run(&[&packed], &ask, &way);
+        check_ledger(&other, &[&text]);
+        same(&plain, &other).unwrap();
+    }
 }
