@@ -41,13 +41,13 @@ struct Ask {
     literals: Vec<&'static str>,
     ignore_case: bool,
     invert: bool,
-    condition: Option<&'static str>,
+    condition: Option<String>,
     since: Option<Time>,
     until: Option<Time>,
     /// Limit of the tables of groups and of metrics.
     table_bytes: Option<usize>,
     /// Counted as `--fail-on` counts it.
-    check: Option<&'static str>,
+    check: Option<String>,
     what: What,
 }
 
@@ -145,6 +145,7 @@ fn run(files: &[&[u8]], ask: &Ask, way: &Way) -> Answer {
     let mut wanted = Wanted::default();
     let condition = ask
         .condition
+        .as_ref()
         .map(|text| Condition::parse(text, &zone, &mut wanted).expect(text));
     let checks: Vec<Condition> = ask
         .check
@@ -416,9 +417,14 @@ fn concat(pieces: &[Bytes]) -> Vec<u8> {
         .collect()
 }
 
-/// Some pieces, perhaps a CSV header before them, perhaps no final line feed.
-fn file() -> impl Strategy<Value = Bytes> {
-    let csv = (1u32..12).prop_map(|rows| {
+fn is_wrapped(piece: &Bytes) -> bool {
+    let holds = |text: &[u8]| piece.0.windows(text.len()).any(|window| window == text);
+    holds(b" stdout P ") || holds(b"\"stream\":\"stdout\"")
+}
+
+/// Rows under a header, without a column that would be the message.
+fn csv() -> impl Strategy<Value = Bytes> {
+    (1u32..12).prop_map(|rows| {
         let mut text = "time,host,cpu,note\n".to_owned();
         for row in 0..rows {
             text.push_str(&format!(
@@ -427,11 +433,21 @@ fn file() -> impl Strategy<Value = Bytes> {
                 row * 7
             ));
         }
-        text.into_bytes()
-    });
-    let pieces = || prop::collection::vec(piece(), 0..60).prop_map(|pieces| concat(&pieces));
+        Bytes(text.into_bytes())
+    })
+}
+
+/// Some pieces, perhaps a CSV header before them, perhaps no final line feed.
+fn file() -> impl Strategy<Value = Bytes> {
+    // Where a container wrapped anything the whole chunk is looked at, so half the files have none.
+    let pieces = || {
+        (prop::collection::vec(piece(), 0..60), any::<bool>()).prop_map(|(mut pieces, wrapped)| {
+            pieces.retain(|piece| wrapped || !is_wrapped(piece));
+            concat(&pieces)
+        })
+    };
     (
-        prop_oneof![5 => pieces(), 1 => (csv, pieces()).prop_map(|(mut csv, rest)| { csv.extend(rest); csv })],
+        prop_oneof![3 => pieces(), 1 => (csv(), pieces()).prop_map(|(csv, rest)| [csv.0, rest].concat())],
         prop::bool::weighted(0.2),
     )
         .prop_map(|(mut bytes, unfinished)| {
@@ -460,7 +476,15 @@ fn way() -> impl Strategy<Value = Way> {
         })
 }
 
-const CONDITIONS: [&str; 24] = [
+const CONDITIONS: [&str; 32] = [
+    "message contains \"note\"",
+    "message contains \"cpu\"",
+    "metric == \"http_seconds\" or type == \"g\"",
+    "stream == \"stdout\" or facility == \"daemon\"",
+    "app =~ \"ssh\" or k == \"cache\"",
+    "path contains \"/p/1\" and status < 300",
+    "note contains \", 1\"",
+    "service == \"s1\" and env == \"x\" or usage_percent > 500",
     "level >= warn",
     "level == error and service == \"s1\"",
     "message contains \"timeout\"",
@@ -486,6 +510,17 @@ const CONDITIONS: [&str; 24] = [
     "source == \"file-0\"",
     "host == \"h1\" or method == \"GET\"",
 ];
+
+/// One condition, or two joined.
+fn condition() -> impl Strategy<Value = String> {
+    let one = || prop::sample::select(CONDITIONS.to_vec());
+    prop_oneof![
+        3 => one().prop_map(str::to_owned),
+        1 => (one(), one()).prop_map(|(a, b)| format!("({a}) and ({b})")),
+        1 => (one(), one()).prop_map(|(a, b)| format!("({a}) or ({b})")),
+        1 => one().prop_map(|a| format!("not ({a})")),
+    ]
+}
 
 fn ask() -> impl Strategy<Value = Ask> {
     let report = (
@@ -561,8 +596,8 @@ fn ask() -> impl Strategy<Value = Ask> {
         prop::option::weighted(0.3, prop::sample::select(vec!["off", r"^\S", r"^2024|^\{"])),
         prop_oneof![1 => Just(Vec::new()), 1 => prop::collection::vec(prop::sample::select(texts), 1..4)],
         (any::<bool>(), any::<bool>(), prop::option::weighted(0.3, 200usize..6000)),
-        prop::option::of(prop::sample::select(CONDITIONS.to_vec())),
-        prop::option::of(prop::sample::select(CONDITIONS.to_vec())),
+        prop::option::of(condition()),
+        prop::option::of(condition()),
         (
             prop::option::weighted(0.2, Just(Time(1_709_287_205 * Time::SECOND))),
             prop::option::weighted(0.1, Just(Time(1_709_287_230 * Time::SECOND))),
@@ -693,6 +728,23 @@ fn borders(whole: &[u8], ask: &Ask) -> Vec<usize> {
     borders.sort_unstable();
     borders.dedup();
     borders
+}
+
+proptest! {
+    #![proptest_config(cases(25))]
+
+    /// Law 5 again, with every condition on every file.
+    #[test]
+    fn no_condition_shows_its_prefilter(one in file(), csv in csv(), rest in file(), way in way()) {
+        let csv = Bytes([csv.0, rest.0].concat());
+        let files: Vec<&[u8]> = vec![&one.0, &csv.0];
+        for condition in CONDITIONS {
+            let ask = Ask { condition: Some(condition.to_owned()), ..Ask::default() };
+            let with = run(&files, &ask, &way);
+            let without = run(&files, &ask, &Way { prefilter: false, ..way.clone() });
+            same(&with, &without).map_err(|error| TestCaseError::fail(format!("{condition}: {error}")))?;
+        }
+    }
 }
 
 /// Equal, but for the last digits of sums.
