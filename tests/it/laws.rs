@@ -747,6 +747,40 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(cases(150))]
+
+    /// A JSON line says where its record stands: the offset is that of its first line, the number
+    /// counts the line feeds before it, and a condition on the number agrees.
+    #[test]
+    fn json_lines_say_where_records_stand(file in file(), way in way(), wanted in 1usize..40) {
+        let lines = What::Lines { level: None, json: true, count: false, dedup: None, every: None, before: 0, after: 0 };
+        let ask = Ask { what: lines, ..Ask::default() };
+        let parsed = |answer: &Answer| -> Vec<Value> {
+            let rows = answer.output.split(|&byte| byte == b'\n').filter(|row| !row.is_empty());
+            rows.map(|row| serde_json::from_slice(row).unwrap()).collect()
+        };
+        let all = run(&[&file.0], &ask, &way);
+        let rows = parsed(&all);
+        prop_assert_eq!(rows.len() as u64, all.state.ledger.records);
+        for row in &rows {
+            let offset = row["offset"].as_u64().unwrap() as usize;
+            let before = file.0[..offset].iter().filter(|&&byte| byte == b'\n').count();
+            prop_assert_eq!(row["line"].as_u64().unwrap() as usize, before + 1);
+            prop_assert!(offset == 0 || file.0[offset - 1] == b'\n');
+            let first = file.0[offset..].split(|&byte| byte == b'\n').next().unwrap_or_default();
+            let first = String::from_utf8_lossy(first.strip_suffix(b"\r").unwrap_or(first)).into_owned();
+            let raw = row["raw"].as_str().unwrap();
+            prop_assert!(raw.starts_with(&first), "{} at {}: {}", raw, offset, first);
+        }
+        let one = Ask { condition: Some(format!("line == {wanted}")), ..ask };
+        let one = parsed(&run(&[&file.0], &one, &way));
+        // The template is what is known so far, which is less with fewer lines.
+        let want: Vec<_> = rows.iter().filter(|row| row["line"] == wanted).map(|row| &row["raw"]).collect();
+        prop_assert_eq!(one.iter().map(|row| &row["raw"]).collect::<Vec<_>>(), want);
+    }
+}
+
 /// Equal, but for the last digits of sums.
 fn close(one: &Value, other: &Value, path: &str) -> Result<(), TestCaseError> {
     match (one, other) {
@@ -962,4 +996,49 @@ fn a_compressed_pipe_is_read_whatever_its_reads() {
         check_ledger(&other, &[&text]);
         same(&plain, &other).unwrap();
     }
+}
+
+/// A condition that cannot be answered is refused, with what to write instead.
+#[test]
+fn a_condition_on_the_template_is_refused() {
+    for flags in [
+        ["-w", "template contains \"x\""],
+        ["--fail-on", "count(template == \"x\") > 0"],
+    ] {
+        let output = shared::weir()
+            .args(flags)
+            .arg("/dev/null")
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{flags:?}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            said.contains("use \"fingerprint\" or \"message\""),
+            "{said}"
+        );
+    }
+}
+
+/// What is no number is counted apart and spoils no sum.
+#[test]
+fn values_that_are_no_numbers_are_counted_apart() {
+    let text: String = ["1", "NaN", "+Inf", "-Inf", "3"]
+        .map(|value| format!("up{{job=\"a\"}} {value}\n"))
+        .concat();
+    let ask = Ask {
+        what: What::Report {
+            list: Level::Trace,
+            by: Vec::new(),
+            metrics: vec!["up"],
+        },
+        ..Ask::default()
+    };
+    let report: Value =
+        serde_json::from_str(&run(&[text.as_bytes()], &ask, &Way::plain()).report).unwrap();
+    let row = &report["metrics"][0];
+    assert_eq!(
+        (&row["count"], &row["sum"], &row["max"]),
+        (&2.into(), &4.0.into(), &3.0.into())
+    );
+    assert_eq!((&row["nan"], &row["infinite"]), (&1.into(), &2.into()));
 }
