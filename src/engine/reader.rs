@@ -228,12 +228,16 @@ impl Reading<'_> {
                 }
                 Err(error) => break Err(error),
             };
+            // The mark of a compressed stream may come in several reads; until it is whole nothing
+            // of it goes out, since it holds no line feed.
             if self.position == 0
-                && *filled == 0
+                && *filled < compressed::MAGIC_BYTES
                 && source.live.is_some()
-                && compressed::is_compressed(&buffer[..count])
+                && compressed::is_compressed(&buffer[..*filled + count])
             {
-                let head = io::Cursor::new(buffer[..count].to_vec());
+                let head = io::Cursor::new(buffer[..*filled + count].to_vec());
+                self.report.bytes -= *filled as u64;
+                *filled = 0;
                 source.bytes =
                     compressed::detect(Box::new(head.chain(source.bytes)), &self.name)?.0;
                 source.live = None;

@@ -7,6 +7,9 @@ const RATIO_MAX: u64 = 500;
 /// … once it has grown past this size; small inputs may be as repetitive as they like.
 const UNCHECKED_BYTES: u64 = 256 << 20;
 
+/// So many bytes tell what an input is.
+pub const MAGIC_BYTES: usize = 4;
+
 /// Whether `head`, the start of an input, is gzip or zstd.
 pub fn is_compressed(head: &[u8]) -> bool {
     head.starts_with(&[0x1f, 0x8b, 8]) || head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd])
@@ -17,7 +20,7 @@ pub fn detect(
     mut input: Box<dyn Read + Send>,
     name: &str,
 ) -> io::Result<(Box<dyn Read + Send>, bool)> {
-    let mut magic = [0; 4];
+    let mut magic = [0; MAGIC_BYTES];
     let mut length = 0;
     while length < magic.len() {
         match input.read(&mut magic[length..]) {

@@ -23,6 +23,8 @@ use logweir::report::{Report, json};
 use logweir::sinks::Sink;
 use logweir::sources::Source;
 use logweir::stages::literals::Literals;
+use logweir::state::groups::Groups;
+use logweir::state::metrics::Metrics;
 use logweir::state::{Shape, State, snapshot};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -39,8 +41,13 @@ struct Ask {
     literals: Vec<&'static str>,
     ignore_case: bool,
     invert: bool,
-    condition: Option<&'static str>,
+    condition: Option<String>,
     since: Option<Time>,
+    until: Option<Time>,
+    /// Limit of the tables of groups and of metrics.
+    table_bytes: Option<usize>,
+    /// Counted as `--fail-on` counts it.
+    check: Option<String>,
     what: What,
 }
 
@@ -138,18 +145,20 @@ fn run(files: &[&[u8]], ask: &Ask, way: &Way) -> Answer {
     let mut wanted = Wanted::default();
     let condition = ask
         .condition
+        .as_ref()
         .map(|text| Condition::parse(text, &zone, &mut wanted).expect(text));
-    let multiline = match ask.multiline {
-        None => Multiline::Auto,
-        Some("off") => Multiline::Off,
-        Some(pattern) => Multiline::Pattern(regex::bytes::Regex::new(pattern).expect(pattern)),
-    };
+    let checks: Vec<Condition> = ask
+        .check
+        .iter()
+        .map(|text| Condition::parse(text, &zone, &mut wanted).expect(text))
+        .collect();
+    let multiline = multiline(ask);
     let literals: Vec<Vec<u8>> = ask
         .literals
         .iter()
         .map(|text| text.as_bytes().to_vec())
         .collect();
-    wanted.time |= ask.since.is_some();
+    wanted.time |= ask.since.is_some() || ask.until.is_some();
     let slot = |wanted: &mut Wanted, name: &str| {
         let path = Path::new(name);
         wanted
@@ -233,12 +242,12 @@ fn run(files: &[&[u8]], ask: &Ask, way: &Way) -> Answer {
             invert: ask.invert && !literals.is_empty(),
             condition,
             since: ask.since,
-            until: None,
+            until: ask.until,
         },
         wanted,
         multiline: multiline.clone(),
         task,
-        conditions: Vec::new(),
+        conditions: checks.clone(),
         prefilter: way.prefilter,
     };
     let counts_lines = plan.needs_lines();
@@ -286,13 +295,26 @@ fn run(files: &[&[u8]], ask: &Ask, way: &Way) -> Answer {
         stop: Stop::new().expect("a pair of sockets"),
         watcher: Box::new(NoWatcher),
     };
-    let outcome = engine::run(run, State::new(shape, 0)).expect("threads start");
+    let mut state = State::new(shape, checks.len());
+    if let Some(bytes) = ask.table_bytes {
+        state.groups = Groups::new(bytes);
+        state.metrics = Metrics::new(bytes);
+    }
+    let outcome = engine::run(run, state).expect("threads start");
     assert_eq!(outcome.problems, []);
     let output = std::mem::take(&mut *collected.0.lock().unwrap());
     Answer {
         output,
         report: report(&outcome.state).to_string(),
         state: outcome.state,
+    }
+}
+
+fn multiline(ask: &Ask) -> Multiline {
+    match ask.multiline {
+        None => Multiline::Auto,
+        Some("off") => Multiline::Off,
+        Some(pattern) => Multiline::Pattern(regex::bytes::Regex::new(pattern).expect(pattern)),
     }
 }
 
@@ -395,9 +417,14 @@ fn concat(pieces: &[Bytes]) -> Vec<u8> {
         .collect()
 }
 
-/// Some pieces, perhaps a CSV header before them, perhaps no final line feed.
-fn file() -> impl Strategy<Value = Bytes> {
-    let csv = (1u32..12).prop_map(|rows| {
+fn is_wrapped(piece: &Bytes) -> bool {
+    let holds = |text: &[u8]| piece.0.windows(text.len()).any(|window| window == text);
+    holds(b" stdout P ") || holds(b"\"stream\":\"stdout\"")
+}
+
+/// Rows under a header, without a column that would be the message.
+fn csv() -> impl Strategy<Value = Bytes> {
+    (1u32..12).prop_map(|rows| {
         let mut text = "time,host,cpu,note\n".to_owned();
         for row in 0..rows {
             text.push_str(&format!(
@@ -406,11 +433,21 @@ fn file() -> impl Strategy<Value = Bytes> {
                 row * 7
             ));
         }
-        text.into_bytes()
-    });
-    let pieces = || prop::collection::vec(piece(), 0..60).prop_map(|pieces| concat(&pieces));
+        Bytes(text.into_bytes())
+    })
+}
+
+/// Some pieces, perhaps a CSV header before them, perhaps no final line feed.
+fn file() -> impl Strategy<Value = Bytes> {
+    // Where a container wrapped anything the whole chunk is looked at, so half the files have none.
+    let pieces = || {
+        (prop::collection::vec(piece(), 0..60), any::<bool>()).prop_map(|(mut pieces, wrapped)| {
+            pieces.retain(|piece| wrapped || !is_wrapped(piece));
+            concat(&pieces)
+        })
+    };
     (
-        prop_oneof![5 => pieces(), 1 => (csv, pieces()).prop_map(|(mut csv, rest)| { csv.extend(rest); csv })],
+        prop_oneof![3 => pieces(), 1 => (csv(), pieces()).prop_map(|(csv, rest)| [csv.0, rest].concat())],
         prop::bool::weighted(0.2),
     )
         .prop_map(|(mut bytes, unfinished)| {
@@ -439,7 +476,15 @@ fn way() -> impl Strategy<Value = Way> {
         })
 }
 
-const CONDITIONS: [&str; 24] = [
+const CONDITIONS: [&str; 32] = [
+    "message contains \"note\"",
+    "message contains \"cpu\"",
+    "metric == \"http_seconds\" or type == \"g\"",
+    "stream == \"stdout\" or facility == \"daemon\"",
+    "app =~ \"ssh\" or k == \"cache\"",
+    "path contains \"/p/1\" and status < 300",
+    "note contains \", 1\"",
+    "service == \"s1\" and env == \"x\" or usage_percent > 500",
     "level >= warn",
     "level == error and service == \"s1\"",
     "message contains \"timeout\"",
@@ -465,6 +510,17 @@ const CONDITIONS: [&str; 24] = [
     "source == \"file-0\"",
     "host == \"h1\" or method == \"GET\"",
 ];
+
+/// One condition, or two joined.
+fn condition() -> impl Strategy<Value = String> {
+    let one = || prop::sample::select(CONDITIONS.to_vec());
+    prop_oneof![
+        3 => one().prop_map(str::to_owned),
+        1 => (one(), one()).prop_map(|(a, b)| format!("({a}) and ({b})")),
+        1 => (one(), one()).prop_map(|(a, b)| format!("({a}) or ({b})")),
+        1 => one().prop_map(|a| format!("not ({a})")),
+    ]
+}
 
 fn ask() -> impl Strategy<Value = Ask> {
     let report = (
@@ -539,21 +595,29 @@ fn ask() -> impl Strategy<Value = Ask> {
     (
         prop::option::weighted(0.3, prop::sample::select(vec!["off", r"^\S", r"^2024|^\{"])),
         prop_oneof![1 => Just(Vec::new()), 1 => prop::collection::vec(prop::sample::select(texts), 1..4)],
-        any::<bool>(),
-        any::<bool>(),
-        prop::option::of(prop::sample::select(CONDITIONS.to_vec())),
-        prop::option::weighted(0.2, Just(Time(1_709_287_205 * Time::SECOND))),
+        (any::<bool>(), any::<bool>(), prop::option::weighted(0.3, 200usize..6000)),
+        prop::option::of(condition()),
+        prop::option::of(condition()),
+        (
+            prop::option::weighted(0.2, Just(Time(1_709_287_205 * Time::SECOND))),
+            prop::option::weighted(0.1, Just(Time(1_709_287_230 * Time::SECOND))),
+        ),
         prop_oneof![report, lines],
     )
-        .prop_map(|(multiline, literals, ignore_case, invert, condition, since, what)| Ask {
-            multiline,
-            literals,
-            ignore_case,
-            invert,
-            condition,
-            since,
-            what,
-        })
+        .prop_map(
+            |(multiline, literals, (ignore_case, invert, table_bytes), condition, check, (since, until), what)| Ask {
+                multiline,
+                literals,
+                ignore_case,
+                invert,
+                condition,
+                check,
+                since,
+                until,
+                table_bytes,
+                what,
+            },
+        )
 }
 
 /// How many cases to try: more with `WEIR_LONG`.
@@ -592,6 +656,7 @@ fn differ(name: &str, one: &[u8], other: &[u8]) -> Result<(), TestCaseError> {
 
 fn same(one: &Answer, other: &Answer) -> Result<(), TestCaseError> {
     differ("outputs", &one.output, &other.output)?;
+    prop_assert_eq!(&one.state.conditions, &other.state.conditions);
     differ("reports", one.report.as_bytes(), other.report.as_bytes())
 }
 
@@ -626,6 +691,7 @@ proptest! {
         let whole = concat(&pieces);
         let ask = Ask {
             condition: ask.condition.filter(|text| !text.contains("line")),
+            table_bytes: None,
             what: match ask.what {
                 What::Lines { .. } => What::default(),
                 what => what,
@@ -654,11 +720,7 @@ proptest! {
 
 /// Offsets of records before which everything is whole: where the reader may cut.
 fn borders(whole: &[u8], ask: &Ask) -> Vec<usize> {
-    let multiline = match ask.multiline {
-        None => Multiline::Auto,
-        Some("off") => Multiline::Off,
-        Some(pattern) => Multiline::Pattern(regex::bytes::Regex::new(pattern).expect(pattern)),
-    };
+    let multiline = multiline(ask);
     let mut borders = vec![0, whole.len()];
     for (end, _) in whole.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
         borders.extend(logweir::framing::cut::cut(&multiline, &whole[..=end]));
@@ -666,6 +728,57 @@ fn borders(whole: &[u8], ask: &Ask) -> Vec<usize> {
     borders.sort_unstable();
     borders.dedup();
     borders
+}
+
+proptest! {
+    #![proptest_config(cases(25))]
+
+    /// Law 5 again, with every condition on every file.
+    #[test]
+    fn no_condition_shows_its_prefilter(one in file(), csv in csv(), rest in file(), way in way()) {
+        let csv = Bytes([csv.0, rest.0].concat());
+        let files: Vec<&[u8]> = vec![&one.0, &csv.0];
+        for condition in CONDITIONS {
+            let ask = Ask { condition: Some(condition.to_owned()), ..Ask::default() };
+            let with = run(&files, &ask, &way);
+            let without = run(&files, &ask, &Way { prefilter: false, ..way.clone() });
+            same(&with, &without).map_err(|error| TestCaseError::fail(format!("{condition}: {error}")))?;
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(150))]
+
+    /// A JSON line says where its record stands: the offset is that of its first line, the number
+    /// counts the line feeds before it, and a condition on the number agrees.
+    #[test]
+    fn json_lines_say_where_records_stand(file in file(), way in way(), wanted in 1usize..40) {
+        let lines = What::Lines { level: None, json: true, count: false, dedup: None, every: None, before: 0, after: 0 };
+        let ask = Ask { what: lines, ..Ask::default() };
+        let parsed = |answer: &Answer| -> Vec<Value> {
+            let rows = answer.output.split(|&byte| byte == b'\n').filter(|row| !row.is_empty());
+            rows.map(|row| serde_json::from_slice(row).unwrap()).collect()
+        };
+        let all = run(&[&file.0], &ask, &way);
+        let rows = parsed(&all);
+        prop_assert_eq!(rows.len() as u64, all.state.ledger.records);
+        for row in &rows {
+            let offset = row["offset"].as_u64().unwrap() as usize;
+            let before = file.0[..offset].iter().filter(|&&byte| byte == b'\n').count();
+            prop_assert_eq!(row["line"].as_u64().unwrap() as usize, before + 1);
+            prop_assert!(offset == 0 || file.0[offset - 1] == b'\n');
+            let first = file.0[offset..].split(|&byte| byte == b'\n').next().unwrap_or_default();
+            let first = String::from_utf8_lossy(first.strip_suffix(b"\r").unwrap_or(first)).into_owned();
+            let raw = row["raw"].as_str().unwrap();
+            prop_assert!(raw.starts_with(&first), "{} at {}: {}", raw, offset, first);
+        }
+        let one = Ask { condition: Some(format!("line == {wanted}")), ..ask };
+        let one = parsed(&run(&[&file.0], &one, &way));
+        // The template is what is known so far, which is less with fewer lines.
+        let want: Vec<_> = rows.iter().filter(|row| row["line"] == wanted).map(|row| &row["raw"]).collect();
+        prop_assert_eq!(one.iter().map(|row| &row["raw"]).collect::<Vec<_>>(), want);
+    }
 }
 
 /// Equal, but for the last digits of sums.
@@ -861,4 +974,71 @@ fn the_command_merges_what_it_wrote() {
             .chain([path("all")]),
     );
     assert_eq!(single, many);
+}
+
+/// A compressed stream whose first bytes come one by one is still known for what it is.
+#[test]
+fn a_compressed_pipe_is_read_whatever_its_reads() {
+    let text = b"2024-03-01 10:00:00,000 ERROR one\n2024-03-01 10:00:01,000 WARN two\n".repeat(500);
+    let mut packed = Vec::new();
+    let mut encoder = flate2::read::GzEncoder::new(&text[..], flate2::Compression::fast());
+    io::Read::read_to_end(&mut encoder, &mut packed).unwrap();
+    let ask = Ask::default();
+    let plain = run(&[&text], &ask, &Way::plain());
+    for reads in [vec![1], vec![2, 1, 1, 5], vec![3, 4096], vec![usize::MAX]] {
+        let way = Way {
+            reads,
+            live: true,
+            chunk_bytes: 1000,
+            ..Way::plain()
+        };
+        let other = run(&[&packed], &ask, &way);
+        check_ledger(&other, &[&text]);
+        same(&plain, &other).unwrap();
+    }
+}
+
+/// A condition that cannot be answered is refused, with what to write instead.
+#[test]
+fn a_condition_on_the_template_is_refused() {
+    for flags in [
+        ["-w", "template contains \"x\""],
+        ["--fail-on", "count(template == \"x\") > 0"],
+    ] {
+        let output = shared::weir()
+            .args(flags)
+            .arg("/dev/null")
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{flags:?}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            said.contains("use \"fingerprint\" or \"message\""),
+            "{said}"
+        );
+    }
+}
+
+/// What is no number is counted apart and spoils no sum.
+#[test]
+fn values_that_are_no_numbers_are_counted_apart() {
+    let text: String = ["1", "NaN", "+Inf", "-Inf", "3"]
+        .map(|value| format!("up{{job=\"a\"}} {value}\n"))
+        .concat();
+    let ask = Ask {
+        what: What::Report {
+            list: Level::Trace,
+            by: Vec::new(),
+            metrics: vec!["up"],
+        },
+        ..Ask::default()
+    };
+    let report: Value =
+        serde_json::from_str(&run(&[text.as_bytes()], &ask, &Way::plain()).report).unwrap();
+    let row = &report["metrics"][0];
+    assert_eq!(
+        (&row["count"], &row["sum"], &row["max"]),
+        (&2.into(), &4.0.into(), &3.0.into())
+    );
+    assert_eq!((&row["nan"], &row["infinite"]), (&1.into(), &2.into()));
 }
