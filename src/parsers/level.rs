@@ -7,10 +7,10 @@ use crate::flow::level::Level;
 pub fn from_word(word: &[u8]) -> Option<Level> {
     // Fast path: what most lines say, as they say it.
     match word {
-        b"INFO" => return Some(Level::Info),
-        b"WARN" => return Some(Level::Warn),
-        b"ERROR" => return Some(Level::Error),
-        b"DEBUG" => return Some(Level::Debug),
+        b"INFO" | b"info" | b"notice" => return Some(Level::Info),
+        b"WARN" | b"warn" => return Some(Level::Warn),
+        b"ERROR" | b"error" => return Some(Level::Error),
+        b"DEBUG" | b"debug" => return Some(Level::Debug),
         _ => {}
     }
     if word.len() < 3 || word.len() > 13 {

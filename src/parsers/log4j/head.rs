@@ -20,7 +20,6 @@ const HEAD_MAX: usize = 512;
 pub struct Head {
     pub time: Option<Time>,
     pub level: Option<Level>,
-    pub parts: Parts,
     /// Where the message starts.
     pub message: usize,
 }
@@ -39,15 +38,16 @@ enum Form {
 struct Reader<'a> {
     text: &'a [u8],
     at: usize,
-    parts: Parts,
+    parts: &'a mut Parts,
 }
 
-/// The head of `record`, if it has one.
-pub fn read(record: &[u8], clock: &mut Clock) -> Option<Head> {
+/// The head of `record`, if it has one; its parts go to `parts`, which are empty.
+#[inline]
+pub fn read(record: &[u8], clock: &mut Clock, parts: &mut Parts) -> Option<Head> {
     let mut reader = Reader {
         text: record,
         at: 0,
-        parts: Parts::default(),
+        parts,
     };
     if record.first() == Some(&0x1b) {
         reader.skip_colours();
@@ -64,7 +64,6 @@ pub fn read(record: &[u8], clock: &mut Clock) -> Option<Head> {
                 time: late.flatten(),
                 level: Some(found.0),
                 message: reader.at,
-                parts: reader.parts,
             });
         }
         None => reader.usual_level().or_else(|| reader.level()),
@@ -76,18 +75,16 @@ pub fn read(record: &[u8], clock: &mut Clock) -> Option<Head> {
                 time,
                 level: Some(level),
                 message: reader.at,
-                parts: reader.parts,
             })
         }
         None => {
             reader.at = after_time;
-            reader.parts = Parts::default();
+            *reader.parts = Parts::default();
             reader.without_level();
             Some(Head {
                 time,
                 level: None,
                 message: reader.at,
-                parts: reader.parts,
             })
         }
     }
@@ -136,7 +133,11 @@ impl Reader<'_> {
     fn time(&mut self, clock: &mut Clock, at: usize) -> Option<Option<Time>> {
         let text = self.text.get(at..)?;
         let reading = clock.reading(text)?;
-        let number = reading.len >= 9 && text[..9].iter().all(u8::is_ascii_digit);
+        // The usual layouts have a sign among the first bytes.
+        let number = reading.len >= 9
+            && text[4].is_ascii_digit()
+            && text[6].is_ascii_digit()
+            && text[..9].iter().all(u8::is_ascii_digit);
         if (number || reading.time.is_none()) && start::starts_with_time(text).is_none() {
             return None;
         }
@@ -351,6 +352,17 @@ impl Reader<'_> {
     /// `[INFO]`, `[ warn ]`, `[core:error]`: takes the group if it names a level.
     fn bracketed_level(&mut self) -> Option<Level> {
         let rest = &self.text[self.at + 1..];
+        // Fast path: letters alone.
+        let letters = rest
+            .iter()
+            .take(14)
+            .take_while(|byte| byte.is_ascii_alphabetic())
+            .count();
+        if rest.get(letters) == Some(&b']') {
+            let level = level::from_word(&rest[..letters])?;
+            self.at += letters + 2;
+            return Some(level);
+        }
         let close = rest
             .iter()
             .take(40)
@@ -723,16 +735,16 @@ impl Reader<'_> {
         let named = self.parts.logger.is_some();
         let rest = &self.text[start..];
         let window = &rest[..rest.len().min(160)];
-        let len = match memchr::memchr3(b' ', b'\t', b'\n', window) {
-            Some(len) => len,
+        // A word with a byte that no name has is none, wherever it ends.
+        let len = match window.iter().position(|byte| !NAME[usize::from(*byte)]) {
+            Some(len) if matches!(window[len], b' ' | b'\t' | b'\n') => len,
             None if window.len() == rest.len() => rest.len(),
-            None => return false,
+            _ => return false,
         };
         let end = start + len;
-        let is_name = || rest[..len].iter().all(|byte| NAME[usize::from(*byte)]);
         if rest[len - 1] == b':' {
             // `dfs.DataNode$PacketResponder: …`, `main.rs:12: …`
-            if named || !is_name() {
+            if named {
                 return false;
             }
             self.name(start..end - 1);
@@ -760,7 +772,7 @@ impl Reader<'_> {
             }
             _ => rest[len] == b'\t' && self.text[start - 1] == b'\t' || blanks > 1 && padding > 1,
         };
-        if !column || !is_name() || named && !rest[..len].last().is_some_and(u8::is_ascii_digit) {
+        if !column || named && !rest[..len].last().is_some_and(u8::is_ascii_digit) {
             return false;
         }
         self.name(start..end);
