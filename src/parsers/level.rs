@@ -74,6 +74,9 @@ pub fn in_text(text: &[u8]) -> Option<Level> {
     });
     let capitals = mask(&window, |byte| u8::from(byte.wrapping_sub(b'A') < 26));
     let mut words = capitals & capitals >> 1 & capitals >> 2 & !(capitals << 1);
+    if signs | words == 0 {
+        return None;
+    }
     if let Some(end) = memchr::memchr(b'\n', &window[..len]) {
         let line = (1u64 << end) - 1;
         signs &= line | 1 << end;

@@ -736,7 +736,7 @@ impl Reader<'_> {
         let rest = &self.text[start..];
         let window = &rest[..rest.len().min(160)];
         // A word with a byte that no name has is none, wherever it ends.
-        let len = match window.iter().position(|byte| !NAME[usize::from(*byte)]) {
+        let len = match name_end(window) {
             Some(len) if matches!(window[len], b' ' | b'\t' | b'\n') => len,
             None if window.len() == rest.len() => rest.len(),
             _ => return false,
@@ -998,6 +998,26 @@ const NAME: [bool; 256] = {
     }
     name
 };
+
+/// Where the first byte stands that no name has.
+#[inline]
+fn name_end(window: &[u8]) -> Option<usize> {
+    // Eight bytes at a time without a branch for each.
+    let (eights, _) = window.as_chunks::<8>();
+    let whole = eights
+        .iter()
+        .take_while(|eight| {
+            eight
+                .iter()
+                .fold(true, |all, byte| all & NAME[usize::from(*byte)])
+        })
+        .count()
+        * 8;
+    window[whole..]
+        .iter()
+        .position(|byte| !NAME[usize::from(*byte)])
+        .map(|place| whole + place)
+}
 
 /// Whether a bracket holds a process: `25`, `25-1`, `#1234`, `pid 12`, `pid 12:tid 34`.
 fn is_process(inner: &[u8]) -> bool {

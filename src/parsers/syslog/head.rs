@@ -23,7 +23,7 @@ const HOST_LEN_MAX: usize = 255;
 /// * A priority and a tag (`<13>app[1]: …`) or a kernel time (`<6>[ 12.5] …`), without a time.
 /// * `last message repeated 2 times`, with or without a host.
 /// * The line heads of the USENIX failure data archive: label, epoch second, date and node before.
-pub fn read(record: &[u8]) -> Option<Parts> {
+pub fn read(record: &[u8], last: &mut Last) -> Option<Parts> {
     let (priority, start) = match super::priority(record) {
         Some((priority, len)) => (Some(priority), len),
         None => (None, archive_prefix(record)),
@@ -32,7 +32,7 @@ pub fn read(record: &[u8]) -> Option<Parts> {
         priority,
         ..Parts::default()
     };
-    let (time, sureness) = match yearless(record, start) {
+    let (time, sureness) = match last.yearless(record, start) {
         Some(span) => (span, Sureness::Tag),
         None => match timestamp(record, start) {
             Some((span, read)) => {
@@ -130,6 +130,11 @@ pub fn may_be(record: &[u8]) -> bool {
             ..,
         ] => true,
         [_, _, _, _, b'-', _, _, b'-', _, _, b'T', ..] => true,
+        // The prefix has its first space behind the label and a point 16 bytes on, which settles
+        // the usual times: `24/03/01 …`, `2024-03-01 00:00:00 …`, `240301 000000 …`.
+        [_, _, b'/', ..] => false,
+        [_, _, _, _, b'-', _, _, b'-', _, _, b' ', ..] if record.get(26) != Some(&b'.') => false,
+        [_, _, _, _, _, _, b' ', ..] if record.get(22) != Some(&b'.') => false,
         [b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_', ..] => archive_prefix(record) > 0,
         _ => false,
     }
@@ -345,6 +350,30 @@ fn spaces(rest: &[u8], least: usize) -> Option<usize> {
         .take_while(|byte| **byte == b' ')
         .count();
     (least..=3).contains(&count).then_some(count)
+}
+
+/// The last time without a year that was 15 bytes long, and the space behind it. Zeros are no time.
+/// What it remembers saves work and never changes a result: such a time is told by these bytes.
+#[derive(Debug, Default)]
+pub struct Last([u8; 16]);
+
+impl Last {
+    /// What [`yearless`] says.
+    #[inline]
+    fn yearless(&mut self, record: &[u8], start: usize) -> Option<Range<usize>> {
+        let head = record.get(start..)?.first_chunk::<16>();
+        // Fast path: the same second as in the record before.
+        if head == Some(&self.0) {
+            return Some(start..start + 15);
+        }
+        let time = yearless(record, start)?;
+        if let Some(head) = head
+            && time.len() == 15
+        {
+            self.0 = *head;
+        }
+        Some(time)
+    }
 }
 
 /// `Mar  1 00:00:00`, `Mar 1 2024 00:00:00`, `Mar 01 00:00:00.123` at `start`.

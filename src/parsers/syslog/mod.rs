@@ -43,6 +43,7 @@ pub struct Parser {
     wants_data: bool,
     pairs: pairs::Fields,
     elements: Vec<Range<usize>>,
+    last: head::Last,
 }
 
 /// What both kinds of syslog have in common, as spans of the record; an empty span is missing.
@@ -81,6 +82,7 @@ impl Parser {
             wants_data,
             pairs: pairs::Fields::new(wanted),
             elements: Vec::new(),
+            last: head::Last::default(),
         }
     }
 
@@ -109,7 +111,7 @@ impl Parser {
         };
         let (parts, data) = match structured {
             Some(found) => found,
-            None => match head::read(record) {
+            None => match head::read(record, &mut self.last) {
                 Some(parts) => (parts, 0..0),
                 None => return false,
             },
