@@ -135,7 +135,8 @@ const UNIT_WORDS: [&str; 26] = [
 /// dropped, is one of a fixed list (cpu, memory, latency, duration, bytes …). Never ids, ports,
 /// statuses or line numbers. Names longer than 64 bytes are not looked at.
 pub fn is_metric_name(name: &[u8]) -> bool {
-    if name.len() > 64 || name.is_empty() {
+    // Fast path: most names do not even end like one of the words.
+    if name.len() > 64 || !may_end_a_metric(name) {
         return false;
     }
     let mut words: [&[u8]; 12] = [b""; 12];
@@ -186,6 +187,51 @@ pub fn is_metric_name(name: &[u8]) -> bool {
     }
     false
 }
+
+/// Whether the last two bytes of `name` are those of a word of the lists. Says yes where it cannot
+/// tell: after a sign at the end, or where a capital may stand alone as a word.
+#[inline]
+fn may_end_a_metric(name: &[u8]) -> bool {
+    let Some((&last, head)) = name.split_last() else {
+        return false;
+    };
+    if !last.is_ascii_alphanumeric() || last.is_ascii_uppercase() {
+        return true;
+    }
+    let before = head.last().copied().unwrap_or(0);
+    ENDS[usize::from(last)] & letter_bit(before) != 0
+}
+
+/// A bit for each letter, whatever its case, and one for all other bytes.
+const fn letter_bit(byte: u8) -> u32 {
+    if byte.is_ascii_alphabetic() {
+        1 << (byte.to_ascii_lowercase() - b'a')
+    } else {
+        1 << 31
+    }
+}
+
+/// For the last letter of a word of the lists, the letters that stand before it in one of them.
+const ENDS: [u32; 256] = {
+    let mut ends = [0; 256];
+    let lists: [&[&str]; 2] = [&METRIC_WORDS, &UNIT_WORDS];
+    let mut list = 0;
+    while list < lists.len() {
+        let mut word = 0;
+        while word < lists[list].len() {
+            let bytes = lists[list][word].as_bytes();
+            let before = if bytes.len() > 1 {
+                bytes[bytes.len() - 2]
+            } else {
+                0
+            };
+            ends[bytes[bytes.len() - 1] as usize] |= letter_bit(before);
+            word += 1;
+        }
+        list += 1;
+    }
+    ends
+};
 
 #[cfg(test)]
 mod tests {

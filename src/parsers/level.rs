@@ -7,10 +7,10 @@ use crate::flow::level::Level;
 pub fn from_word(word: &[u8]) -> Option<Level> {
     // Fast path: what most lines say, as they say it.
     match word {
-        b"INFO" => return Some(Level::Info),
-        b"WARN" => return Some(Level::Warn),
-        b"ERROR" => return Some(Level::Error),
-        b"DEBUG" => return Some(Level::Debug),
+        b"INFO" | b"info" | b"notice" => return Some(Level::Info),
+        b"WARN" | b"warn" => return Some(Level::Warn),
+        b"ERROR" | b"error" => return Some(Level::Error),
+        b"DEBUG" | b"debug" => return Some(Level::Debug),
         _ => {}
     }
     if word.len() < 3 || word.len() > 13 {
@@ -74,6 +74,9 @@ pub fn in_text(text: &[u8]) -> Option<Level> {
     });
     let capitals = mask(&window, |byte| u8::from(byte.wrapping_sub(b'A') < 26));
     let mut words = capitals & capitals >> 1 & capitals >> 2 & !(capitals << 1);
+    if signs | words == 0 {
+        return None;
+    }
     if let Some(end) = memchr::memchr(b'\n', &window[..len]) {
         let line = (1u64 << end) - 1;
         signs &= line | 1 << end;

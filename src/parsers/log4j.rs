@@ -8,7 +8,7 @@ use crate::flow::format::Format;
 use crate::flow::row::{Row, Text};
 use crate::flow::wanted::Wanted;
 use crate::parsers::level;
-use crate::parsers::pairs::Fields;
+use crate::parsers::pairs::{Fields, Parts};
 use crate::parsers::time::Clock;
 
 pub struct Parser {
@@ -23,7 +23,8 @@ impl Parser {
     }
 
     pub fn parse(&mut self, record: &[u8], clock: &mut Clock, row: &mut Row) -> bool {
-        let Some(head) = head::read(record, clock) else {
+        let mut parts = Parts::default();
+        let Some(head) = head::read(record, clock, &mut parts) else {
             return false;
         };
         let start = head.message;
@@ -32,7 +33,7 @@ impl Parser {
         row.time = head.time;
         row.level = head.level.or_else(|| level::in_text(&record[start..end]));
         row.message = Text::record(start, end);
-        self.fields.fill(record, &head.parts, start..end, row);
+        self.fields.fill(record, &parts, start..end, row);
         true
     }
 }

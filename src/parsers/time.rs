@@ -33,12 +33,24 @@ struct Stretch {
 /// The last text of one layout, up to its second, and what it means.
 #[derive(Default)]
 struct Memory {
-    /// The text's bytes in overlapping words. Zeros match no text: each starts with a digit or a letter.
-    key: [u64; 3],
+    /// The text's bytes. Zeros match no text: each starts with a digit or a letter.
+    text: [u8; 24],
     /// Seconds since 1970 if the text were UTC.
     civil: i64,
     /// Seconds since 1970 of the text in the source's zone; `i64::MIN` if there is no such time.
     epoch: i64,
+}
+
+impl Memory {
+    /// Whether `text` starts with the `N` bytes that are remembered, and its second ends there.
+    #[inline]
+    fn is<const N: usize>(&self, text: &[u8]) -> bool {
+        let (Some(head), Some(known)) = (text.first_chunk::<N>(), self.text.first_chunk::<N>())
+        else {
+            return false;
+        };
+        head == known && !text.get(N).is_some_and(u8::is_ascii_digit)
+    }
 }
 
 /// A time that stands at the start of a text.
@@ -110,59 +122,61 @@ impl Clock {
         // Fast path: a text with the bytes of the one before, up to its second, is that second.
         // The layouts that logs use most have a memory each, so that they may interleave.
         let (memory, len) = match text {
-            [b'0'..=b'9', _, _, _, b'-', ..] if text.len() >= 19 => (&self.iso, 19),
-            [b'0'..=b'9', _, b'/', ..] if text.len() >= 17 => (&self.slashes, 17),
-            [b'0'..=b'9', _, _, _, _, _, b' ', ..] if text.len() >= 13 => (&self.compact, 13),
-            [b'A'..=b'Z', _, _, b' ', b'A'..=b'Z', ..] if text.len() >= 24 => (&self.weekday, 24),
-            [b'A'..=b'Z', _, _, b' ', b' ' | b'0'..=b'9', ..] if text.len() >= 15 => {
-                (&self.month, 15)
+            [b'0'..=b'9', _, _, _, b'-', ..] if self.iso.is::<19>(text) => (&self.iso, 19),
+            [b'0'..=b'9', _, b'/', ..] if self.slashes.is::<17>(text) => (&self.slashes, 17),
+            [b'0'..=b'9', _, _, _, _, _, b' ', ..] if self.compact.is::<13>(text) => {
+                (&self.compact, 13)
+            }
+            // Decimals belong to a time without a year; after a year nothing follows.
+            [b'A'..=b'Z', _, _, b' ', b'A'..=b'Z', ..] if self.weekday.is::<24>(text) => {
+                return Some(Reading {
+                    time: Time::from_parts(self.weekday.epoch, 0),
+                    len: 24,
+                });
+            }
+            [b'A'..=b'Z', _, _, b' ', b' ' | b'0'..=b'9', ..] if self.month.is::<15>(text) => {
+                let (nanosecond, len) = shape::fraction(text, 15);
+                return Some(Reading {
+                    time: Time::from_parts(self.month.epoch, nanosecond),
+                    len,
+                });
             }
             _ => return self.read(text),
         };
-        if key(text, len) == memory.key && !text.get(len).is_some_and(u8::is_ascii_digit) {
-            let (civil, epoch) = (memory.civil, memory.epoch);
-            if len == 15 || len == 24 {
-                // Decimals belong to a time without a year; after a year nothing follows.
-                let (nanosecond, end) = if len == 15 {
-                    shape::fraction(text, len)
-                } else {
-                    (0, len)
-                };
-                return Some(Reading {
-                    time: Time::from_parts(epoch, nanosecond),
-                    len: end,
-                });
-            }
-            let (nanosecond, end) = shape::fraction(text, len);
-            // What follows most times is no zone: a digit, a bracket, the first letters of a level.
-            let (offset, end) = match text.get(end..end + 3) {
-                Some(
-                    [
-                        b' ',
-                        b'0'..=b'9' | b'a'..=b'o' | b'[' | b' ' | b'D' | b'F' | b'I' | b'N' | b'T',
-                        _,
-                    ]
-                    | [b' ', b'-', b' ']
-                    | [b' ', b'W', b'A']
-                    | [b' ', b'E', b'R']
-                    | [b']' | b'|', _, _],
-                ) => (None, end),
-                _ => shape::zone(text, end),
+        let (nanosecond, end) = shape::fraction(text, len);
+        // What follows most times is no zone: a digit, a bracket, the first letters of a level.
+        if let Some(
+            [
+                b' ',
+                b'0'..=b'9' | b'a'..=b'o' | b'[' | b' ' | b'D' | b'F' | b'I' | b'N' | b'T',
+                _,
+            ]
+            | [b' ', b'-', b' ']
+            | [b' ', b'W', b'A']
+            | [b' ', b'E', b'R']
+            | [b']' | b'|', _, _],
+        ) = text.get(end..end + 3)
+            && text[end + 1] != b'a'
+        {
+            return Some(Reading {
+                time: Time::from_parts(memory.epoch, nanosecond),
+                len: end,
+            });
+        }
+        let (offset, end) = shape::zone(text, end);
+        // AM and PM are not for the fast path.
+        if !matches!(
+            text.get(end..end + 3),
+            Some([b' ', b'A' | b'P' | b'a' | b'p', b'M' | b'm'])
+        ) {
+            let second = match offset {
+                Some(offset) => memory.civil - i64::from(offset),
+                None => memory.epoch,
             };
-            // AM and PM are not for the fast path.
-            if !matches!(
-                text.get(end..end + 3),
-                Some([b' ', b'A' | b'P' | b'a' | b'p', b'M' | b'm'])
-            ) {
-                let second = match offset {
-                    Some(offset) => civil - i64::from(offset),
-                    None => epoch,
-                };
-                return Some(Reading {
-                    time: Time::from_parts(second, nanosecond),
-                    len: end,
-                });
-            }
+            return Some(Reading {
+                time: Time::from_parts(second, nanosecond),
+                len: end,
+            });
         }
         self.read(text)
     }
@@ -241,8 +255,10 @@ impl Clock {
         if civil == i64::MIN / 2 && len != 15 {
             return;
         }
+        let mut kept = [0; 24];
+        kept[..len].copy_from_slice(&text[..len]);
         *memory = Memory {
-            key: key(text, len),
+            text: kept,
             civil,
             epoch,
         };
@@ -316,25 +332,6 @@ impl Clock {
             self.stretch = stretch;
         }
         Some(second)
-    }
-}
-
-/// The first `len` bytes of `text`, at least that many, as words that overlap.
-#[inline]
-fn key(text: &[u8], len: usize) -> [u64; 3] {
-    let word = |at: usize| {
-        u64::from_le_bytes(
-            *text[at..]
-                .first_chunk()
-                .expect("the caller checked the length"),
-        )
-    };
-    match len {
-        19 => [word(0), word(8), word(11)],
-        17 => [word(0), word(8), word(9)],
-        13 => [word(0), word(5), 0],
-        24 => [word(0), word(8), word(16)],
-        _ => [word(0), word(7), 0],
     }
 }
 

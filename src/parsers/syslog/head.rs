@@ -23,7 +23,7 @@ const HOST_LEN_MAX: usize = 255;
 /// * A priority and a tag (`<13>app[1]: …`) or a kernel time (`<6>[ 12.5] …`), without a time.
 /// * `last message repeated 2 times`, with or without a host.
 /// * The line heads of the USENIX failure data archive: label, epoch second, date and node before.
-pub fn read(record: &[u8]) -> Option<Parts> {
+pub fn read(record: &[u8], last: &mut Last) -> Option<Parts> {
     let (priority, start) = match super::priority(record) {
         Some((priority, len)) => (Some(priority), len),
         None => (None, archive_prefix(record)),
@@ -32,7 +32,7 @@ pub fn read(record: &[u8]) -> Option<Parts> {
         priority,
         ..Parts::default()
     };
-    let (time, sureness) = match yearless(record, start) {
+    let (time, sureness) = match last.yearless(record, start) {
         Some(span) => (span, Sureness::Tag),
         None => match timestamp(record, start) {
             Some((span, read)) => {
@@ -116,6 +116,30 @@ pub fn read(record: &[u8]) -> Option<Parts> {
     Some(parts.trimmed(record))
 }
 
+/// Whether a record without a priority may have a head that [`read`] takes: it opens with a month,
+/// with a time of RFC 3339, or with the prefix of the archive.
+#[inline]
+pub fn may_be(record: &[u8]) -> bool {
+    match record {
+        [
+            b'A'..=b'Z',
+            b'a'..=b'z',
+            b'a'..=b'z',
+            b' ',
+            b' ' | b'0'..=b'9',
+            ..,
+        ] => true,
+        [_, _, _, _, b'-', _, _, b'-', _, _, b'T', ..] => true,
+        // The prefix has its first space behind the label and a point 16 bytes on, which settles
+        // the usual times: `24/03/01 …`, `2024-03-01 00:00:00 …`, `240301 000000 …`.
+        [_, _, b'/', ..] => false,
+        [_, _, _, _, b'-', _, _, b'-', _, _, b' ', ..] if record.get(26) != Some(&b'.') => false,
+        [_, _, _, _, _, _, b' ', ..] if record.get(22) != Some(&b'.') => false,
+        [b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_', ..] => archive_prefix(record) > 0,
+        _ => false,
+    }
+}
+
 /// How much a time without a priority says about syslog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sureness {
@@ -177,7 +201,12 @@ enum Words {
 fn tag(rest: &[u8], words: Words) -> Option<Tag> {
     let mut at = 0;
     // Fast path: one word up to `:` or `[`.
-    while let Some(byte) = rest[..rest.len().min(TAG_LEN_MAX)].get(at) {
+    let window = &rest[..rest.len().min(TAG_LEN_MAX)];
+    while let Some(&byte) = window.get(at) {
+        if CLASS[usize::from(byte)] & PLAIN != 0 {
+            at += 1;
+            continue;
+        }
         match byte {
             b':' if at > 0 && is_end(rest, at + 1) => {
                 return Some(Tag {
@@ -279,19 +308,39 @@ fn is_repetition(rest: &[u8]) -> bool {
 
 /// The length of the host name at the start of `rest`.
 fn host(rest: &[u8]) -> Option<usize> {
-    let len = rest
+    let window = &rest[..rest.len().min(HOST_LEN_MAX + 1)];
+    let len = window
         .iter()
-        .take(HOST_LEN_MAX + 1)
-        .position(|byte| *byte == b' ')?;
-    let is_host = |byte: &u8| {
-        byte.is_ascii_alphanumeric()
+        .position(|&byte| CLASS[usize::from(byte)] & HOST == 0)?;
+    (len > 0 && window[len] == b' ').then_some(len)
+}
+
+/// Bytes of a host's name.
+const HOST: u8 = 1;
+/// Bytes that neither end a tag nor speak against it.
+const PLAIN: u8 = 2;
+
+const CLASS: [u8; 256] = {
+    let mut class = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let is = byte as u8;
+        if is.is_ascii_alphanumeric()
+            || is >= 128
             || matches!(
-                byte,
+                is,
                 b'.' | b'-' | b'_' | b':' | b'/' | b'[' | b']' | b'@' | b'%' | b'+' | b'#'
             )
-    };
-    (len > 0 && rest[..len].iter().all(|byte| is_host(byte) || *byte >= 128)).then_some(len)
-}
+        {
+            class[byte] |= HOST;
+        }
+        if !matches!(is, b':' | b'[' | b' ' | 0..=31 | 127) {
+            class[byte] |= PLAIN;
+        }
+        byte += 1;
+    }
+    class
+};
 
 /// The number of spaces at the start of `rest`, at least `least`, at most three.
 fn spaces(rest: &[u8], least: usize) -> Option<usize> {
@@ -301,6 +350,30 @@ fn spaces(rest: &[u8], least: usize) -> Option<usize> {
         .take_while(|byte| **byte == b' ')
         .count();
     (least..=3).contains(&count).then_some(count)
+}
+
+/// The last time without a year that was 15 bytes long, and the space behind it. Zeros are no time.
+/// What it remembers saves work and never changes a result: such a time is told by these bytes.
+#[derive(Debug, Default)]
+pub struct Last([u8; 16]);
+
+impl Last {
+    /// What [`yearless`] says.
+    #[inline]
+    fn yearless(&mut self, record: &[u8], start: usize) -> Option<Range<usize>> {
+        let head = record.get(start..)?.first_chunk::<16>();
+        // Fast path: the same second as in the record before.
+        if head == Some(&self.0) {
+            return Some(start..start + 15);
+        }
+        let time = yearless(record, start)?;
+        if let Some(head) = head
+            && time.len() == 15
+        {
+            self.0 = *head;
+        }
+        Some(time)
+    }
 }
 
 /// `Mar  1 00:00:00`, `Mar 1 2024 00:00:00`, `Mar 01 00:00:00.123` at `start`.
@@ -358,6 +431,10 @@ fn archive_prefix(record: &[u8]) -> usize {
     let Some(rest) = record.get(label..) else {
         return 0;
     };
+    // Most times end the label too early: `240301 000000 148 …`.
+    if rest.get(16) != Some(&b'.') {
+        return 0;
+    }
     let is_date = |text: &[u8]| {
         text.len() == 24
             && text.iter().enumerate().all(|(at, byte)| match at {

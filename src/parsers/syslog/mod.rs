@@ -43,6 +43,7 @@ pub struct Parser {
     wants_data: bool,
     pairs: pairs::Fields,
     elements: Vec<Range<usize>>,
+    last: head::Last,
 }
 
 /// What both kinds of syslog have in common, as spans of the record; an empty span is missing.
@@ -81,14 +82,36 @@ impl Parser {
             wants_data,
             pairs: pairs::Fields::new(wanted),
             elements: Vec::new(),
+            last: head::Last::default(),
         }
     }
 
     /// Whether the record is syslog; if so, `row` holds its parts.
     pub fn parse(&mut self, record: &[u8], clock: &mut Clock, row: &mut Row) -> bool {
-        let (parts, data) = match structured::read(record, &mut self.elements) {
+        // Fast path: most records of other formats are told by their first bytes.
+        let with_priority = record.first() == Some(&b'<');
+        if !with_priority && !head::may_be(record) {
+            return false;
+        }
+        self.read(record, clock, row, with_priority)
+    }
+
+    #[inline(never)]
+    fn read(
+        &mut self,
+        record: &[u8],
+        clock: &mut Clock,
+        row: &mut Row,
+        with_priority: bool,
+    ) -> bool {
+        let structured = if with_priority {
+            structured::read(record, &mut self.elements)
+        } else {
+            None
+        };
+        let (parts, data) = match structured {
             Some(found) => found,
-            None => match head::read(record) {
+            None => match head::read(record, &mut self.last) {
                 Some(parts) => (parts, 0..0),
                 None => return false,
             },
@@ -117,8 +140,7 @@ impl Parser {
             structured::put(record, data, &self.wanted, row);
         }
         // The pairs of the message are fields, too; those of the head come before them.
-        self.pairs
-            .fill(record, &pairs::Parts::default(), parts.message, row);
+        self.pairs.fill_message(record, parts.message, row);
         true
     }
 

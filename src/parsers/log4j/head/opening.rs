@@ -1,0 +1,213 @@
+//! What a head opens with: a time, a level, or a word and then a time.
+
+use super::{Form, Reader};
+use crate::flow::level::Level;
+use crate::flow::time::Time;
+use crate::parsers::level;
+use crate::parsers::start;
+use crate::parsers::time::Clock;
+
+pub(super) struct Opening {
+    pub time: Option<Time>,
+    pub level: Option<(Level, Form)>,
+}
+
+impl Reader<'_> {
+    /// Reads a time at `at` as a head may open with it: a bare number or a time of day has to be
+    /// a word of its own.
+    #[inline]
+    fn time(&mut self, clock: &mut Clock, at: usize) -> Option<Option<Time>> {
+        let text = self.text.get(at..)?;
+        let reading = clock.reading(text)?;
+        // The usual layouts have a sign among the first bytes.
+        let number = reading.len >= 9
+            && text[4].is_ascii_digit()
+            && text[6].is_ascii_digit()
+            && text[..9].iter().all(u8::is_ascii_digit);
+        if (number || reading.time.is_none()) && start::starts_with_time(text).is_none() {
+            return None;
+        }
+        self.at = at + reading.len;
+        Some(reading.time)
+    }
+
+    /// The time or the level that the record opens with.
+    #[inline]
+    pub(super) fn opening(&mut self, clock: &mut Clock) -> Option<Opening> {
+        let at = self.at;
+        match self.byte(0)? {
+            b'[' => {
+                if let Some(time) = self.time(clock, at + 1) {
+                    if self.byte(0) == Some(b']') {
+                        self.at += 1;
+                    }
+                    return Some(Opening { time, level: None });
+                }
+                let level = self.bracketed_level()?;
+                Some(Opening {
+                    time: None,
+                    level: Some((level, Form::Bracket)),
+                })
+            }
+            b'0'..=b'9' => {
+                if let Some(time) = self.time(clock, at) {
+                    return Some(Opening { time, level: None });
+                }
+                self.prefixed_time(clock)
+                    .or_else(|| self.embedded_epoch(clock))
+                    .map(|time| Opening { time, level: None })
+            }
+            b'A'..=b'Z' => {
+                if let Some(time) = self.time(clock, at) {
+                    return Some(Opening { time, level: None });
+                }
+                let len = self.text[at..]
+                    .iter()
+                    .take(10)
+                    .take_while(|byte| byte.is_ascii_uppercase())
+                    .count();
+                if len >= 3
+                    && let Some(b' ' | b':' | b'\t' | b'|' | b'[' | b']') = self.byte(len)
+                    && let word = &self.text[at..at + len]
+                    && !level::is_everyday(word)
+                    && let Some(level) = level::from_word(word)
+                {
+                    self.at += len;
+                    return Some(Opening {
+                        time: None,
+                        level: Some((level, Form::Word)),
+                    });
+                }
+                // `I, [2024-03-01T00:00:00.123456 #1234]  INFO -- : …`
+                if self.byte(1) == Some(b',')
+                    && self.byte(2) == Some(b' ')
+                    && self.byte(3) == Some(b'[')
+                    && let Some(time) = self.time(clock, at + 4)
+                {
+                    return Some(Opening { time, level: None });
+                }
+                self.prefixed_time(clock)
+                    .map(|time| Opening { time, level: None })
+            }
+            b'a'..=b'z' | b'-' => self
+                .prefixed_time(clock)
+                .map(|time| Opening { time, level: None }),
+            b'@' => self
+                .time(clock, at)
+                .map(|time| Opening { time, level: None }),
+            _ => None,
+        }
+    }
+
+    /// `nova-api.log.1 2017-05-16 00:00:00.008 …`: a word that is no speech, then the time.
+    #[inline]
+    fn prefixed_time(&mut self, clock: &mut Clock) -> Option<Option<Time>> {
+        // Fast path: the usual date, whose layout the clock's memory knows, behind a file's name.
+        if let Some((start, start::Prefix::Name)) = start::prefix(self.text)
+            && let [
+                b'0'..=b'9',
+                _,
+                _,
+                _,
+                b'-',
+                _,
+                _,
+                b'-',
+                _,
+                _,
+                b' ' | b'T',
+                ..,
+            ] = self.text[start..]
+        {
+            let reading = clock.reading(&self.text[start..])?;
+            self.at = start + reading.len;
+            return Some(reading.time);
+        }
+        let start = start::prefixed_time(self.text)?;
+        let reading = clock.reading(&self.text[start..])?;
+        self.at = start + reading.len;
+        if self.text[start..].iter().take(10).all(u8::is_ascii_digit) {
+            self.after_epoch(clock);
+        }
+        Some(reading.time)
+    }
+
+    /// `134681 node-246 unix.hw state_change.unavailable 1077804742 1 Component …`: a number of the
+    /// record, names without a space, then seconds since 1970 as a word.
+    #[cold]
+    fn embedded_epoch(&mut self, clock: &mut Clock) -> Option<Option<Time>> {
+        let mut at = self.at;
+        for word in 0..5 {
+            let length = self.text[at..]
+                .iter()
+                .take(80)
+                .take_while(|byte| !matches!(byte, b' ' | b'\n'))
+                .count();
+            let bytes = &self.text[at..at + length];
+            let digits = length > 0 && bytes.iter().all(u8::is_ascii_digit);
+            if word >= 1
+                && length == 10
+                && digits
+                && start::starts_with_time(&self.text[at..]).is_some()
+            {
+                let time = self.time(clock, at)?;
+                // A count or a flag may follow.
+                let flag = self.text[self.at..]
+                    .iter()
+                    .skip(1)
+                    .take_while(|byte| byte.is_ascii_digit())
+                    .count();
+                if flag > 0 && self.byte(1 + flag) == Some(b' ') {
+                    self.at += 1 + flag;
+                }
+                return Some(time);
+            }
+            let name = bytes
+                .iter()
+                .any(|byte| matches!(byte, b'.' | b'-' | b'_' | b'/' | b'@'));
+            if !(if word == 0 { digits } else { digits || name }) {
+                return None;
+            }
+            at += length + 1;
+            self.text.get(at)?;
+        }
+        None
+    }
+
+    /// After seconds since 1970: the date again, the node, and a second full time.
+    #[cold]
+    fn after_epoch(&mut self, clock: &mut Clock) {
+        let mut at = self.at;
+        for _ in 0..4 {
+            if self.text.get(at) != Some(&b' ') {
+                return;
+            }
+            at += 1;
+            let kept = self.at;
+            if self.time(clock, at).is_some() {
+                return;
+            }
+            self.at = kept;
+            at += self.text[at..]
+                .iter()
+                .take(80)
+                .take_while(|byte| !matches!(byte, b' ' | b'\n'))
+                .count();
+        }
+    }
+
+    /// A time right after a level that opens the record.
+    pub(super) fn time_after_level(&mut self, clock: &mut Clock) -> Option<Option<Time>> {
+        let kept = self.at;
+        self.skip_blanks();
+        let bracket = self.byte(0) == Some(b'[');
+        let at = self.at + usize::from(bracket);
+        let time = self.time(clock, at);
+        if time.is_none() {
+            self.at = kept;
+        } else if bracket && self.byte(0) == Some(b']') {
+            self.at += 1;
+        }
+        time
+    }
+}
