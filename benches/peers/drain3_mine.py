@@ -1,15 +1,14 @@
-"""Drain3 over every line of a log, with its defaults and digits and hex masked. drain3_mine.py FILE"""
+"""Drain3 over every line of a log, as it comes: without a configuration. drain3_mine.py FILE
+
+Digits masked beforehand make it neither faster nor slower, and half as many templates.
+"""
 import json
 import sys
 
 from drain3 import TemplateMiner
-from drain3.masking import MaskingInstruction
 from drain3.template_miner_config import TemplateMinerConfig
 
-config = TemplateMinerConfig()
-config.profiling_enabled = False
-config.masking_instructions = [MaskingInstruction(r"0x[0-9a-fA-F]+|\d+", "N")]
-miner = TemplateMiner(config=config)
+miner = TemplateMiner(config=TemplateMinerConfig())
 with open(sys.argv[1], encoding="utf-8", errors="replace", newline="\n") as lines:
     for line in lines:
         miner.add_log_message(line.rstrip("\n"))

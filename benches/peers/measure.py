@@ -1,7 +1,8 @@
 """Runs one pipeline and prints what it cost: measure.py JSON.
 
 JSON is {"stages": [[argv...]...], "stdin": path, "stdout": path, "stderr": path}. Prints
-{"seconds": wall time, "first": seconds to the first byte if asked, "peaks": [bytes...], "codes": [...]}.
+{"seconds": wall time, "first": seconds to the first byte if asked, "cpu": seconds of all stages,
+"peaks": [bytes...], "codes": [...]}.
 
 A process of its own, and a fork instead of subprocess, because the kernel lets a child start with
 the peak memory of whoever forked it: this one is small and stays so, the driver is not.
@@ -52,6 +53,7 @@ def main():
     # Reaped in the order of the pipeline; the wall time is that of the last to end.
     ends = [os.wait4(child, 0) for child in children]
     result["seconds"] = time.perf_counter() - began
+    result["cpu"] = sum(usage.ru_utime + usage.ru_stime for _, _, usage in ends)
     result["peaks"] = [usage.ru_maxrss * 1024 for _, _, usage in ends]
     result["codes"] = [os.waitstatus_to_exitcode(status) for _, status, _ in ends]
     print(json.dumps(result))
