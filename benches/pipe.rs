@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use logweir::config::plan::{Plan, Select, Task};
-use logweir::engine::reader::Reader;
+use logweir::engine::reader::{CHUNK_BYTES, Input, Reader};
 use logweir::engine::signals::Stop;
 use logweir::engine::{self, BUDGET_BYTES, NoWatcher, Run};
 use logweir::flow::format::Format;
@@ -76,7 +76,9 @@ fn benches(criterion: &mut Criterion) {
                     let run = Run {
                         plan: Arc::clone(&plan),
                         reader: Reader {
-                            inputs: vec![input.path().into()],
+                            inputs: vec![Input::Named(input.path().into())],
+                            chunk_bytes: CHUNK_BYTES,
+                            counts_lines: false,
                             multiline: plan.multiline.clone(),
                             zone: jiff::tz::TimeZone::UTC,
                             format: None,

@@ -323,6 +323,7 @@ pub fn batches(bytes: &[u8]) -> Vec<Batch> {
             name: Arc::clone(&name),
             facts: Arc::clone(&facts),
             position: from as u64,
+            lines_before: 0,
             bytes: Chunk::new(bytes[from..to].to_vec(), to - from),
             header_bytes: 0,
             first: from == 0,
