@@ -27,7 +27,7 @@ fn benches(criterion: &mut Criterion) {
         let mut mapper = Mapper::new(&plan);
         let mapped: Vec<Mapped> = batches(text)
             .into_iter()
-            .map(|batch| mapper.map(batch))
+            .map(|batch| mapper.map(&batch))
             .collect();
         let records: u64 = mapped.iter().map(|mapped| mapped.counts.records).sum();
         group.throughput(Throughput::ElementsAndBytes {

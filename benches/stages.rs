@@ -153,7 +153,7 @@ fn benches(criterion: &mut Criterion) {
                 || batches(text),
                 |batches| {
                     for batch in batches {
-                        black_box(mapper.map(batch));
+                        black_box(mapper.map(&batch));
                     }
                 },
                 BatchSize::LargeInput,

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use logweir::config::plan::{Plan, ReportTask, Select, Task};
-use logweir::flow::batch::{Batch, SourceId};
+use logweir::flow::batch::{Batch, Content, SourceId};
 use logweir::flow::chunk::Chunk;
 use logweir::flow::facts::Facts;
 use logweir::flow::format::Format;
@@ -324,7 +324,7 @@ pub fn batches(bytes: &[u8]) -> Vec<Batch> {
             facts: Arc::clone(&facts),
             position: from as u64,
             lines_before: 0,
-            bytes: Chunk::new(bytes[from..to].to_vec(), to - from),
+            content: Content::Read(Chunk::new(bytes[from..to].to_vec(), to - from)),
             header_bytes: 0,
             first: from == 0,
             cut_bytes: 0,
