@@ -13,14 +13,13 @@ use logweir::flow::fingerprint::Fingerprint;
 use logweir::flow::format::Format;
 use logweir::flow::level::Level;
 use logweir::flow::row::Row;
-use logweir::flow::span::Span;
 use logweir::flow::wanted::Wanted;
 use logweir::framing::Multiline;
 use logweir::parsers::detect::Parsers;
 use logweir::stages::aggregate::Aggregate;
 use logweir::stages::lines::{self, Described};
 use logweir::stages::literals::Literals;
-use logweir::stages::messages::Distinct;
+use logweir::stages::messages::{Distinct, Sighting};
 use support::{CHUNK_BYTES, Seeded, batches, by_service, facts, filter, mixed, plan, wanted};
 
 /// Lines, each parsed into a row of its own.
@@ -85,8 +84,14 @@ fn benches(criterion: &mut Criterion) {
         bencher.iter(|| {
             for (ordinal, (line, row)) in parsed.iter().enumerate() {
                 let message = row.bytes(line, row.message);
-                let at = Span::default();
-                distinct.record(message, row.level, row.time, at, ordinal as u32);
+                let sighting = Sighting {
+                    level: row.level,
+                    time: row.time,
+                    lines: line,
+                    start: 0,
+                    ordinal: ordinal as u32,
+                };
+                distinct.record(message, &sighting);
             }
             black_box(distinct.take())
         });
