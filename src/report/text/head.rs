@@ -107,7 +107,7 @@ fn range(page: &mut Page<'_>, state: &State) {
     }
     let zone = page.shown(state.shape.zone.as_bytes());
     if !matches!(&*zone, "UTC" | "Etc/UTC" | "") {
-        page.put(DIM, &format!(" · times without a zone read as {zone}"));
+        page.remark(DIM, &format!("times without a zone read as {zone}"));
     }
     page.end();
 }
@@ -144,12 +144,9 @@ fn ledger(page: &mut Page<'_>, state: &State) {
             .collect();
         page.put(PLAIN, &format!(": {}", parts.join(", ")));
     }
-    let unaccounted = format!(" · {} unaccounted", count(ledger.unaccounted));
-    page.put(
-        if ledger.unaccounted > 0 { ALARM } else { DIM },
-        &unaccounted,
-    )
-    .end();
+    let ink = if ledger.unaccounted > 0 { ALARM } else { DIM };
+    let unaccounted = format!("{} unaccounted", count(ledger.unaccounted));
+    page.remark(ink, &unaccounted).end();
 }
 
 fn notes(page: &mut Page<'_>, state: &State) {

@@ -67,7 +67,8 @@ fn lines(page: &mut Page<'_>, state: &State) {
         .iter()
         .map(|levels| levels[warn..].iter().sum())
         .collect();
-    if serious.iter().any(|&number| number > 0) {
+    // The same line twice says nothing.
+    if serious.iter().any(|&number| number > 0) && serious != all {
         let worst = Level::ALL.into_iter().rev().find(|level| {
             columns
                 .counts

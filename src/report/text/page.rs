@@ -111,6 +111,16 @@ impl<'o> Page<'o> {
         self.skip(columns - plain::width(&text)).put(ink, &text)
     }
 
+    /// Appends a remark behind a dot, or in a row of its own if there is no room for all of it.
+    pub fn remark(&mut self, ink: Ink, text: &str) -> &mut Self {
+        if plain::width(text) + 3 > self.left() {
+            self.end();
+            self.put(ink, text)
+        } else {
+            self.put(DIM, " · ").put(ink, text)
+        }
+    }
+
     /// Ends the row. Blanks at its end are not written.
     pub fn end(&mut self) {
         self.out.push(b'\n');

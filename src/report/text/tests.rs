@@ -182,19 +182,19 @@ fn nothing_listed_says_how_to_see_more() {
 }
 
 #[test]
-fn a_loss_is_said_in_alarm() {
-    let mut state = state(&[b"a"]);
+fn a_loss_is_said_in_alarm_on_every_terminal() {
+    let mut state = state(&[b"a", b"b", b"c"]);
     state.ledger.unaccounted = 3;
-    let report = text(
-        &state,
-        20,
-        &Style {
+    state.ledger.lines = 123_456_789;
+    for columns in [NARROW, 80, 200] {
+        let style = Style {
             color: true,
-            ..plain(80)
-        },
-    );
-    let alarm = format!("{} · 3 unaccounted", page::ALARM);
-    assert!(report.contains(&alarm), "{report:?}");
+            ..plain(columns)
+        };
+        let report = text(&state, 20, &style);
+        let alarm = format!("{}3 unaccounted", page::ALARM);
+        assert!(report.contains(&alarm), "{report:?}");
+    }
 }
 
 #[test]
