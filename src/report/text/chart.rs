@@ -12,7 +12,7 @@ pub fn bar(part: u64, most: u64, columns: usize) -> String {
     let length = part as f64 / most as f64 * columns as f64 * 8.0;
     let eighths = (length.round() as usize).clamp(1, columns * 8);
     let mut bar = "█".repeat(eighths / 8);
-    if eighths % 8 > 0 {
+    if !eighths.is_multiple_of(8) {
         bar.push(EIGHTHS[eighths % 8]);
     }
     bar
