@@ -18,6 +18,7 @@ use crate::engine::{self, NoWatcher, Run, Watcher};
 use crate::expr::aggregate::Check;
 use crate::expr::functions::Statistic;
 use crate::flow::level::Level;
+use crate::flow::terminal;
 use crate::report::text::Style;
 use crate::report::{Report, json, text};
 use crate::state::histogram::Histogram;
@@ -171,8 +172,14 @@ pub fn print(
     let bytes = match args.output {
         Format::Json => {
             let report = Report::new(state, top);
-            let mut bytes = serde_json::to_vec(&json::value(&report, top))
+            let text = serde_json::to_string(&json::value(&report, top))
                 .expect("a report is made of JSON values");
+            let mut bytes = Vec::new();
+            if args.to.is_none() && !args.raw && io::stdout().is_terminal() {
+                terminal::escape_json(&text, &mut bytes);
+            } else {
+                bytes = text.into_bytes();
+            }
             bytes.push(b'\n');
             bytes
         }

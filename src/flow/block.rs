@@ -2,6 +2,11 @@
 //! masks come from SSE2, which every such processor has; elsewhere from a plain loop, which is
 //! also the twin that the tests compare with. The only `unsafe` here calls functions of integers.
 
+#![allow(
+    unsafe_code,
+    reason = "intrinsics over integers, no memory; the tests compare them with the plain twin"
+)]
+
 /// Bytes in a block.
 pub const WIDTH: usize = 16;
 

@@ -27,9 +27,38 @@ pub fn escape(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Appends `json`, finished JSON text in UTF-8, with what a terminal might obey written as `\uXXXX`.
+/// It stays the same JSON: outside of strings, where these characters cannot stand, nothing changes.
+pub fn escape_json(json: &str, out: &mut Vec<u8>) {
+    for character in json.chars() {
+        match character {
+            '\u{7f}'..='\u{9f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+            | '\u{61c}'
+            | '\u{feff}' => {
+                out.extend_from_slice(format!("\\u{:04x}", u32::from(character)).as_bytes());
+            }
+            _ => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_on_a_terminal_is_harmless_and_the_same_json() {
+        let value = serde_json::json!({"k\u{9b}": "a\u{202e}\u{1b}\n\u{7f}größe"});
+        let mut out = Vec::new();
+        escape_json(&value.to_string(), &mut out);
+        let shown = String::from_utf8_lossy(&out);
+        assert!(!shown.contains(['\u{9b}', '\u{202e}', '\u{1b}', '\u{7f}']));
+        let read: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(read, value);
+    }
 
     #[test]
     fn nothing_that_a_terminal_obeys_gets_through() {

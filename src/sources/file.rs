@@ -53,7 +53,7 @@ pub fn open(path: &Path, now: Time) -> Result<Source, OpenError> {
     } else {
         Time::from_parts(metadata.mtime(), metadata.mtime_nsec() as u32).unwrap_or(now)
     };
-    let size = (!stream).then(|| metadata.len());
+    let size = (!stream).then_some(metadata.len());
     let shared = Arc::new(file.try_clone().map_err(fail)?);
     let (bytes, compressed) = compressed::detect(Box::new(file), &name).map_err(fail)?;
     Ok(Source {

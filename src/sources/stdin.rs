@@ -33,7 +33,7 @@ pub fn open(now: Time) -> Result<Source, OpenError> {
     } else {
         Some(rustix::io::dup(&file).map_err(|error| fail(error.into()))?)
     };
-    let size = metadata.is_file().then(|| metadata.len());
+    let size = metadata.is_file().then_some(metadata.len());
     // Waiting for the magic bytes of a terminal or a quiet pipe would hold up everything.
     let (bytes, compressed): (Box<dyn std::io::Read + Send>, bool) = if live.is_some() {
         (Box::new(file), false)

@@ -377,5 +377,4 @@ fn put_zigzag(bytes: &mut Vec<u8>, number: i64) {
 }
 
 #[cfg(test)]
-#[path = "histogram/tests.rs"]
 mod tests;

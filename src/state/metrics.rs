@@ -501,5 +501,4 @@ impl<'de> Deserialize<'de> for Metrics {
 }
 
 #[cfg(test)]
-#[path = "metrics/tests.rs"]
 mod tests;

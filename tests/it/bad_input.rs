@@ -386,7 +386,7 @@ fn a_file_without_rights_is_named() {
     let folder = folder();
     let path = folder.path().join("secret.log");
     fs::write(&path, b"ERROR a\n").unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::File::open(&path).is_ok() {
         return skip("root may read every file");
     }

@@ -1,6 +1,11 @@
 //! The tests that run the whole program, as one binary: starting a process a test is slow enough
 //! without linking one a file.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "all of this is tests, where a panic is the message"
+)]
+
 mod bad_input;
 mod cases;
 mod cli;
