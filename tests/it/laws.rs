@@ -87,6 +87,8 @@ struct Way {
     reads: Vec<usize>,
     /// As a pipe: every read may become a batch.
     live: bool,
+    /// As a plain file, of which mappers read stretches themselves.
+    file: bool,
     threads: usize,
     budget_bytes: usize,
     prefilter: bool,
@@ -99,6 +101,7 @@ impl Way {
             chunk_bytes: 4 << 20,
             reads: vec![usize::MAX],
             live: false,
+            file: false,
             threads: 1,
             budget_bytes: 64 << 20,
             prefilter: true,
@@ -258,7 +261,7 @@ fn run(files: &[&[u8]], ask: &Ask, way: &Way) -> Answer {
             // Always ready to be read, as `poll` says.
             let ready = std::fs::File::open("/dev/null").expect("there is /dev/null");
             Input::Opened(Source {
-                file: None,
+                file: (way.file && !way.live).then(|| Arc::new(plain_file(bytes))),
                 name: format!("file-{number}"),
                 bytes: Box::new(Portions {
                     bytes: io::Cursor::new(bytes.to_vec()),
@@ -308,6 +311,13 @@ fn run(files: &[&[u8]], ask: &Ask, way: &Way) -> Answer {
         report: report(&outcome.state).to_string(),
         state: outcome.state,
     }
+}
+
+/// A file with these bytes that is gone when it is closed.
+fn plain_file(bytes: &[u8]) -> std::fs::File {
+    let file = tempfile::tempfile().expect("a place for a file");
+    std::os::unix::fs::FileExt::write_all_at(&file, bytes, 0).expect("room for a file");
+    file
 }
 
 fn multiline(ask: &Ask) -> Multiline {
@@ -462,18 +472,21 @@ fn way() -> impl Strategy<Value = Way> {
     (
         prop::sample::select(vec![64usize, 100, 257, 1024, 4096, 65536]),
         prop::collection::vec(1usize..3000, 1..6),
-        any::<bool>(),
+        (any::<bool>(), any::<bool>()),
         1usize..=8,
         prop::sample::select(vec![1usize, 3000, 100_000, 8 << 20]),
     )
-        .prop_map(|(chunk_bytes, reads, live, threads, budget_bytes)| Way {
-            chunk_bytes,
-            reads,
-            live,
-            threads,
-            budget_bytes,
-            prefilter: true,
-        })
+        .prop_map(
+            |(chunk_bytes, reads, (live, file), threads, budget_bytes)| Way {
+                chunk_bytes,
+                reads,
+                live,
+                file,
+                threads,
+                budget_bytes,
+                prefilter: true,
+            },
+        )
 }
 
 const CONDITIONS: [&str; 32] = [
