@@ -188,10 +188,10 @@ pub fn is_metric_name(name: &[u8]) -> bool {
     false
 }
 
-/// Whether the last two bytes of `name` are those of a word of the lists. Says yes where it cannot
-/// tell: after a sign at the end, or where a capital may stand alone as a word.
+/// Whether a name that ends like `name` may be a metric's: whether its last two bytes are those of a
+/// word of the lists. Says yes where it cannot tell: after a sign at the end, or where a capital may stand alone as a word.
 #[inline]
-fn may_end_a_metric(name: &[u8]) -> bool {
+pub fn may_end_a_metric(name: &[u8]) -> bool {
     let Some((&last, head)) = name.split_last() else {
         return false;
     };
@@ -236,6 +236,29 @@ const ENDS: [u32; 256] = {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_two_bytes_turn_away_no_metric() {
+        for word in METRIC_WORDS.iter().chain(&UNIT_WORDS) {
+            let mut capital = word.as_bytes().to_vec();
+            capital[0].make_ascii_uppercase();
+            let capital = String::from_utf8(capital).expect("ASCII");
+            for name in [
+                word.to_string(),
+                word.to_uppercase(),
+                capital.clone(),
+                format!("x_{word}"),
+                format!("x9{word}"),
+                format!("x{capital}"),
+                format!("cpu{capital}"),
+                format!("{word}_"),
+                format!("cpu.{word}"),
+            ] {
+                assert!(may_end_a_metric(name.as_bytes()), "{name}");
+            }
+        }
+        assert!(!may_end_a_metric(b"uid"));
+    }
 
     #[test]
     fn knows_metrics_by_name() {

@@ -62,26 +62,25 @@ const NEAR: usize = 64;
 pub fn in_text(text: &[u8]) -> Option<Level> {
     // A level stands before a sign or in capitals, so only the places of those are looked at: two
     // masks with a bit for each byte, which costs less than going from word to word.
-    let mut window = [0; NEAR];
-    let len = text.len().min(NEAR);
-    window[..len].copy_from_slice(&text[..len]);
-    let mut signs = mask(&window, |byte| {
+    let mut short = [0; NEAR];
+    let window = match text.first_chunk() {
+        Some(window) => window,
+        None => {
+            short[..text.len()].copy_from_slice(text);
+            &short
+        }
+    };
+    // The end of the line is a place, too: there the search ends.
+    let signs = mask(window, |byte| {
         u8::from(byte == b':')
             | u8::from(byte == b']')
             | u8::from(byte == b'>')
             | u8::from(byte == b'[')
             | u8::from(byte == b'!')
+            | u8::from(byte == b'\n')
     });
-    let capitals = mask(&window, |byte| u8::from(byte.wrapping_sub(b'A') < 26));
-    let mut words = capitals & capitals >> 1 & capitals >> 2 & !(capitals << 1);
-    if signs | words == 0 {
-        return None;
-    }
-    if let Some(end) = memchr::memchr(b'\n', &window[..len]) {
-        let line = (1u64 << end) - 1;
-        signs &= line | 1 << end;
-        words &= line;
-    }
+    let capitals = mask(window, |byte| u8::from(byte.wrapping_sub(b'A') < 26));
+    let words = capitals & capitals >> 1 & capitals >> 2 & !(capitals << 1);
     let mut places = signs | words;
     while places != 0 {
         let at = places.trailing_zeros() as usize;
@@ -96,6 +95,9 @@ pub fn in_text(text: &[u8]) -> Option<Level> {
                     .count(),
             )
         } else {
+            if text[at] == b'\n' {
+                return None;
+            }
             if at == 0 || CLASS[usize::from(text[at - 1])] & FINAL == 0 {
                 continue;
             }
@@ -290,6 +292,8 @@ mod tests {
             "X-ERROR foo",
             "Invalid user webmaster from 173.234.31.186",
             "http://error: x",
+            "a\nERROR b",
+            "a b\nerror: b",
         ] {
             check(text, None);
         }

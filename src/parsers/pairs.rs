@@ -2,7 +2,7 @@
 //! log4j-like layouts, klog, syslog, plain.
 
 use crate::flow::row::{Field, Kind, Row, Text, Value};
-use crate::flow::wanted::{Wanted, is_metric_name};
+use crate::flow::wanted::{Wanted, is_metric_name, may_end_a_metric};
 use std::ops::Range;
 
 /// Longest key that is looked at.
@@ -83,6 +83,28 @@ fn next_equals(message: &[u8], from: usize) -> Option<usize> {
     tail.iter()
         .position(|&byte| byte == b'=')
         .map(|place| at + place)
+}
+
+/// Whether a value in `message` may start like a number behind a name that may be a metric's: says
+/// yes too often, for it knows no quotes and no brackets, and never no too often.
+fn may_have_number(message: &[u8]) -> bool {
+    let mut from = 0;
+    while let Some(equals) = next_equals(message, from) {
+        from = equals + 1;
+        let number = match message.get(from..) {
+            Some([b'"', first, ..] | [first, ..]) => starts_a_number(*first),
+            _ => false,
+        };
+        if number && may_end_a_metric(&message[equals.saturating_sub(2)..equals]) {
+            return true;
+        }
+    }
+    false
+}
+
+#[inline]
+fn starts_a_number(first: u8) -> bool {
+    first.is_ascii_digit() || matches!(first, b'-' | b'+' | b'.')
 }
 
 /// Bytes of a key.
@@ -218,6 +240,10 @@ impl Fields {
     /// before both.
     pub fn fill_pairs(&self, record: &[u8], message: Range<usize>, row: &mut Row) {
         let wanted = &self.wanted;
+        // Fast path: where only metrics are wanted, most messages with pairs have none.
+        if !wanted.all && wanted.paths.is_empty() && !may_have_number(&record[message.clone()]) {
+            return;
+        }
         let base = message.start;
         pairs(&record[message], |name, value| {
             let place = |range: Range<usize>| Text::record(base + range.start, base + range.end);
@@ -231,10 +257,7 @@ impl Fields {
                 if row.values[slot].kind == Kind::Missing {
                     row.values[slot] = field.value;
                 }
-            } else if wanted.numbers
-                && (first.is_ascii_digit() || matches!(first, b'-' | b'+' | b'.'))
-                && is_metric_name(bytes)
-            {
+            } else if wanted.numbers && starts_a_number(first) && is_metric_name(bytes) {
                 row.numbers.push(field);
             }
             if wanted.all {
@@ -273,6 +296,25 @@ mod tests {
             "url=http://h/?a=b&c=d e=f",
             &[("url", "http://h/?a=b&c=d"), ("e", "f")],
         );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_look_ahead_loses_no_number(message in "([a-z_]{0,3}(cpu|took_ms|uid|size|s)?[=\" ,;(\\[\\\\]{0,3}[0-9.x-]{0,2}[ \",)]{0,2}){0,8}") {
+            let message = message.as_bytes();
+            let numbers = |paths: &[&str]| {
+                let wanted = Wanted {
+                    numbers: true,
+                    paths: paths.iter().map(|path| crate::flow::wanted::Path::new(path)).collect(),
+                    ..Wanted::default()
+                };
+                let mut row = Row::new(paths.len());
+                Fields::new(&wanted).fill_message(message, 0..message.len(), &mut row);
+                row.numbers.iter().map(|field| (field.name, field.value)).collect::<Vec<_>>()
+            };
+            // With a path every pair is looked at.
+            assert_eq!(numbers(&[]), numbers(&["no such name"]));
+        }
     }
 
     #[test]

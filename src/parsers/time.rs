@@ -85,6 +85,12 @@ impl Clock {
     /// `1709251200.5`, `Mar  1 00:00:00` …). Numbers are seconds with 9 or 10 digits before the
     /// point, milliseconds with 12 or 13, microseconds with 15 or 16, nanoseconds with 18 or 19.
     pub fn field(&mut self, text: &[u8]) -> Option<Time> {
+        // Fast path: nothing stands around it.
+        if let Some(Reading { time, len }) = self.reading(text)
+            && len == text.len()
+        {
+            return time;
+        }
         let text = text.trim_ascii();
         let text = match text {
             [b'"', inner @ .., b'"'] | [b'[', inner @ .., b']'] => inner.trim_ascii(),

@@ -23,6 +23,7 @@ const HOST_LEN_MAX: usize = 255;
 /// * A priority and a tag (`<13>app[1]: …`) or a kernel time (`<6>[ 12.5] …`), without a time.
 /// * `last message repeated 2 times`, with or without a host.
 /// * The line heads of the USENIX failure data archive: label, epoch second, date and node before.
+#[inline]
 pub fn read(record: &[u8], last: &mut Last) -> Option<Parts> {
     let (priority, start) = match super::priority(record) {
         Some((priority, len)) => (Some(priority), len),
@@ -450,4 +451,30 @@ fn archive_prefix(record: &[u8]) -> usize {
     let node = label + 23;
     memchr(b' ', &record[node..record.len().min(node + HOST_LEN_MAX)])
         .map_or(0, |len| node + len + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn the_first_bytes_turn_away_no_head(
+            parts in proptest::collection::vec(
+                prop::sample::select(vec![
+                    "- ", "R30_1_RAS ", "ABCDEF ", "240301 ", "2024-03-01 ", "1131566461 2005.11.09 dn228 ",
+                    "Nov 9 12:01:01 ", "Nov  9 12:01:01 ", "Nov 09 2024 12:01:01.5 ", "host ", "app[12]: ",
+                    "app: ", "2024-03-01T00:00:00.123456+01:00 ", "last message repeated 2 times", "x", " ",
+                ]),
+                0..7,
+            )
+        ) {
+            let record = parts.concat().into_bytes();
+            let read = read(&record, &mut Last::default());
+            prop_assert!(read.is_none() || may_be(&record), "{}", record.escape_ascii());
+        }
+    }
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::flow::row::{Text, Value};
 use crate::flow::wanted::Path;
-use crate::parsers::{access, csv, logfmt, syslog};
+use crate::parsers::{access, csv, klog, log4j, logfmt, syslog};
 
 /// Real lines of every kind, to mutate.
 static SEEDS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
@@ -20,6 +20,13 @@ static SEEDS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
         "ts=2024-03-01T00:00:00Z level=warn msg=\"a \\\"b\\\" \\u00e9\" took=3ms k= d",
         "2024-03-01T00:00:00Z,warn,\"a \"\"b\"\"\",3",
         "2018-01-01 08:09:10 127.0.0.1 \"GET \"\" /\" 200",
+        "2024-03-01 00:00:00,000 WARN [LeaseRenewer:a@b:9000] org.apache.hadoop.LeaseRenewer: took=3",
+        "240301 000000 5832 INFO dfs.DataNode$PacketResponder: PacketResponder 1 for block x",
+        "[Fri Mar 01 00:00:00 2024] [error] mod_jk child workerEnv in error state 6",
+        "a-api.log.1 2024-03-01 00:00:00.003 25746 INFO nova.wsgi.server [req-1 2 3 - - -] x cpu=5",
+        "2024-03-01 00:00:00,004 - INFO  [/10.0.0.1:3888:Listener@493] - Received",
+        "24/03/01 00:00:00 INFO python.PythonRunner: Times: total = 40",
+        "I0517 15:04:22.619632 1234 file.cc:253] message",
     ]
     .map(|text| text.as_bytes().to_vec())
     .to_vec();
@@ -95,24 +102,28 @@ fn check(record: &[u8], before: &[u8]) {
         numbers: true,
         ..Wanted::default()
     };
-    let mut answers: Vec<[bool; 5]> = Vec::new();
+    let mut answers: Vec<[bool; 7]> = Vec::new();
     for wanted in [everything(), little, Wanted::default()] {
         let new_row = || Row::new(wanted.paths.len());
         let mut clock = clock();
-        let (mut access, mut syslog, mut logfmt, mut csv) = (
+        let (mut access, mut syslog, mut logfmt, mut csv, mut klog, mut log4j) = (
             access::Parser::new(&wanted),
             syslog::Parser::new(&wanted),
             logfmt::Parser::new(&wanted),
             csv::Parser::new(&wanted),
+            klog::Parser::new(&wanted),
+            log4j::Parser::new(&wanted),
         );
         let mut all = |record: &[u8]| {
-            let mut rows = [new_row(), new_row(), new_row(), new_row(), new_row()];
+            let mut rows = std::array::from_fn::<_, 7, _>(|_| new_row());
             let answers = [
                 access.parse(record, &mut clock, &mut rows[0]),
                 syslog.parse(record, &mut clock, &mut rows[1]),
                 logfmt.parse(record, &mut clock, &mut rows[2]),
                 csv.parse(record, &headers[0], &mut clock, &mut rows[3]),
                 csv.parse(record, &headers[1], &mut clock, &mut rows[4]),
+                klog.parse(record, &mut clock, &mut rows[5]),
+                log4j.parse(record, &mut clock, &mut rows[6]),
             ];
             rows.iter().for_each(|row| stay_in_bounds(record, row));
             (answers, rows.map(|row| Read::of(record, &row)))
