@@ -59,8 +59,9 @@ pub struct Mapper<'p> {
 struct Entry<'a> {
     /// What is parsed: unwrapped and joined.
     payload: &'a [u8],
-    /// What `-m` looks at: the original bytes, or the payload of a container's record.
-    searched: &'a [u8],
+    /// What `-m` looks at: the original bytes, or the payload of a container's record. `None` if the
+    /// record is here because a literal was found in it.
+    searched: Option<&'a [u8]>,
     /// The original lines, with their line feeds, in the batch.
     lines: &'a [Span],
     /// Number of the record's first line in the batch.
@@ -256,7 +257,6 @@ impl<'p> Mapper<'p> {
             .or(candidates.as_ref())
             .expect("visited only with literals");
         let mut lowered = std::mem::take(&mut self.lowered);
-        let mut records = std::mem::take(&mut self.records);
         let prepared = literals.prepare(chunk, &mut lowered);
         // Line numbers and ordinals count what was skipped, which costs; only those who print them
         // pay.
@@ -278,7 +278,7 @@ impl<'p> Mapper<'p> {
             let span = Span::new(range);
             let entry = Entry {
                 payload,
-                searched: bytes,
+                searched: None,
                 lines: std::slice::from_ref(&span),
                 line: line as u32,
                 ordinal: visited as u32,
@@ -289,7 +289,6 @@ impl<'p> Mapper<'p> {
             self.record(batch, chunk, &entry, mapped);
         });
         mapped.counts.filtered += mapped.counts.records - visited;
-        self.records = std::mem::take(&mut records);
         self.lowered = lowered;
         self.candidates = candidates;
     }
@@ -300,7 +299,8 @@ impl<'p> Mapper<'p> {
         let plan = self.plan;
         let task = &plan.task;
         if let Some(literals) = &plan.select.literals
-            && literals.hold_in(entry.searched, &mut self.lowered) == plan.select.invert
+            && let Some(searched) = entry.searched
+            && literals.hold_in(searched, &mut self.lowered) == plan.select.invert
         {
             return self.drop(batch, chunk, entry, mapped);
         }
@@ -673,11 +673,11 @@ fn entry<'a>(records: &'a Records, chunk: &'a [u8], record: &'a Record, ordinal:
     let container = records.container(record);
     Entry {
         payload,
-        searched: if container.is_some() {
+        searched: Some(if container.is_some() {
             payload
         } else {
             record.lines.of(chunk)
-        },
+        }),
         lines: records.lines_of(record),
         line: record.first_line,
         ordinal,
