@@ -238,7 +238,7 @@ impl<'p> Mapper<'p> {
         };
         mapped.counts.filtered += records - mapped.counts.kept;
         if failpoint::hit(Failpoint::Record, 0) {
-            mapped.counts.filtered = mapped.counts.filtered.saturating_sub(1);
+            mapped.counts.kept = mapped.counts.kept.saturating_sub(1);
         }
         if batch.cut_bytes > 0 && !mapped.lines.is_empty() {
             mark_cut(&mut mapped.lines, batch.cut_bytes);
@@ -286,7 +286,9 @@ impl<'p> Mapper<'p> {
                 container: None,
             };
             visited += 1;
-            self.record(batch, chunk, &entry, mapped);
+            if !failpoint::hit(Failpoint::Record, u64::from(entry.ordinal)) {
+                self.record(batch, chunk, &entry, mapped);
+            }
         });
         mapped.counts.filtered += mapped.counts.records - visited;
         self.lowered = lowered;
