@@ -26,16 +26,55 @@ pub fn sink(to: Option<&Path>, raw: bool) -> Result<Box<dyn Sink>, Failure> {
 
 /// Writes one finished text. A reader that has gone is a normal end.
 pub fn write(to: Option<&Path>, bytes: Vec<u8>) -> Result<(), Failure> {
-    // Reports escape what came from the input themselves, and colour the rest.
-    let mut sink = sink(to, true)?;
-    match sink
-        .write(&Output { bytes, records: 0 })
-        .and_then(|()| sink.finish())
-    {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::io(format!("cannot write: {error}")))
+    let mut pieces = Pieces::new(to)?;
+    pieces.put(|out| *out = bytes);
+    pieces.finish()
+}
+
+/// A text that is written as it is made.
+pub struct Pieces {
+    sink: Box<dyn Sink>,
+    output: Output,
+    result: io::Result<()>,
+}
+
+/// Bytes that are worth a write.
+const PIECE_BYTES: usize = 64 << 10;
+
+impl Pieces {
+    pub fn new(to: Option<&Path>) -> Result<Pieces, Failure> {
+        // Reports escape what came from the input themselves, and colour the rest.
+        Ok(Pieces {
+            sink: sink(to, true)?,
+            output: Output::default(),
+            result: Ok(()),
+        })
+    }
+
+    /// Lets `add` append to what is to be written. After an error nothing is written any more.
+    pub fn put(&mut self, add: impl FnOnce(&mut Vec<u8>)) {
+        add(&mut self.output.bytes);
+        if self.output.bytes.len() >= PIECE_BYTES {
+            self.flush();
         }
-        _ => Ok(()),
+    }
+
+    fn flush(&mut self) {
+        if self.result.is_ok() {
+            self.result = self.sink.write(&self.output);
+        }
+        self.output.bytes.clear();
+    }
+
+    /// Writes the rest. A reader that has gone is a normal end.
+    pub fn finish(mut self) -> Result<(), Failure> {
+        self.flush();
+        match self.result.and_then(|()| self.sink.finish()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(Failure::io(format!("cannot write: {error}")))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

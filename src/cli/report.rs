@@ -169,19 +169,18 @@ pub fn print(
     args: &OutputArgs,
     over: bool,
 ) -> Result<(), Failure> {
-    let bytes = match args.output {
+    match args.output {
         Format::Json => {
-            let report = Report::new(state, top);
-            let text = serde_json::to_string(&json::value(&report, top))
-                .expect("a report is made of JSON values");
-            let mut bytes = Vec::new();
-            if args.to.is_none() && !args.raw && io::stdout().is_terminal() {
-                terminal::escape_json(&text, &mut bytes);
-            } else {
-                bytes = text.into_bytes();
-            }
-            bytes.push(b'\n');
-            bytes
+            let escape = args.to.is_none() && !args.raw && io::stdout().is_terminal();
+            let mut pieces = output::Pieces::new(args.to.as_deref())?;
+            json::write(&Report::new(state, top), top, &mut |text| {
+                if escape {
+                    pieces.put(|bytes| terminal::escape_json(text, bytes));
+                } else {
+                    pieces.put(|bytes| bytes.extend_from_slice(text.as_bytes()));
+                }
+            });
+            pieces.finish()
         }
         Format::Text => {
             let top = top.unwrap_or(TOP_DEFAULT);
@@ -196,10 +195,9 @@ pub fn print(
                 top,
                 &style(args),
             );
-            bytes
+            output::write(args.to.as_deref(), bytes)
         }
-    };
-    output::write(args.to.as_deref(), bytes)
+    }
 }
 
 /// Writes the state to a new file beside `path` and renames it, so that a reader never sees half.

@@ -11,8 +11,49 @@ use crate::flow::level::Level;
 use crate::report::{Group, Message, Metric, Report};
 use crate::state::histogram::Histogram;
 
-/// The report as JSON. `top` is `None` unless the user gave it: then it also cuts the messages.
-pub fn value(report: &Report<'_>, top: Option<usize>) -> Value {
+/// Hands the report to `out` as JSON text, piece by piece: a million groups never stand in memory as
+/// one text. `top` is `None` unless the user gave it: then it also cuts the messages.
+pub fn write(report: &Report<'_>, top: Option<usize>, out: &mut dyn FnMut(&str)) {
+    let messages = report.messages.iter().take(top.unwrap_or(usize::MAX));
+    let Value::Object(head) = head(report) else {
+        unreachable!("the head is an object")
+    };
+    out("{");
+    for (name, value) in head {
+        out(&format!("\"{name}\":{value},"));
+    }
+    rows(out, "messages", messages.map(message));
+    out(&format!(
+        ",\"messages_other\":{},",
+        report.state.messages.other()
+    ));
+    rows(
+        out,
+        "groups",
+        report.groups.iter().map(|group| self::group(report, group)),
+    );
+    out(",");
+    rows(out, "metrics", report.metrics.iter().map(metric));
+    let approximate = json!(report.state.approximate());
+    out(&format!(
+        ",\"states\":[],\"sets\":[],\"alerts\":[],\"approximate\":{approximate}}}\n"
+    ));
+}
+
+/// A field with an array of rows.
+fn rows(out: &mut dyn FnMut(&str), name: &str, rows: impl Iterator<Item = Value>) {
+    out(&format!("\"{name}\":["));
+    for (number, row) in rows.enumerate() {
+        if number > 0 {
+            out(",");
+        }
+        out(&row.to_string());
+    }
+    out("]");
+}
+
+/// Everything before the tables.
+fn head(report: &Report<'_>) -> Value {
     let state = report.state;
     let ledger = &state.ledger;
     let inputs: Vec<Value> = state
@@ -48,14 +89,6 @@ pub fn value(report: &Report<'_>, top: Option<usize>) -> Value {
                    "truncated": ledger.truncated, "no_time": ledger.no_time, "unaccounted": ledger.unaccounted},
         "levels": levels,
         "timeline": {"seconds": state.timeline.width(), "buckets": timeline},
-        "messages": report.messages.iter().take(top.unwrap_or(usize::MAX)).map(message).collect::<Vec<_>>(),
-        "messages_other": state.messages.other(),
-        "groups": report.groups.iter().map(|group| self::group(report, group)).collect::<Vec<_>>(),
-        "metrics": report.metrics.iter().map(metric).collect::<Vec<_>>(),
-        "states": [],
-        "sets": [],
-        "alerts": [],
-        "approximate": state.approximate(),
     })
 }
 
@@ -86,8 +119,10 @@ fn by(fields: &[(&str, &[u8])]) -> BTreeMap<String, String> {
 }
 
 fn group(report: &Report<'_>, group: &Group<'_>) -> Value {
-    match &group.by {
-        Some(fields) => json!({"by": by(fields), "count": group.count}),
+    match group.key {
+        Some(key) => {
+            json!({"by": by(&report.named(group.grouping, key)), "count": group.count})
+        }
         None => {
             let names = &report.state.shape.groupings[group.grouping];
             let fields: BTreeMap<&str, &str> =

@@ -46,8 +46,8 @@ pub struct Message<'s> {
 
 pub struct Group<'s> {
     pub grouping: usize,
-    /// Field names and values; `None` for the groups that are not shown one by one.
-    pub by: Option<Vec<(&'s str, &'s [u8])>>,
+    /// Its encoded values (see [`Report::named`]); `None` for the groups that are not shown one by one.
+    pub key: Option<&'s [u8]>,
     pub count: u64,
 }
 
@@ -62,6 +62,11 @@ pub struct Metric<'s> {
 }
 
 impl<'s> Report<'s> {
+    /// Field names and values of a group's key.
+    pub fn named(&self, grouping: usize, key: &'s [u8]) -> Vec<(&'s str, &'s [u8])> {
+        named(self.state, grouping, key)
+    }
+
     /// Makes the report. `top` limits the groups of each grouping; the others become one row.
     pub fn new(state: &'s State, top: Option<usize>) -> Report<'s> {
         Report {
@@ -163,14 +168,14 @@ fn groups(state: &State, top: Option<usize>) -> Vec<Group<'_>> {
             rest -= group.count;
             out.push(Group {
                 grouping,
-                by: Some(named(state, grouping, group.key)),
+                key: Some(group.key),
                 count: group.count,
             });
         }
         if rest > 0 {
             out.push(Group {
                 grouping,
-                by: None,
+                key: None,
                 count: rest,
             });
         }

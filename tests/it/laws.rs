@@ -329,7 +329,11 @@ fn multiline(ask: &Ask) -> Multiline {
 }
 
 fn report(state: &State) -> Value {
-    json::value(&Report::new(state, None), None)
+    let mut text = String::new();
+    json::write(&Report::new(state, None), None, &mut |piece| {
+        text.push_str(piece);
+    });
+    serde_json::from_str(&text).expect("a report is JSON")
 }
 
 /// Law 2, as far as the report itself and the bytes can show it.

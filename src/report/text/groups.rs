@@ -39,7 +39,7 @@ fn table(page: &mut Page<'_>, report: &Report<'_>, grouping: usize, top: usize) 
         .groups
         .iter()
         .filter(|group| group.grouping == grouping)
-        .filter_map(|group| Some((key(page, group.by.as_ref()?), group.count)))
+        .filter_map(|group| Some((key(page, &report.named(grouping, group.key?)), group.count)))
         .take(top)
         .collect();
     let most = rows.iter().map(|row| row.1).max().unwrap_or(0);
