@@ -465,17 +465,7 @@ impl<'p> Mapper<'p> {
             Some(time) => {
                 mapped.first = Some(mapped.first.map_or(time, |first| first.min(time)));
                 mapped.last = mapped.last.max(Some(time));
-                let second = time.second();
-                match mapped.seconds.last_mut() {
-                    Some(last) if last.second == second => {
-                        last.levels[Level::index(row.level)] += 1
-                    }
-                    _ => {
-                        let mut levels = [0; 7];
-                        levels[Level::index(row.level)] = 1;
-                        mapped.seconds.push(Second { second, levels });
-                    }
-                }
+                add_second(&mut mapped.seconds, time.second(), Level::index(row.level));
             }
             None => mapped.counts.no_time += 1,
         }
@@ -615,6 +605,22 @@ impl<'p> Mapper<'p> {
             fingerprint,
         });
     }
+}
+
+/// How many runs back a second is looked for: streams of several clocks take turns line by line.
+const SECONDS_BACK: usize = 4;
+
+/// Counts a record of this second and level.
+#[inline]
+fn add_second(seconds: &mut Vec<Second>, second: i64, level: usize) {
+    let recent = seconds.iter_mut().rev().take(SECONDS_BACK);
+    if let Some(run) = recent.into_iter().find(|run| run.second == second) {
+        run.levels[level] += 1;
+        return;
+    }
+    let mut levels = [0; 7];
+    levels[level] = 1;
+    seconds.push(Second { second, levels });
 }
 
 /// Fills `buffer` from `file` at `offset`. Returns how many bytes there were, and what was wrong if

@@ -53,6 +53,16 @@ pub struct Wrapped {
     pub partial: bool,
 }
 
+/// Whether a line may be wrapped; `rest` are the bytes from its start on and may run past its end.
+#[inline(always)]
+pub fn may_be(rest: &[u8]) -> bool {
+    match rest[0] {
+        b'{' => true,
+        b'0'..=b'9' => rest.get(10) == Some(&b'T'),
+        _ => false,
+    }
+}
+
 /// The parts of a wrapped line, given without its line feed; `None` if it is no such line.
 #[inline]
 pub fn recognise(text: &[u8]) -> Option<Wrapped> {

@@ -4,7 +4,7 @@ use crate::flow::block;
 use crate::framing::container::{self, Wrapped};
 use crate::framing::continuation::Tracker;
 use crate::framing::interleave::Interleave;
-use crate::framing::{Multiline, kind, text};
+use crate::framing::{Multiline, text};
 use std::ops::Range;
 
 /// What a walk tells its caller, in the order of the lines.
@@ -54,7 +54,7 @@ pub(super) fn walk(
     let mut at = 0;
     let mut number = 0;
     let mut line = |end: usize| {
-        if kind::may_be_container(chunk[at])
+        if container::may_be(&chunk[at..])
             && let Some(wrapping) = container::recognise(text(&chunk[at..end]))
         {
             if !wrapped || interleave.wrapping() != wrapping.wrapping {

@@ -75,22 +75,6 @@ impl Parsers {
         self.clock.as_mut()?.field(text)
     }
 
-    #[inline]
-    fn recognise(&mut self, record: &[u8], row: &mut Row) -> Format {
-        // Fast path: most parsers cannot read a record that begins with this byte, and asking them
-        // costs more than reading it does (a test asks them all).
-        let possible = record
-            .first()
-            .map_or(0, |&byte| POSSIBLE[usize::from(byte)]);
-        for &format in order(self.header.as_ref()) {
-            if possible & bit(format) != 0 && self.read(format, record, row) {
-                return format;
-            }
-        }
-        self.read(Format::Plain, record, row);
-        Format::Plain
-    }
-
     /// A forced format: what is not of it is plain text.
     fn read_as(&mut self, format: Format, record: &[u8], row: &mut Row) -> Format {
         if self.read(format, record, row) {
@@ -101,7 +85,7 @@ impl Parsers {
     }
 
     /// Whether the record has this format; if not, the row is empty again.
-    #[inline]
+    #[inline(always)]
     fn read(&mut self, format: Format, record: &[u8], row: &mut Row) -> bool {
         let clock = self
             .clock
@@ -169,47 +153,47 @@ pub fn tried(facts: &Facts, format: Format) -> Vec<Format> {
         Some(forced) if forced == format => Vec::new(),
         Some(forced) => vec![forced],
         None => {
-            let before = order(facts.csv.as_ref()).iter().copied();
+            let before = order(facts.csv.as_ref());
             before.take_while(|&asked| asked != format).collect()
         }
     }
 }
 
-/// The header is a fact of the source, and its records look like anything.
-#[inline]
-fn order(header: Option<&CsvHeader>) -> &'static [Format] {
-    if header.is_some() { &CSV_FIRST } else { &ORDER }
+/// The formats that a source with this header can have, in the order in which they are asked. The
+/// header is a fact of the source, and its records look like anything.
+fn order(header: Option<&CsvHeader>) -> impl Iterator<Item = Format> {
+    header.map(|_| Format::Csv).into_iter().chain(ORDER)
 }
 
-/// The order of `Format::ALL`.
-const ORDER: [Format; 11] = [
-    Format::Json,
-    Format::Logfmt,
-    Format::Syslog,
-    Format::Access,
-    Format::Klog,
-    Format::Log4j,
-    Format::Prometheus,
-    Format::Statsd,
-    Format::Influx,
-    Format::Csv,
-    Format::Plain,
-];
+/// Makes the order in which formats are asked, and the function that asks: one call after the other,
+/// since a loop over the list would jump to a place that no processor can predict.
+macro_rules! ask_in_order {
+    ($($format:ident)*) => {
+        const ORDER: [Format; [$(Format::$format),*].len()] = [$(Format::$format),*];
 
-const CSV_FIRST: [Format; 12] = [
-    Format::Csv,
-    Format::Json,
-    Format::Logfmt,
-    Format::Syslog,
-    Format::Access,
-    Format::Klog,
-    Format::Log4j,
-    Format::Prometheus,
-    Format::Statsd,
-    Format::Influx,
-    Format::Csv,
-    Format::Plain,
-];
+        impl Parsers {
+            #[inline]
+            fn recognise(&mut self, record: &[u8], row: &mut Row) -> Format {
+                if self.header.is_some() && self.read(Format::Csv, record, row) {
+                    return Format::Csv;
+                }
+                // Fast path: most parsers cannot read a record that begins with this byte, and
+                // asking them costs more than reading it does (a test asks them all).
+                let possible = record.first().map_or(0, |&byte| POSSIBLE[usize::from(byte)]);
+                $(
+                    if possible & bit(Format::$format) != 0 && self.read(Format::$format, record, row) {
+                        return Format::$format;
+                    }
+                )*
+                self.read(Format::Plain, record, row);
+                Format::Plain
+            }
+        }
+    };
+}
+
+// The order of `Format::ALL`.
+ask_in_order!(Json Logfmt Syslog Access Klog Log4j Prometheus Statsd Influx Plain);
 
 #[cfg(test)]
 mod tests {

@@ -66,7 +66,12 @@ impl Aggregate {
         for number in 0..self.groupings.len() {
             self.at[number] = self.group(number, row, record, source);
         }
-        let weight = (row.weight.round() as u32).clamp(1, WEIGHT_MAX);
+        // Fast path: only a sampled StatsD line weighs more than itself.
+        let weight = if row.weight == 1.0 {
+            1
+        } else {
+            (row.weight.round() as u32).clamp(1, WEIGHT_MAX)
+        };
         for number in 0..self.metrics.len() {
             let value = row.values[self.metrics[number].0];
             if let Some(quantity) = quantity(row, record, value) {
