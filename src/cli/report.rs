@@ -46,7 +46,6 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
     let mut common = common(&args.select)?;
     common.wanted.time = true;
     common.wanted.level = true;
-    common.wanted.message = true;
     let list = Level::from(args.level);
     let mut groupings = Vec::new();
     for by in &args.by {
@@ -65,6 +64,10 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
         .collect();
     // A metric that only --fail-on names is shown too: the reader of the report wants to see why.
     common.wanted.numbers = names.is_empty();
+    // Unless a condition or a group asks for messages, only those that are listed matter.
+    common.wanted.message_from =
+        Some(list).filter(|&list| list > Level::Trace && !common.wanted.message);
+    common.wanted.message = true;
     names.extend(
         check
             .iter()

@@ -32,8 +32,9 @@ pub const CHUNK_BYTES: usize = 512 << 10;
 /// always finds a place.
 const CHUNK_BYTES_MAX: usize = 2 * RECORD_BYTES_MAX + LINE_BYTES_MAX + 4096;
 
-/// How much of a stretch's end the reader looks at to find where a record starts.
-const WINDOW_BYTES: usize = 32 << 10;
+/// How much of a stretch's end the reader looks at to find where a record starts: little first, since
+/// every byte of it is read twice, then enough for any usual stack trace.
+const WINDOWS_BYTES: [usize; 2] = [4 << 10, 64 << 10];
 
 /// How long a live stream must be quiet until its last record goes out without its successor.
 const QUIET: Duration = Duration::from_millis(500);
@@ -275,26 +276,30 @@ impl Reading<'_> {
     /// may grow. Returns false when nobody takes batches any more.
     fn ranges(&mut self, file: &Arc<File>) -> io::Result<bool> {
         let step = self.reader.chunk_bytes;
-        let mut window = vec![0; (step / 8).clamp(64, WINDOW_BYTES).min(step)];
+        let mut window = vec![0; WINDOWS_BYTES[1].min(step)];
         while !self.outlet.stop.asked() {
             let end = self.position + step as u64;
             if end > file.metadata()?.len() {
                 break;
             }
-            let start = end - window.len() as u64;
-            match file.read_exact_at(&mut window, start) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
-                Err(error) => return Err(error),
+            let mut found = None;
+            for bytes in WINDOWS_BYTES {
+                let window = &mut window[..bytes.min(step)];
+                let start = end - window.len() as u64;
+                match file.read_exact_at(window, start) {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(true),
+                    Err(error) => return Err(error),
+                }
+                found = self.sure_start(window).map(|at| start + at as u64);
+                if found.is_some() {
+                    break;
+                }
             }
-            let Some(feed) = memchr::memchr(b'\n', &window) else {
+            let Some(end) = found else {
                 break;
             };
-            let lines = &window[feed + 1..];
-            let Some(cut) = framing::cut::cut_surely(&self.reader.multiline, lines) else {
-                break;
-            };
-            let length = (start - self.position) as usize + feed + 1 + cut;
+            let length = (end - self.position) as usize;
             self.report.bytes += length as u64;
             let file = Arc::clone(file);
             if !self.batch(Content::Range { file, length }, 0) {
@@ -302,6 +307,13 @@ impl Reading<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// The last place in a window, which may begin within a line, where a record surely starts.
+    fn sure_start(&self, window: &[u8]) -> Option<usize> {
+        let first = memchr::memchr(b'\n', window)? + 1;
+        let cut = framing::cut::cut_surely(&self.reader.multiline, &window[first..])?;
+        Some(first + cut)
     }
 
     /// Sends what is whole at the start of the chunk, if anything is.

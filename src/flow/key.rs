@@ -21,6 +21,9 @@ pub enum GroupField {
     Message,
 }
 
+/// Bytes before each value.
+pub const LENGTH_BYTES: usize = 4;
+
 /// Appends one value.
 pub fn push(key: &mut Vec<u8>, value: &[u8]) {
     let length = u32::try_from(value.len()).expect("a record is a few MiB");
@@ -32,7 +35,7 @@ pub fn push(key: &mut Vec<u8>, value: &[u8]) {
 pub fn values(key: &[u8]) -> Vec<&[u8]> {
     let mut values = Vec::new();
     let mut rest = key;
-    while let Some((length, tail)) = rest.split_first_chunk::<4>() {
+    while let Some((length, tail)) = rest.split_first_chunk::<LENGTH_BYTES>() {
         let Some((value, tail)) = tail.split_at_checked(u32::from_le_bytes(*length) as usize)
         else {
             break;

@@ -1,11 +1,15 @@
 //! Which parts of a record the plan needs. Parsers skip everything else.
 
+use crate::flow::level::Level;
+
 /// What a parser has to fill in a [`Row`](crate::flow::row::Row).
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
     pub time: bool,
     pub level: bool,
     pub message: bool,
+    /// The messages of records below this level are not looked at: a parser may leave them empty.
+    pub message_from: Option<Level>,
     /// Fields named by the plan; the value of `paths[i]` goes to `row.values[i]`. No path twice.
     pub paths: Vec<Path>,
     /// Also report fields that are metrics by their name alone (see [`is_metric_name`]).

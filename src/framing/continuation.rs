@@ -346,8 +346,9 @@ pub(super) fn is_sure_start(mode: &Multiline, above: &[u8], line: &[u8]) -> bool
         Multiline::Off => true,
         Multiline::Pattern(pattern) => pattern.is_match(text(line)),
         Multiline::Auto => {
-            is_hard_start(text(line))
-                || kind::kind(text(line)) == Kind::Text && kind::kind(text(above)) == Kind::Text
+            // The cheaper question first: most lines say nothing, nor do those above them.
+            kind::kind(text(line)) == Kind::Text && kind::kind(text(above)) == Kind::Text
+                || is_hard_start(text(line))
         }
     }
 }

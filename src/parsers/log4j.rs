@@ -5,6 +5,7 @@
 pub mod head;
 
 use crate::flow::format::Format;
+use crate::flow::level::Level;
 use crate::flow::row::{Row, Text};
 use crate::flow::wanted::Wanted;
 use crate::parsers::level;
@@ -13,18 +14,31 @@ use crate::parsers::time::Clock;
 
 pub struct Parser {
     fields: Fields,
+    /// Nothing is asked of records below this level but their time, and numbers in pairs.
+    brief_below: Option<Level>,
+    numbers: bool,
 }
 
 impl Parser {
     pub fn new(wanted: &Wanted) -> Parser {
         Parser {
             fields: Fields::new(wanted),
+            brief_below: wanted
+                .message_from
+                .filter(|_| wanted.paths.is_empty() && !wanted.all),
+            numbers: wanted.numbers,
         }
     }
 
     pub fn parse(&mut self, record: &[u8], clock: &mut Clock, row: &mut Row) -> bool {
         let mut parts = Parts::default();
-        let Some(head) = head::read(record, clock, &mut parts) else {
+        // Fast path: the message of a record that no table lists is not looked for. Right because its
+        // pairs are all that could be asked of it, and without a `=` there are none.
+        let brief = |level: Level, at: usize| {
+            Some(level) < self.brief_below
+                && !(self.numbers && memchr::memchr(b'=', &record[at..]).is_some())
+        };
+        let Some(head) = head::read(record, clock, &mut parts, brief) else {
             return false;
         };
         let start = head.message;

@@ -38,6 +38,8 @@ pub struct Aggregate {
     series: Vec<Vec<u32>>,
     /// Groups of the record at hand, one a grouping.
     at: Vec<u32>,
+    /// The group of the last record that had one, by grouping.
+    last: Vec<u32>,
     key: Vec<u8>,
 }
 
@@ -57,6 +59,7 @@ impl Aggregate {
             name_index: HashTable::new(),
             series: Vec::new(),
             at: vec![NONE; groupings.len()],
+            last: vec![NONE; groupings.len()],
             key: Vec::new(),
         }
     }
@@ -94,6 +97,21 @@ impl Aggregate {
     /// The place of the record's group in `groups.entries`, counted; [`NONE`] if it lacks a field.
     fn group(&mut self, number: usize, row: &Row, record: &[u8], source: &str) -> u32 {
         let grouping = &self.groupings[number];
+        // Fast path: many fields say the same again and again; then the last key is this one's.
+        if let ([GroupField::Slot(slot)], last) = (&*grouping.fields, self.last[number])
+            && last != NONE
+        {
+            let value = row.values[*slot];
+            let entry = &mut self.groups.entries[last as usize];
+            let known = &entry.key.of(&self.groups.keys)[key::LENGTH_BYTES..];
+            if value.kind != Kind::Missing
+                && value.kind != Kind::Null
+                && row.bytes(record, value.text) == known
+            {
+                entry.count += 1;
+                return last;
+            }
+        }
         self.key.clear();
         for field in &grouping.fields {
             let value = match *field {
@@ -119,6 +137,7 @@ impl Aggregate {
         };
         if let Some(&place) = self.index.find(hash, is) {
             groups.entries[place as usize].count += 1;
+            self.last[number] = place;
             return place;
         }
         let place = groups.entries.len() as u32;
@@ -134,6 +153,7 @@ impl Aggregate {
             let entry = &groups.entries[*place as usize];
             hasher.hash_one((entry.grouping, entry.key.of(&groups.keys)))
         });
+        self.last[number] = place;
         place
     }
 
@@ -199,6 +219,7 @@ impl Aggregate {
     /// What the batch came to; the scratch is empty afterwards.
     pub fn take(&mut self) -> (Groups, Samples) {
         self.index.clear();
+        self.last.fill(NONE);
         self.name_index.clear();
         self.names.clear();
         self.series.iter_mut().for_each(Vec::clear);

@@ -252,6 +252,7 @@ fn reads_syslog_points_with_level_and_message() {
         time: true,
         level: true,
         message: true,
+        message_from: None,
         numbers: true,
         all: false,
     };

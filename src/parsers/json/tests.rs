@@ -36,6 +36,7 @@ fn wanted(paths: &[&str]) -> Wanted {
         time: true,
         level: true,
         message: true,
+        message_from: None,
         paths: paths.iter().map(|path| Path::new(path)).collect(),
         numbers: true,
         all: false,

@@ -41,9 +41,15 @@ struct Reader<'a> {
     parts: &'a mut Parts,
 }
 
-/// The head of `record`, if it has one; its parts go to `parts`, which are empty.
+/// The head of `record`, if it has one; its parts go to `parts`, which are empty. Where `brief` says
+/// of a level, and of the place behind it, that nobody asks for more, the head ends with the record.
 #[inline]
-pub fn read(record: &[u8], clock: &mut Clock, parts: &mut Parts) -> Option<Head> {
+pub fn read(
+    record: &[u8],
+    clock: &mut Clock,
+    parts: &mut Parts,
+    brief: impl Fn(Level, usize) -> bool,
+) -> Option<Head> {
     let mut reader = Reader {
         text: record,
         at: 0,
@@ -59,24 +65,20 @@ pub fn read(record: &[u8], clock: &mut Clock, parts: &mut Parts) -> Option<Head>
         Some(found) => {
             // `INFO 2024-03-01 00:00:00,123 …`, `[INFO ] [2024-03-01 00:00:00] …`
             let late = reader.time_after_level(clock);
-            reader.after_level(found.1);
             return Some(Head {
                 time: late.flatten(),
                 level: Some(found.0),
-                message: reader.at,
+                message: reader.message_after(found, brief),
             });
         }
         None => reader.usual_level().or_else(|| reader.level()),
     };
     match found {
-        Some((level, form)) => {
-            reader.after_level(form);
-            Some(Head {
-                time,
-                level: Some(level),
-                message: reader.at,
-            })
-        }
+        Some((level, form)) => Some(Head {
+            time,
+            level: Some(level),
+            message: reader.message_after((level, form), brief),
+        }),
         None => {
             reader.at = after_time;
             *reader.parts = Parts::default();
@@ -93,6 +95,20 @@ impl Reader<'_> {
     #[inline]
     fn byte(&self, offset: usize) -> Option<u8> {
         self.text.get(self.at + offset).copied()
+    }
+
+    /// Where the message starts, behind a level that was just read.
+    #[inline(always)]
+    fn message_after(
+        &mut self,
+        (level, form): (Level, Form),
+        brief: impl Fn(Level, usize) -> bool,
+    ) -> usize {
+        if brief(level, self.at) {
+            return self.text.len();
+        }
+        self.after_level(form);
+        self.at
     }
 
     fn skip_colours(&mut self) {

@@ -477,3 +477,57 @@ fn measures_mixed_lines() {
         lines.len()
     );
 }
+
+/// A message that nobody lists is left out, and nothing else changes.
+#[test]
+fn a_brief_reading_loses_only_the_message() {
+    let lines = [
+        "2024-03-01 00:00:00,123 INFO [main] a.B: took cpu=12 ms",
+        "2024-03-01 00:00:00,123 INFO [main] a.B: nothing to see",
+        "2024-03-01 00:00:00,123 - WARN  [x=1:Y@7] - latency_ms=3",
+        "INFO 2024-03-01 00:00:00,123 size=10KB done",
+        "17/06/09 20:10:40 INFO storage.Store: free=3.5GB, used = 7",
+        "[Sun Dec 04 04:47:44 2005] [notice] workerEnv.init() ok elapsed=5",
+        "[Sun Dec 04 04:47:44 2005] [error] mod_jk child",
+    ];
+    let full = Wanted {
+        time: true,
+        level: true,
+        message: true,
+        numbers: true,
+        ..Wanted::default()
+    };
+    let brief = Wanted {
+        message_from: Some(Level::Warn),
+        ..full.clone()
+    };
+    let facts = Facts {
+        zone: jiff::tz::TimeZone::UTC,
+        anchor: Time(0),
+        format: None,
+        csv: None,
+    };
+    for line in lines {
+        let read = |wanted: &Wanted| {
+            let mut row = Row::new(0);
+            let mut clock = Clock::new(&facts);
+            assert!(Parser::new(wanted).parse(line.as_bytes(), &mut clock, &mut row));
+            let bytes = |text| row.bytes(line.as_bytes(), text).to_vec();
+            let numbers: Vec<_> = row
+                .numbers
+                .iter()
+                .map(|field| (bytes(field.name), bytes(field.value.text)))
+                .collect();
+            (row.time, row.level, numbers, bytes(row.message))
+        };
+        let (whole, short) = (read(&full), read(&brief));
+        assert_eq!(
+            (whole.0, whole.1, &whole.2),
+            (short.0, short.1, &short.2),
+            "{line}"
+        );
+        if whole.1 >= Some(Level::Warn) {
+            assert_eq!(whole.3, short.3, "{line}");
+        }
+    }
+}
