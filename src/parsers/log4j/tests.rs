@@ -447,37 +447,6 @@ fn agrees_with_the_ground_truth() {
     }
 }
 
-/// Nanoseconds a record of a file of interleaved layouts, for measuring by hand.
-#[test]
-#[ignore = "a measurement: needs WEIR_MIXED, a file of log lines"]
-fn measures_mixed_lines() {
-    let file = std::fs::read(std::env::var_os("WEIR_MIXED").expect("WEIR_MIXED names a file"))
-        .expect("a readable file");
-    let lines: Vec<&[u8]> = file
-        .split(|&byte| byte == b'\n')
-        .filter(|line| !line.is_empty())
-        .collect();
-    let mut parser = Parser::new(&Wanted {
-        time: true,
-        level: true,
-        message: true,
-        ..Wanted::default()
-    });
-    let mut clock = clock();
-    let mut row = Row::new(0);
-    let begin = std::time::Instant::now();
-    let mut levels = 0;
-    for line in &lines {
-        row.reset();
-        levels += usize::from(parser.parse(line, &mut clock, &mut row) && row.level.is_some());
-    }
-    eprintln!(
-        "{:.1} ns a record, {levels} levels in {} lines",
-        begin.elapsed().as_nanos() as f64 / lines.len() as f64,
-        lines.len()
-    );
-}
-
 /// A message that nobody lists is left out, and nothing else changes.
 #[test]
 fn a_brief_reading_loses_only_the_message() {
