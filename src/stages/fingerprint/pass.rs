@@ -73,7 +73,7 @@ fn is(byte: u8, class: u8) -> bool {
 /// A quoted word longer than this is not looked for: one stray quote must not cost a scan of the
 /// rest of the line, each time.
 const QUOTED_BYTES_MAX: usize = 128;
-/// Longest text between two masks that is looked at to fold them.
+/// Longest text with a word in it that is looked at to fold the masks around it.
 const GAP_BYTES_MAX: usize = 16;
 
 /// Where the output stood before the last word with a mask, to write an address as one mask.
@@ -465,13 +465,13 @@ fn letters_in_front(eight: u64) -> usize {
 /// Whether two masks with `gap` between them are one: joiners, and at most one date name, zone
 /// or unit among them.
 fn joins(gap: &[u8]) -> bool {
-    if gap.len() > GAP_BYTES_MAX {
-        return false;
-    }
     let joiner = |&byte: &u8| is(byte, JOINS);
     let before = gap.iter().take_while(|byte| joiner(byte)).count();
     if before == gap.len() {
         return true;
+    }
+    if gap.len() > GAP_BYTES_MAX {
+        return false;
     }
     let after = gap.iter().rev().take_while(|byte| joiner(byte)).count();
     let name = &gap[before..gap.len() - after];
