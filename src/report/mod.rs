@@ -164,6 +164,8 @@ fn groups(state: &State, top: Option<usize>) -> Vec<Group<'_>> {
         let number = grouping as u16;
         let shown = state.groups.top(number, top.unwrap_or(usize::MAX));
         let mut rest = state.groups.total(number);
+        // A million groups are common enough that room to grow would show.
+        out.reserve_exact(shown.len() + 1);
         for group in shown {
             rest -= group.count;
             out.push(Group {

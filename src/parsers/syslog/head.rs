@@ -432,8 +432,8 @@ fn archive_prefix(record: &[u8]) -> usize {
     let Some(rest) = record.get(label..) else {
         return 0;
     };
-    // Most times end the label too early: `240301 000000 148 …`.
-    if rest.get(16) != Some(&b'.') {
+    // Most times and addresses end the label too early: `240301 000000 148 …`, `10.0.0.1 - …`.
+    if rest.first() != Some(&b' ') || rest.get(16) != Some(&b'.') {
         return 0;
     }
     let is_date = |text: &[u8]| {

@@ -73,7 +73,7 @@ fn is(byte: u8, class: u8) -> bool {
 /// A quoted word longer than this is not looked for: one stray quote must not cost a scan of the
 /// rest of the line, each time.
 const QUOTED_BYTES_MAX: usize = 128;
-/// Longest text between two masks that is looked at to fold them.
+/// Longest text with a word in it that is looked at to fold the masks around it.
 const GAP_BYTES_MAX: usize = 16;
 
 /// Where the output stood before the last word with a mask, to write an address as one mask.
@@ -93,6 +93,8 @@ pub struct Pass<'t, 'o> {
     /// The output ends with a mask, and `copied` is where its value ended.
     folds: bool,
     before: Before,
+    /// No address is looked for before here: a run of colons costs one look, not one each.
+    no_address_before: usize,
 }
 
 impl<'t, 'o> Pass<'t, 'o> {
@@ -104,6 +106,7 @@ impl<'t, 'o> Pass<'t, 'o> {
             copied: 0,
             folds: false,
             before: Before::default(),
+            no_address_before: 0,
         };
         pass.scan();
         let copied = pass.copied;
@@ -196,7 +199,7 @@ impl<'t, 'o> Pass<'t, 'o> {
             && text
                 .get(end + 1)
                 .is_some_and(|&byte| is(byte, HEX) || byte == b':')
-            && let Some(address_end) = ipv6_end(text, start)
+            && let Some(address_end) = self.ipv6(start)
         {
             self.put(start, address_end);
             return address_end;
@@ -294,13 +297,23 @@ impl<'t, 'o> Pass<'t, 'o> {
         if at - start > 4 || start < self.copied {
             return at + 1;
         }
-        match ipv6_end(text, start) {
+        match self.ipv6(start) {
             Some(end) => {
                 self.put(start, end);
                 end
             }
             None => at + 1,
         }
+    }
+
+    /// The end of an address that begins at `start`, looked for once in each run of its bytes.
+    fn ipv6(&mut self, start: usize) -> Option<usize> {
+        if start < self.no_address_before {
+            return None;
+        }
+        let run = address_bytes(&self.text[start..]);
+        self.no_address_before = start + run.len();
+        ipv6_end(self.text, start, run)
     }
 
     /// At a quote: one word in quotes is a value, unless a colon after it makes it a key.
@@ -465,13 +478,13 @@ fn letters_in_front(eight: u64) -> usize {
 /// Whether two masks with `gap` between them are one: joiners, and at most one date name, zone
 /// or unit among them.
 fn joins(gap: &[u8]) -> bool {
-    if gap.len() > GAP_BYTES_MAX {
-        return false;
-    }
     let joiner = |&byte: &u8| is(byte, JOINS);
     let before = gap.iter().take_while(|byte| joiner(byte)).count();
     if before == gap.len() {
         return true;
+    }
+    if gap.len() > GAP_BYTES_MAX {
+        return false;
     }
     let after = gap.iter().rev().take_while(|byte| joiner(byte)).count();
     let name = &gap[before..gap.len() - after];
@@ -524,14 +537,8 @@ fn is_uuid(word: &[u8]) -> bool {
 
 /// The end of an IPv6 or hardware address that begins at `start`: hexadecimal groups of at most
 /// four digits with `::` once or seven colons, or six groups of two; with at least one digit.
-fn ipv6_end(text: &[u8], start: usize) -> Option<usize> {
-    let rest = &text[start..text.len().min(start + 48)];
-    let length = rest
-        .iter()
-        .take_while(|&&byte| is(byte, HEX) || byte == b':' || byte == b'.')
-        .count();
-    let address = rest[..length].trim_ascii_end();
-    let address = address.strip_suffix(b".").unwrap_or(address);
+fn ipv6_end(text: &[u8], start: usize, run: &[u8]) -> Option<usize> {
+    let address = run.strip_suffix(b".").unwrap_or(run);
     let double = address.windows(2).any(|pair| pair == b"::");
     let address = match address {
         [front @ .., b':'] if !front.ends_with(b":") => front,
@@ -551,4 +558,10 @@ fn ipv6_end(text: &[u8], start: usize) -> Option<usize> {
         .is_none_or(|&byte| !byte.is_ascii_alphanumeric());
     let is_address = (double && address.len() > 2) || colons == 7 || hardware;
     (has_digit && groups_fit && closed && is_address).then_some(start + address.len())
+}
+
+/// The bytes in front that an address may have, at most 48.
+fn address_bytes(text: &[u8]) -> &[u8] {
+    let address = |&&byte: &&u8| is(byte, HEX) || byte == b':' || byte == b'.';
+    &text[..text.iter().take(48).take_while(address).count()]
 }

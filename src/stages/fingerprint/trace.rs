@@ -34,37 +34,60 @@ pub fn mask(message: &[u8], first_end: usize, masked: &mut Vec<u8>) {
     }
 }
 
-/// The frame on a line, without place and line number: `at pkg.Class.method`.
+/// The name on the line of a frame, without place and line number: `pkg.Class.method`.
 fn frame(line: &[u8]) -> Option<&[u8]> {
     let indented = line
         .first()
         .is_some_and(|byte| matches!(byte, b' ' | b'\t'));
     let text = line.trim_ascii();
-    if let Some(name) = text.strip_prefix(b"at ".as_slice()).filter(|_| indented) {
-        // Java and Node end with `(place)`, C# goes on with ` in file:line`.
+    let name = if indented {
+        indented_frame(text)
+    } else {
+        marginal_frame(text)
+    };
+    name.map(<[u8]>::trim_ascii).filter(|name| !name.is_empty())
+}
+
+fn indented_frame(text: &[u8]) -> Option<&[u8]> {
+    if let Some(name) = text.strip_prefix(b"at ".as_slice()) {
+        // Java and Node end with `(place)`, C# goes on with ` in file:line`. A place alone
+        // belongs to the frame above (Rust) or to a function without a name.
         let end = memchr::memchr(b'(', name).unwrap_or(name.len());
-        return Some(name[..end].trim_ascii_end()).filter(|name| !name.is_empty());
+        return Some(&name[..end]).filter(|name| !name.contains(&b'/'));
     }
-    if let Some(file) = text
-        .strip_prefix(b"File \"".as_slice())
-        .filter(|_| indented)
-    {
+    if let Some(file) = text.strip_prefix(b"File \"".as_slice()) {
         let name = memchr::memmem::rfind(file, b", in ")?;
-        return Some(&file[name + 5..]).filter(|name| !name.is_empty());
+        return Some(&file[name + 5..]);
     }
-    if let Some(place) = text.strip_prefix(b"from ".as_slice()).filter(|_| indented) {
-        // Ruby: from file.rb:12:in 'name'
+    if let Some(place) = text.strip_prefix(b"from ".as_slice()) {
+        // Ruby: from file.rb:12:in 'name', with a backtick in front before 3.4.
         let name = memchr::memmem::find(place, b":in ")?;
-        return Some(place[name + 4..].trim_ascii());
+        let name = &place[name + 4..];
+        let name = name
+            .strip_prefix(b"'")
+            .or(name.strip_prefix(b"`"))
+            .unwrap_or(name);
+        return Some(name.strip_suffix(b"'").unwrap_or(name));
     }
-    // Go: `main.run(0x1, 0x2)` at the margin, above its place.
-    let open = memchr::memchr(b'(', text)?;
-    let name = &text[..open];
-    let go = !indented
-        && text.ends_with(b")")
-        && memchr::memchr(b'.', name).is_some()
-        && !name.iter().any(u8::is_ascii_whitespace);
-    go.then_some(name)
+    // Rust: `7: app::load`; how a panic is made is the same for all of them.
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let name = text[digits..].strip_prefix(b": ")?;
+    let machinery = [b"std::".as_slice(), b"core::", b"<"];
+    let own = digits > 0 && !machinery.iter().any(|prefix| name.starts_with(prefix));
+    Some(name).filter(|name| own && memchr::memmem::find(name, b"::").is_some())
+}
+
+fn marginal_frame(text: &[u8]) -> Option<&[u8]> {
+    if text.starts_with(b"#") {
+        // PHP: `#0 /app/b.php(12): name()`.
+        let place = memchr::memmem::find(text, b"): ")?;
+        let name = &text[place + 3..];
+        return Some(&name[..memchr::memchr(b'(', name)?]);
+    }
+    // Go: `main.(*Job).run(0x1, 0x2)`, above its place.
+    let name = &text[..memchr::memrchr(b'(', text)?];
+    let dotted = text.ends_with(b")") && name.contains(&b'.');
+    Some(name).filter(|name| dotted && !name.iter().any(u8::is_ascii_whitespace))
 }
 
 /// The type of an exception that a line names at its margin: `Caused by: java.io.IOException`.
