@@ -1,4 +1,5 @@
-//! Sixteen bytes at once: where a JSON string stops, which bytes are digits, where lines end. On x86-64 the
+//! Sixteen bytes at once: where a JSON string stops, which bytes are digits, where lines end, where
+//! a level may stand. On x86-64 the
 //! masks come from SSE2, which every such processor has; elsewhere from a plain loop, which is
 //! also the twin that the tests compare with. The only `unsafe` here calls functions of integers.
 
@@ -41,6 +42,13 @@ fn load_tail(bytes: &[u8], at: usize) -> u128 {
 #[inline(always)]
 pub fn string_stops(block: u128) -> (Mask, Mask) {
     lanes::string_stops(block)
+}
+
+/// The bytes that may stand behind a word which is used as a level, or end the line: `:`, `]`, `>`,
+/// `[`, `!` and the line feed; and those that are capitals.
+#[inline(always)]
+pub fn level_signs(block: u128) -> (Mask, Mask) {
+    lanes::level_signs(block)
 }
 
 /// Calls `visit` with the place of every line feed, in order.
@@ -92,6 +100,28 @@ mod lanes {
     pub fn digits(block: u128) -> Mask {
         // SAFETY: as above.
         unsafe { digits_sse2(block) }
+    }
+
+    #[inline(always)]
+    pub fn level_signs(block: u128) -> (Mask, Mask) {
+        // SAFETY: as above.
+        unsafe { level_signs_sse2(block) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn level_signs_sse2(block: u128) -> (Mask, Mask) {
+        let bytes = vector(block);
+        let mut signs = _mm_setzero_si128();
+        for sign in *b":]>[!\n" {
+            signs = _mm_or_si128(signs, _mm_cmpeq_epi8(bytes, _mm_set1_epi8(sign as i8)));
+        }
+        let place = _mm_sub_epi8(bytes, _mm_set1_epi8(b'A' as i8));
+        let capitals = _mm_cmpeq_epi8(_mm_min_epu8(place, _mm_set1_epi8(25)), place);
+        (
+            _mm_movemask_epi8(signs) as Mask,
+            _mm_movemask_epi8(capitals) as Mask,
+        )
     }
 
     #[inline(always)]
@@ -164,6 +194,13 @@ mod plain {
     pub fn line_feeds(block: u128) -> Mask {
         mask(block, |byte| byte == b'\n')
     }
+
+    pub fn level_signs(block: u128) -> (Mask, Mask) {
+        (
+            mask(block, |byte| b":]>[!\n".contains(&byte)),
+            mask(block, |byte| byte.is_ascii_uppercase()),
+        )
+    }
 }
 
 #[cfg(test)]
@@ -181,6 +218,7 @@ mod tests {
                 assert_eq!(string_stops(block), plain::string_stops(block));
                 assert_eq!(digits(block), plain::digits(block));
                 assert_eq!(lanes::line_feeds(block), plain::line_feeds(block));
+                assert_eq!(lanes::level_signs(block), plain::level_signs(block));
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Words and numbers that name a level.
 
+use crate::flow::block;
 use crate::flow::level::Level;
 
 /// The level that `word` names, in any case: `WARNING`, `err`, `notice`, `crit` … A single letter
@@ -63,7 +64,7 @@ pub fn in_text(text: &[u8]) -> Option<Level> {
     // A level stands before a sign or in capitals, so only the places of those are looked at: two
     // masks with a bit for each byte, which costs less than going from word to word.
     let mut short = [0; NEAR];
-    let window = match text.first_chunk() {
+    let window: &[u8; NEAR] = match text.first_chunk() {
         Some(window) => window,
         None => {
             short[..text.len()].copy_from_slice(text);
@@ -71,15 +72,13 @@ pub fn in_text(text: &[u8]) -> Option<Level> {
         }
     };
     // The end of the line is a place, too: there the search ends.
-    let signs = mask(window, |byte| {
-        u8::from(byte == b':')
-            | u8::from(byte == b']')
-            | u8::from(byte == b'>')
-            | u8::from(byte == b'[')
-            | u8::from(byte == b'!')
-            | u8::from(byte == b'\n')
-    });
-    let capitals = mask(window, |byte| u8::from(byte.wrapping_sub(b'A') < 26));
+    let (mut signs, mut capitals) = (0, 0);
+    for (number, bytes) in window.chunks_exact(block::WIDTH).enumerate() {
+        let bytes = u128::from_le_bytes(bytes.try_into().expect("a block has WIDTH bytes"));
+        let (some_signs, some_capitals) = block::level_signs(bytes);
+        signs |= u64::from(some_signs) << (number * block::WIDTH);
+        capitals |= u64::from(some_capitals) << (number * block::WIDTH);
+    }
     let words = capitals & capitals >> 1 & capitals >> 2 & !(capitals << 1);
     let mut places = signs | words;
     while places != 0 {
@@ -116,19 +115,6 @@ pub fn in_text(text: &[u8]) -> Option<Level> {
         }
     }
     None
-}
-
-/// A bit for each byte of `window` for which `is` says 1.
-#[inline]
-fn mask(window: &[u8; NEAR], is: impl Fn(u8) -> u8) -> u64 {
-    let flags = window.map(is);
-    let mut mask = 0;
-    for (place, eight) in flags.chunks_exact(8).enumerate() {
-        let eight = u64::from_le_bytes(*eight.first_chunk().expect("chunks of eight"));
-        // Each flag is a byte of 0 or 1; the product gathers the eight in the topmost byte.
-        mask |= (eight.wrapping_mul(0x0102_0408_1020_4080) >> 56) << (place * 8);
-    }
-    mask
 }
 
 const WORD: u8 = 1;

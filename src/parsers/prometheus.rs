@@ -81,6 +81,13 @@ impl Parser {
             return false;
         }
         let Some(name) = name else { return false };
+        // Fast path: behind the first word of ordinary text stands another word.
+        if !matches!(
+            record.get(at),
+            Some(b'0'..=b'9' | b'+' | b'-' | b'.' | b'N' | b'n' | b'I' | b'i')
+        ) {
+            return false;
+        }
         let value_end = token_end(record, at);
         if units::number(&record[at..value_end]).is_none() {
             return false;
