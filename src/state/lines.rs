@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::hash::RandomState;
 use std::io::Write;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::flow::mapped::{Line, Mapped};
 use crate::flow::output::{Dedup, DedupMode, LinesTask, Output, json_string as string};
@@ -13,14 +13,14 @@ use crate::flow::time::Time;
 use crate::state::known::{Known, Novelty};
 use crate::state::ledger::Ledger;
 
-/// Identities that are remembered; a line that finds the table full goes out, since it may be new.
+/// Identities that are remembered, 20 MB when full; a line that finds the table full goes out, since it may be new.
 const IDENTITIES_MAX: usize = 1_000_000;
 
-/// Longest text that a count line repeats.
-const REPEATED_BYTES_MAX: usize = 1024;
+/// The same with windows, which keep some text each; 40 MB when full.
+const WINDOWS_MAX: usize = 100_000;
 
-/// Lines whose count is still to be told at the end of their window.
-const WAITING_MAX: usize = 100_000;
+/// Longest text that a count line shows, in bytes.
+const SHOWN_BYTES_MAX: usize = 256;
 
 /// The fold of `weir filter`.
 pub struct Lines {
@@ -85,9 +85,13 @@ impl Lines {
                 (masked, Novelty::Unknown)
             };
             if let Some(dedup) = self.dedup {
-                let passes =
-                    self.seen
-                        .passes(dedup, line, text, novelty, &mut output.bytes, self.json);
+                // A line that a known template covers was seen in another form.
+                let covered = dedup.mode == DedupMode::Template && novelty == Novelty::Covered;
+                let shown = if self.json { template } else { text };
+                let (every, out) = (dedup.every, &mut output.bytes);
+                let passes = self
+                    .seen
+                    .passes(every, line, shown, covered, out, self.json);
                 if !passes {
                     ledger.kept -= 1;
                     ledger.duplicate += 1;
@@ -182,130 +186,126 @@ impl Context {
 /// What dedup has seen.
 #[derive(Default)]
 struct Seen {
-    /// By identity; keyed at random, since identities come from the input.
-    identities: HashMap<u64, Repeats, RandomState>,
-    /// Ends of windows with something to tell: (end, order) to identity.
+    /// Without windows: every identity. Keyed at random, since identities come from the input.
+    identities: HashSet<u64, RandomState>,
+    /// With windows: the line of each identity that went out, and what was held back since.
+    windows: HashMap<u64, Window, RandomState>,
+    /// Windows with something to tell, by end and order; those without a time come last.
     waiting: BTreeMap<(Time, u64), u64>,
     order: u64,
     newest: Option<Time>,
     is_full: bool,
 }
 
-/// A line that went out, and what was held back since.
-struct Repeats {
-    /// End of the window, if there are windows and the line had a time.
+/// A line that went out, and how many were held back since.
+struct Window {
+    /// `None` if no line before it had a time.
     end: Option<Time>,
     count: u64,
-    order: u64,
     text: Box<[u8]>,
 }
 
 impl Seen {
-    /// Whether a line goes out; before it, the counts of windows that end with its time.
+    /// Whether a line goes out; `covered` if a known template stands for it. With windows the counts
+    /// of those that end with its time are written first, each with the start of what `shown` was.
     fn passes(
         &mut self,
-        dedup: Dedup,
+        every: Option<i64>,
         line: &Line,
-        text: &[u8],
-        novelty: Novelty,
+        shown: &[u8],
+        covered: bool,
         out: &mut Vec<u8>,
         json: bool,
     ) -> bool {
-        if let Some(time) = line.time.filter(|_| dedup.every.is_some())
-            && Some(time) > self.newest
-        {
-            self.newest = Some(time);
-            self.tell(Some(time), out, json);
+        let Some(every) = every else {
+            return self.is_first(line.identity) && !covered;
+        };
+        if line.time > self.newest {
+            self.newest = line.time;
+            self.tell(line.time, out, json);
         }
-        let end = dedup
-            .every
-            .zip(line.time.or(self.newest))
-            .and_then(|(every, time)| time.0.checked_add(every))
-            .map(Time);
-        // A line that a known template covers was seen in another form: it counts as one of them.
-        let covered = dedup.mode == DedupMode::Template && novelty == Novelty::Covered;
-        if let Some(repeats) = self.identities.get_mut(&line.identity) {
-            if repeats
-                .end
-                .zip(line.time)
-                .is_some_and(|(end, time)| time >= end)
-            {
-                // Told already, unless too many were waiting.
-                repeats.tell(out, json);
-                repeats.end = end;
+        let now = line.time.or(self.newest);
+        let end = now.and_then(|now| now.0.checked_add(every)).map(Time);
+        if let Some(window) = self.windows.get_mut(&line.identity) {
+            if window.end.is_some() && line.time >= window.end {
+                window.end = end;
                 return true;
             }
-            repeats.count += 1;
-            if repeats.count == 1
-                && let Some(end) = repeats.end
-                && self.waiting.len() < WAITING_MAX
-            {
-                repeats.order = self.order;
-                self.order += 1;
-                self.waiting.insert((end, repeats.order), line.identity);
-            }
+            self.hold(line.identity);
             return false;
         }
-        if self.identities.len() >= IDENTITIES_MAX {
+        if self.windows.len() >= WINDOWS_MAX {
             self.is_full = true;
             return true;
         }
-        let text = if dedup.every.is_some() {
-            text[..text.len().min(REPEATED_BYTES_MAX)].into()
-        } else {
-            Box::default()
+        let text = shown[..shown.len().min(SHOWN_BYTES_MAX)].into();
+        let window = Window {
+            end,
+            count: 0,
+            text,
         };
-        self.identities.insert(
-            line.identity,
-            Repeats {
-                end,
-                count: 0,
-                order: 0,
-                text,
-            },
-        );
+        self.windows.insert(line.identity, window);
+        if covered {
+            self.hold(line.identity);
+        }
         !covered
     }
 
-    /// Tells the counts of the windows that ended by `now`, or of all, and opens their next ones.
+    fn is_first(&mut self, identity: u64) -> bool {
+        if self.identities.len() < IDENTITIES_MAX {
+            return self.identities.insert(identity);
+        }
+        let known = self.identities.contains(&identity);
+        self.is_full |= !known;
+        !known
+    }
+
+    /// Counts a line that is held back; the first one of a window makes it wait for its end.
+    fn hold(&mut self, identity: u64) {
+        let window = self
+            .windows
+            .get_mut(&identity)
+            .expect("only a line with a window is held back");
+        window.count += 1;
+        if window.count == 1 {
+            let end = window.end.unwrap_or(Time(i64::MAX));
+            self.waiting.insert((end, self.order), identity);
+            self.order += 1;
+        }
+    }
+
+    /// Tells the counts of the windows that ended by `now`, or of all. The next line of such a
+    /// window goes out again at once.
     fn tell(&mut self, now: Option<Time>, out: &mut Vec<u8>, json: bool) {
         while let Some(entry) = self.waiting.first_entry() {
-            let end = entry.key().0;
-            if now.is_some_and(|now| end > now) {
+            if now.is_some_and(|now| entry.key().0 > now) {
                 break;
             }
             let identity = entry.remove();
-            let Some(repeats) = self.identities.get_mut(&identity) else {
-                continue;
-            };
-            repeats.tell(out, json);
-            // The next one goes out again at once: a new window begins with it.
+            if let Some(window) = self.windows.get_mut(&identity) {
+                window.tell(out, json);
+            }
         }
     }
 }
 
-impl Repeats {
-    /// Writes how many were held back since the line went out, if any were.
+impl Window {
+    /// Writes how many were held back since the line went out.
     fn tell(&mut self, out: &mut Vec<u8>, json: bool) {
-        let Some(end) = self.end.filter(|_| self.count > 0) else {
-            return;
-        };
         let text = &self.text[..memchr::memchr(b'\n', &self.text).unwrap_or(self.text.len())];
+        let until = self.end.map(|end| end.to_string());
+        let count = std::mem::take(&mut self.count);
         if json {
-            write!(
-                out,
-                "{{\"repeated\":{},\"until\":\"{end}\",\"of\":",
-                self.count
-            )
-            .expect("a vector takes everything");
+            let until = until.map_or("null".to_owned(), |end| format!("\"{end}\""));
+            write!(out, "{{\"repeated\":{count},\"until\":{until},\"of\":")
+                .expect("a vector takes everything");
             string(out, text);
             out.extend_from_slice(b"}\n");
         } else {
-            write!(out, "[weir: {} more until {end}] ", self.count)
-                .expect("a vector takes everything");
+            let until = until.map_or(String::new(), |end| format!(" until {end}"));
+            write!(out, "[weir: {count} more{until}] ").expect("a vector takes everything");
             out.extend_from_slice(text);
             out.push(b'\n');
         }
-        self.count = 0;
     }
 }
