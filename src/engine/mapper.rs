@@ -1,9 +1,11 @@
 //! A mapper: one batch at a time through frame ▸ parse ▸ filter ▸ dedup ▸ aggregate. It shares
 //! nothing with others, and the same batch gives the same [`Mapped`] on every thread.
 
+mod hits;
+mod output;
+
 use std::fs::File;
 use std::io;
-use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -12,19 +14,18 @@ use crate::engine::failpoint::{self, Failpoint};
 use crate::expr::condition::{Condition, View};
 use crate::flow::batch::{Batch, Content};
 use crate::flow::facts::Facts;
-use crate::flow::fingerprint::Fingerprint;
 use crate::flow::format::Format;
 use crate::flow::level::Level;
-use crate::flow::mapped::{Line, Mapped, Second};
-use crate::flow::output::{DedupMode, LinesTask};
+use crate::flow::mapped::{Mapped, Second};
+use crate::flow::output::DedupMode;
 use crate::flow::row::Row;
 use crate::flow::span::Span;
+use crate::framing;
 use crate::framing::container::Wrapping;
-use crate::framing::count::{count_records, record_around};
+use crate::framing::count::count_records;
 use crate::framing::frame::{Framer, Record, Records};
 use crate::parsers::detect::Parsers;
 use crate::stages::aggregate::Aggregate;
-use crate::stages::lines::{self, Described};
 use crate::stages::literals::Literals;
 use crate::stages::messages::{Distinct, Sighting};
 
@@ -202,99 +203,6 @@ impl<'p> Mapper<'p> {
         self.records = records;
     }
 
-    /// Selection by literals alone, output as it is: no record is looked into.
-    fn pass_whole(&mut self, batch: &Batch, chunk: &[u8], mapped: &mut Mapped) {
-        let Task::Lines(task) = &self.plan.task else {
-            unreachable!("only lines are passed whole")
-        };
-        let records = mapped.counts.records;
-        let (mut hits, mut copied) = (0, 0);
-        let invert = self.plan.select.invert;
-        if let Some(literals) = &self.plan.select.literals {
-            let prepared = literals.prepare(chunk, &mut self.lowered);
-            for_each_hit(&self.plan.multiline, chunk, prepared, literals, |range| {
-                hits += 1;
-                if !task.count {
-                    let kept = if invert {
-                        copied..range.start
-                    } else {
-                        range.clone()
-                    };
-                    mapped.lines.extend_from_slice(&chunk[kept]);
-                    copied = range.end;
-                }
-            });
-        }
-        let all = self.plan.select.literals.is_none();
-        if !task.count && (invert || all) {
-            mapped.lines.extend_from_slice(&chunk[copied..]);
-        }
-        mapped.counts.kept += if all {
-            records
-        } else if invert {
-            records - hits
-        } else {
-            hits
-        };
-        mapped.counts.filtered += records - mapped.counts.kept;
-        if failpoint::hit(Failpoint::Record, 0) {
-            mapped.counts.kept = mapped.counts.kept.saturating_sub(1);
-        }
-        if batch.cut_bytes > 0 && !mapped.lines.is_empty() {
-            mark_cut(&mut mapped.lines, batch.cut_bytes);
-        }
-        end_line(&mut mapped.lines);
-    }
-
-    /// Frames and judges the records that hold a literal; the others are filtered unseen.
-    fn visit_hits(&mut self, batch: &Batch, chunk: &[u8], mapped: &mut Mapped) {
-        let plan = self.plan;
-        let candidates = self.candidates.take();
-        let literals = plan
-            .select
-            .literals
-            .as_ref()
-            .or(candidates.as_ref())
-            .expect("visited only with literals");
-        let mut lowered = std::mem::take(&mut self.lowered);
-        let prepared = literals.prepare(chunk, &mut lowered);
-        // Line numbers and ordinals count what was skipped, which costs; only those who print them
-        // pay.
-        let numbers = matches!(&plan.task, Task::Lines(task) if task.json)
-            || plan
-                .conditions
-                .iter()
-                .chain(&self.condition)
-                .any(|condition| condition.needs().line);
-        let (mut visited, mut line, mut counted) = (0u64, 0u64, 0);
-        for_each_hit(&plan.multiline, chunk, prepared, literals, |range| {
-            if numbers {
-                line += memchr::memchr_iter(b'\n', &chunk[counted..range.start]).count() as u64;
-                counted = range.start;
-            }
-            // The record's bytes alone make one record again, and spans stay those of the chunk.
-            let bytes = &chunk[range.clone()];
-            let payload = framing_text(bytes);
-            let span = Span::new(range);
-            let entry = Entry {
-                payload,
-                searched: None,
-                lines: std::slice::from_ref(&span),
-                line: line as u32,
-                ordinal: visited as u32,
-                container_time: None,
-                container: None,
-            };
-            visited += 1;
-            if !failpoint::hit(Failpoint::Record, u64::from(entry.ordinal)) {
-                self.record(batch, chunk, &entry, mapped);
-            }
-        });
-        mapped.counts.filtered += mapped.counts.records - visited;
-        self.lowered = lowered;
-        self.candidates = candidates;
-    }
-
     /// One record through parse ▸ filter ▸ dedup ▸ aggregate.
     #[inline]
     fn record(&mut self, batch: &Batch, chunk: &[u8], entry: &Entry<'_>, mapped: &mut Mapped) {
@@ -428,12 +336,12 @@ impl<'p> Mapper<'p> {
         View {
             row: &self.row,
             record: payload,
-            raw: framing_text(match entry.lines {
+            raw: framing::text(match entry.lines {
                 [lines] => lines.of(chunk),
                 _ => &self.raw,
             }),
             source: &batch.name,
-            line: batch.lines_before + u64::from(line_in_batch(batch, entry)) + 1,
+            line: batch.lines_before + u64::from(output::line_in_batch(batch, entry)) + 1,
             fingerprint: Some(&self.label),
             template: None,
         }
@@ -508,103 +416,6 @@ impl<'p> Mapper<'p> {
             *count += u64::from(condition.holds(&view));
         }
     }
-
-    /// Writes a selected record, or hands it to the fold.
-    fn line(
-        &mut self,
-        batch: &Batch,
-        chunk: &[u8],
-        entry: &Entry<'_>,
-        payload: &[u8],
-        task: &LinesTask,
-        mapped: &mut Mapped,
-    ) {
-        let passes = task
-            .level
-            .is_none_or(|level| level == Level::Trace || self.row.level >= Some(level));
-        if !passes {
-            return self.drop(batch, chunk, entry, mapped);
-        }
-        self.count(batch, chunk, entry, payload, mapped);
-        if task.count {
-            return;
-        }
-        if task.decided_by_fold() {
-            let identity = match task.dedup.map(|dedup| dedup.mode) {
-                Some(DedupMode::Exact) => crate::flow::fingerprint::xxh64(payload),
-                _ => 0,
-            };
-            self.hand_over(batch, chunk, entry, mapped, true, identity);
-            return;
-        }
-        write_original(&mut mapped.lines, batch, chunk, entry);
-    }
-
-    /// Gives the fold a record to decide about.
-    fn hand_over(
-        &mut self,
-        batch: &Batch,
-        chunk: &[u8],
-        entry: &Entry<'_>,
-        mapped: &mut Mapped,
-        selected: bool,
-        identity: u64,
-    ) {
-        let Task::Lines(task) = &self.plan.task else {
-            unreachable!("only lines are handed over")
-        };
-        let start = mapped.lines.len();
-        let masks = task.json
-            || task
-                .dedup
-                .is_some_and(|dedup| dedup.mode != DedupMode::Exact);
-        let mut fingerprint = Fingerprint::default();
-        let mut masked = Span::default();
-        let mut template_at = 0;
-        let payload = entry.payload;
-        if masks && selected {
-            let (text, hash) = self
-                .distinct
-                .mask(self.row.bytes(payload, self.row.message));
-            let from = mapped.masks.len();
-            mapped.masks.extend_from_slice(text);
-            masked = Span::new(from..mapped.masks.len());
-            fingerprint = hash;
-        }
-        if task.json {
-            if selected {
-                let mut raw = Vec::new();
-                write_original(&mut raw, batch, chunk, entry);
-                let raw = framing_text(&raw);
-                let offset =
-                    batch.position + batch.header_bytes as u64 + u64::from(entry.lines[0].start);
-                let described = Described {
-                    source: &batch.name,
-                    offset,
-                    fingerprint,
-                    record: payload,
-                    raw,
-                };
-                template_at = lines::write(&mut mapped.lines, &self.row, &described);
-            }
-        } else {
-            write_original(&mut mapped.lines, batch, chunk, entry);
-        }
-        mapped.records.push(Line {
-            text: Span::new(start..mapped.lines.len()),
-            template_at: template_at as u32,
-            line: line_in_batch(batch, entry),
-            selected,
-            identity: if identity == 0 {
-                fingerprint.0
-            } else {
-                identity
-            },
-            time: self.row.time,
-            masked,
-            fingerprint,
-        });
-    }
 }
 
 /// How many runs back a second is looked for: streams of several clocks take turns line by line.
@@ -646,36 +457,6 @@ fn read_at(file: &File, offset: u64, buffer: &mut [u8]) -> (usize, Option<String
     (filled, None)
 }
 
-/// Calls `visit` with the lines of every record that holds a literal, in order, each once.
-fn for_each_hit(
-    multiline: &crate::framing::Multiline,
-    chunk: &[u8],
-    prepared: &[u8],
-    literals: &Literals,
-    mut visit: impl FnMut(Range<usize>),
-) {
-    let (mut from, mut floor) = (0, 0);
-    while from < chunk.len() {
-        let Some(hit) = literals.find(prepared, from) else {
-            break;
-        };
-        let range = record_around(multiline, chunk, floor, hit.start);
-        if hit.end > range.end {
-            // A literal with a line feed in it runs over the record's end.
-            from = hit.start + 1;
-            continue;
-        }
-        from = range.end;
-        floor = range.end;
-        visit(range);
-    }
-}
-
-/// The record's text without its final LF or CRLF.
-fn framing_text(bytes: &[u8]) -> &[u8] {
-    crate::framing::text(bytes)
-}
-
 fn entry<'a>(records: &'a Records, chunk: &'a [u8], record: &'a Record, ordinal: u32) -> Entry<'a> {
     let payload = records.payload(chunk, record);
     let container = records.container(record);
@@ -694,32 +475,5 @@ fn entry<'a>(records: &'a Records, chunk: &'a [u8], record: &'a Record, ordinal:
             Wrapping::Docker => Format::Docker,
             Wrapping::Cri => Format::Cri,
         }),
-    }
-}
-
-/// The number of the record's first line in the batch, from 0, a header counted.
-fn line_in_batch(batch: &Batch, entry: &Entry<'_>) -> u32 {
-    entry.line + u32::from(batch.header_bytes > 0)
-}
-
-/// Appends the record's original lines; a last line without LF gets one.
-fn write_original(out: &mut Vec<u8>, batch: &Batch, chunk: &[u8], entry: &Entry<'_>) {
-    for lines in entry.lines {
-        out.extend_from_slice(lines.of(chunk));
-    }
-    if batch.cut_bytes > 0 {
-        mark_cut(out, batch.cut_bytes);
-    }
-    end_line(out);
-}
-
-/// Says behind a line over its limit how much of it is missing.
-fn mark_cut(out: &mut Vec<u8>, bytes: u64) {
-    out.extend_from_slice(format!(" [weir: {bytes} bytes cut]").as_bytes());
-}
-
-fn end_line(out: &mut Vec<u8>) {
-    if out.last().is_some_and(|&last| last != b'\n') {
-        out.push(b'\n');
     }
 }

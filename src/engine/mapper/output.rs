@@ -1,0 +1,139 @@
+//! What a mapper writes of a selected record: its original lines, or what the fold needs to decide
+//! about them.
+
+use super::{Entry, Mapper};
+use crate::config::plan::Task;
+use crate::flow::batch::Batch;
+use crate::flow::fingerprint::Fingerprint;
+use crate::flow::level::Level;
+use crate::flow::mapped::{Line, Mapped};
+use crate::flow::output::{DedupMode, LinesTask};
+use crate::flow::span::Span;
+use crate::framing;
+use crate::stages::lines::{self, Described};
+
+impl Mapper<'_> {
+    /// Writes a selected record, or hands it to the fold.
+    pub(super) fn line(
+        &mut self,
+        batch: &Batch,
+        chunk: &[u8],
+        entry: &Entry<'_>,
+        payload: &[u8],
+        task: &LinesTask,
+        mapped: &mut Mapped,
+    ) {
+        let passes = task
+            .level
+            .is_none_or(|level| level == Level::Trace || self.row.level >= Some(level));
+        if !passes {
+            return self.drop(batch, chunk, entry, mapped);
+        }
+        self.count(batch, chunk, entry, payload, mapped);
+        if task.count {
+            return;
+        }
+        if task.decided_by_fold() {
+            let identity = match task.dedup.map(|dedup| dedup.mode) {
+                Some(DedupMode::Exact) => crate::flow::fingerprint::xxh64(payload),
+                _ => 0,
+            };
+            self.hand_over(batch, chunk, entry, mapped, true, identity);
+            return;
+        }
+        write_original(&mut mapped.lines, batch, chunk, entry);
+    }
+
+    /// Gives the fold a record to decide about.
+    pub(super) fn hand_over(
+        &mut self,
+        batch: &Batch,
+        chunk: &[u8],
+        entry: &Entry<'_>,
+        mapped: &mut Mapped,
+        selected: bool,
+        identity: u64,
+    ) {
+        let Task::Lines(task) = &self.plan.task else {
+            unreachable!("only lines are handed over")
+        };
+        let start = mapped.lines.len();
+        let masks = task.json
+            || task
+                .dedup
+                .is_some_and(|dedup| dedup.mode != DedupMode::Exact);
+        let mut fingerprint = Fingerprint::default();
+        let mut masked = Span::default();
+        let mut template_at = 0;
+        let payload = entry.payload;
+        if masks && selected {
+            let (text, hash) = self
+                .distinct
+                .mask(self.row.bytes(payload, self.row.message));
+            let from = mapped.masks.len();
+            mapped.masks.extend_from_slice(text);
+            masked = Span::new(from..mapped.masks.len());
+            fingerprint = hash;
+        }
+        if task.json {
+            if selected {
+                let mut raw = Vec::new();
+                write_original(&mut raw, batch, chunk, entry);
+                let raw = framing::text(&raw);
+                let offset =
+                    batch.position + batch.header_bytes as u64 + u64::from(entry.lines[0].start);
+                let described = Described {
+                    source: &batch.name,
+                    offset,
+                    fingerprint,
+                    record: payload,
+                    raw,
+                };
+                template_at = lines::write(&mut mapped.lines, &self.row, &described);
+            }
+        } else {
+            write_original(&mut mapped.lines, batch, chunk, entry);
+        }
+        mapped.records.push(Line {
+            text: Span::new(start..mapped.lines.len()),
+            template_at: template_at as u32,
+            line: line_in_batch(batch, entry),
+            selected,
+            identity: if identity == 0 {
+                fingerprint.0
+            } else {
+                identity
+            },
+            time: self.row.time,
+            masked,
+            fingerprint,
+        });
+    }
+}
+
+/// The number of the record's first line in the batch, from 0, a header counted.
+pub(super) fn line_in_batch(batch: &Batch, entry: &Entry<'_>) -> u32 {
+    entry.line + u32::from(batch.header_bytes > 0)
+}
+
+/// Appends the record's original lines; a last line without LF gets one.
+fn write_original(out: &mut Vec<u8>, batch: &Batch, chunk: &[u8], entry: &Entry<'_>) {
+    for lines in entry.lines {
+        out.extend_from_slice(lines.of(chunk));
+    }
+    if batch.cut_bytes > 0 {
+        mark_cut(out, batch.cut_bytes);
+    }
+    end_line(out);
+}
+
+/// Says behind a line over its limit how much of it is missing.
+pub(super) fn mark_cut(out: &mut Vec<u8>, bytes: u64) {
+    out.extend_from_slice(format!(" [weir: {bytes} bytes cut]").as_bytes());
+}
+
+pub(super) fn end_line(out: &mut Vec<u8>) {
+    if out.last().is_some_and(|&last| last != b'\n') {
+        out.push(b'\n');
+    }
+}
