@@ -37,7 +37,11 @@ impl Parser {
     }
 
     pub fn parse(&mut self, record: &[u8], _clock: &mut Clock, row: &mut Row) -> bool {
-        // Fast path: hardly any other line has a bar after a colon with no blank before it.
+        // Fast path: the name ends at a colon, and in other text a blank comes sooner.
+        let first = record.iter().find(|&&byte| byte == b':' || byte <= b' ');
+        if first != Some(&b':') {
+            return false;
+        }
         let Some(bar) = memchr::memchr(b'|', record) else {
             return false;
         };

@@ -75,12 +75,17 @@ impl<'o> Page<'o> {
     /// Appends text; what does not fit is cut with an ellipsis.
     pub fn put(&mut self, ink: Ink, text: &str) -> &mut Self {
         let text = plain::fit(text, self.left());
+        self.column += plain::width(&text);
+        // Blanks at the end of a text may be those of the row as well.
+        let shown = text.trim_end_matches(' ');
+        let blank = text.len() - shown.len();
+        let text = shown;
         if text.is_empty() {
+            self.blank += blank;
             return self;
         }
         self.out.resize(self.out.len() + self.blank, b' ');
-        self.blank = 0;
-        self.column += plain::width(&text);
+        self.blank = blank;
         if self.color && ink != PLAIN {
             self.out
                 .extend_from_slice(format!("{ink}{text}{ink:#}").as_bytes());
