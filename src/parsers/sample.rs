@@ -243,7 +243,10 @@ mod tests {
             }
         });
         if lines == 0 {
-            eprintln!("skipped: no shared data");
+            let _ = std::io::Write::write_fmt(
+                &mut std::io::stderr(),
+                format_args!("skipped: no shared data\n"),
+            );
         }
         eprintln!(
             "{} of {lines} lines of other formats are taken for samples",

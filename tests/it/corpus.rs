@@ -35,7 +35,10 @@ impl Corpus {
         match made {
             Ok(status) => assert!(status.success(), "{args:?}: {status}"),
             Err(error) => {
-                eprintln!("skipped: python3: {error}");
+                let _ = std::io::Write::write_fmt(
+                    &mut std::io::stderr(),
+                    format_args!("skipped: python3: {error}\n"),
+                );
                 return None;
             }
         }

@@ -16,7 +16,10 @@ pub fn data() -> Option<PathBuf> {
     if path.is_dir() {
         Some(path)
     } else {
-        eprintln!("skipped: no test data at {}", path.display());
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("skipped: no test data at {}\n", path.display()),
+        );
         None
     }
 }

@@ -44,7 +44,10 @@ fn shared(path: &str) -> Option<String> {
         .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data").to_owned());
     let text = std::fs::read_to_string(format!("{root}/{path}")).ok();
     if text.is_none() {
-        eprintln!("skipped: no {path} in the shared data");
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("skipped: no {path} in the shared data\n"),
+        );
     }
     text
 }

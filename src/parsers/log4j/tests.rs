@@ -26,7 +26,10 @@ pub fn shared(path: &str) -> Option<String> {
     match std::fs::read(&file) {
         Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
         Err(_) => {
-            eprintln!("skipped: no {}", file.display());
+            let _ = std::io::Write::write_fmt(
+                &mut std::io::stderr(),
+                format_args!("skipped: no {}\n", file.display()),
+            );
             None
         }
     }

@@ -26,7 +26,10 @@ fn data(path: &str) -> Option<Vec<u8>> {
     );
     let bytes = std::fs::read(root.join(path)).ok();
     if bytes.is_none() {
-        eprintln!("skipped: {path} is not there");
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("skipped: {path} is not there\n"),
+        );
     }
     bytes
 }

@@ -69,7 +69,10 @@ fn data(path: &str) -> Option<std::path::PathBuf> {
     );
     let path = folder.join(path);
     if !path.exists() {
-        eprintln!("skipped: {} is not there", path.display());
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("skipped: {} is not there\n", path.display()),
+        );
         return None;
     }
     Some(path)

@@ -22,7 +22,10 @@ fn shared_data() -> Option<PathBuf> {
     if folder.join("loghub").is_dir() {
         return Some(folder);
     }
-    eprintln!("skipped: no {} (set WEIR_SHARED_DATA)", folder.display());
+    let _ = std::io::Write::write_fmt(
+        &mut std::io::stderr(),
+        format_args!("skipped: no {} (set WEIR_SHARED_DATA)\n", folder.display()),
+    );
     None
 }
 
