@@ -1,17 +1,15 @@
 //! `weir filter [FILE]...`: writes the records that pass, in order, as they come.
 
 use std::io::{self, IsTerminal};
-use std::sync::Arc;
 
 use crate::cli::args::{DedupArg, FilterArgs, Format};
 use crate::cli::plan::{check, common, engine};
 use crate::cli::progress::Progress;
-use crate::cli::report::{failed, inputs};
+use crate::cli::report::failed;
+use crate::cli::start::{self, Start};
 use crate::cli::{Failure, exit, output};
 use crate::config::plan::{Plan, Task};
-use crate::engine::reader::{CHUNK_BYTES, Reader};
-use crate::engine::signals::Stop;
-use crate::engine::{self, NoWatcher, Run, Watcher};
+use crate::engine::{NoWatcher, Watcher};
 use crate::flow::level::Level;
 use crate::flow::output::{Dedup, DedupMode, LinesTask};
 use crate::state::{Shape, State};
@@ -54,10 +52,7 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
     wanted.time |= json || dedup.is_some_and(|dedup| dedup.every.is_some());
     wanted.message |= json || dedup.is_some_and(|dedup| dedup.mode != DedupMode::Exact);
     wanted.all = json;
-    let conditions = check
-        .as_ref()
-        .map(|check| check.conditions().to_vec())
-        .unwrap_or_default();
+    let conditions = start::counted(check.as_ref());
     let shape = Shape {
         list: Level::Trace,
         groupings: Vec::new(),
@@ -67,19 +62,14 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
     let plan = Plan {
         select: common.select,
         wanted: common.wanted,
-        multiline: common.multiline.clone(),
+        multiline: common.multiline,
         task: Task::Lines(task),
         conditions,
         prefilter: !args.input.no_prefilter,
     };
-    if !args.output.quiet {
-        common.notes.iter().for_each(|note| output::say(note));
-    }
-    let counts_lines = plan.needs_lines();
-    let (threads, budget_bytes) = engine(&args.input)?;
-    let stop = Stop::new()
-        .and_then(|stop| stop.on_signals().map(|()| stop))
-        .map_err(|error| Failure::io(format!("signals: {error}")))?;
+    start::say_notes(&common.notes, args.output.quiet);
+    let engine = engine(&args.input)?;
+    let stop = start::stop()?;
     // A bar between lines on the same terminal would tear both.
     let silent = args.output.quiet || (io::stdout().is_terminal() && args.output.to.is_none());
     let watcher: Box<dyn Watcher> = if silent {
@@ -92,25 +82,18 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
     } else {
         Some(output::sink(args.output.to.as_deref(), args.output.raw)?)
     };
-    let run = Run {
-        plan: Arc::new(plan),
-        reader: Reader {
-            inputs: inputs(args.input.files),
-            chunk_bytes: CHUNK_BYTES,
-            counts_lines,
-            multiline: common.multiline,
-            zone: common.zone,
-            format: common.format,
-            now: common.now,
-            live: true,
-        },
-        threads,
-        budget_bytes,
-        sink,
+    let start = Start {
+        files: args.input.files,
+        zone: common.zone,
+        format: common.format,
+        now: common.now,
+        live: true,
+        engine,
         stop,
+        sink,
         watcher,
     };
-    let outcome = engine::run(run, state).map_err(|error| Failure::io(format!("{error:#}")))?;
+    let outcome = start::run(plan, start, state)?;
     if args.count {
         output::write(args.output.to.as_deref(), counts(&outcome.state))?;
     }

@@ -10,6 +10,7 @@ mod output;
 mod plan;
 mod progress;
 mod report;
+mod start;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,5 @@
 //! `weir [FILE]...`: reads to the end and prints a report.
 
-use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -10,11 +9,10 @@ use crate::cli::args::{Color, Format, OutputArgs, ReportArgs};
 use crate::cli::live::{self, Live};
 use crate::cli::plan::{check, common, engine, grouping, slot};
 use crate::cli::progress::Progress;
+use crate::cli::start::{self, Start};
 use crate::cli::{Failure, exit, output};
 use crate::config::plan::{Plan, ReportTask, Task};
-use crate::engine::reader::{CHUNK_BYTES, Input, Reader};
-use crate::engine::signals::Stop;
-use crate::engine::{self, NoWatcher, Run, Watcher};
+use crate::engine::{NoWatcher, Watcher};
 use crate::expr::aggregate::Check;
 use crate::expr::functions::Statistic;
 use crate::flow::level::Level;
@@ -87,15 +85,12 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
             .collect(),
         zone: common.zone_name.clone(),
     };
-    let conditions = check
-        .as_ref()
-        .map(|check| check.conditions().to_vec())
-        .unwrap_or_default();
+    let conditions = start::counted(check.as_ref());
     let state = State::new(shape, conditions.len());
     let plan = Plan {
         select: common.select,
         wanted: common.wanted,
-        multiline: common.multiline.clone(),
+        multiline: common.multiline,
         task: Task::Report(ReportTask {
             list,
             metrics,
@@ -104,14 +99,9 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
         conditions,
         prefilter: !args.input.no_prefilter,
     };
-    if !args.output.quiet {
-        common.notes.iter().for_each(|note| output::say(note));
-    }
-    let counts_lines = plan.needs_lines();
-    let (threads, budget_bytes) = engine(&args.input)?;
-    let stop = Stop::new()
-        .and_then(|stop| stop.on_signals().map(|()| stop))
-        .map_err(|error| Failure::io(format!("signals: {error}")))?;
+    start::say_notes(&common.notes, args.output.quiet);
+    let engine = engine(&args.input)?;
+    let stop = start::stop()?;
     let live = args.follow
         && args.output.output == Format::Text
         && io::stdout().is_terminal()
@@ -129,25 +119,18 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
     } else {
         Box::new(Progress::new(args.output.quiet))
     };
-    let run = Run {
-        plan: Arc::new(plan),
-        reader: Reader {
-            inputs: inputs(args.input.files),
-            chunk_bytes: CHUNK_BYTES,
-            counts_lines,
-            multiline: common.multiline,
-            zone: common.zone,
-            format: common.format,
-            now: common.now,
-            live: args.follow,
-        },
-        threads,
-        budget_bytes,
-        sink: None,
+    let start = Start {
+        files: args.input.files,
+        zone: common.zone,
+        format: common.format,
+        now: common.now,
+        live: args.follow,
+        engine,
         stop,
+        sink: None,
         watcher,
     };
-    let outcome = engine::run(run, state).map_err(|error| Failure::io(format!("{error:#}")))?;
+    let outcome = start::run(plan, start, state)?;
     if let Some(path) = &args.snapshot {
         write_snapshot(path, &outcome.state)?;
     }
@@ -155,14 +138,6 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
     print(&outcome.state, top, &args.output, over)?;
     let code = output::problems(&outcome);
     Ok(code.max(failed(check.as_ref(), &outcome.state)))
-}
-
-/// Standard input if no file is named.
-pub fn inputs(mut files: Vec<OsString>) -> Vec<Input> {
-    if files.is_empty() {
-        files.push("-".into());
-    }
-    files.into_iter().map(Input::Named).collect()
 }
 
 /// Prints the report as asked for, `over` the one that [`Live`] has drawn.
