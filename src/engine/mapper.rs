@@ -384,7 +384,7 @@ impl<'p> Mapper<'p> {
             let sighting = Sighting {
                 level: row.level,
                 time: row.time,
-                lines: first.of(chunk),
+                lines: framing::text(first.of(chunk)),
                 start: first.start + batch.header_bytes as u32,
                 ordinal: entry.ordinal,
             };

@@ -42,9 +42,4 @@ impl Level {
     pub fn index(level: Option<Level>) -> usize {
         level.map_or(0, |level| level as usize)
     }
-
-    /// The level of a row of such a table; the inverse of [`Level::index`].
-    pub fn from_index(index: usize) -> Option<Level> {
-        Level::ALL.get(index.wrapping_sub(1)).copied()
-    }
 }

@@ -14,8 +14,6 @@ const PACKED_MAX: usize = 64;
 pub struct Literals {
     search: Search,
     ignore_case: bool,
-    /// Length of the longest literal.
-    length_max: usize,
 }
 
 enum Search {
@@ -37,7 +35,6 @@ impl Literals {
         }
         literals.sort();
         literals.dedup();
-        let length_max = literals.iter().map(Vec::len).max().unwrap_or(0);
         let search = if literals.iter().any(Vec::is_empty) || literals.is_empty() {
             Search::Everything
         } else if let [literal] = &*literals {
@@ -61,7 +58,6 @@ impl Literals {
         Literals {
             search,
             ignore_case,
-            length_max,
         }
     }
 
@@ -96,11 +92,6 @@ impl Literals {
     /// Whether `record` holds one of the literals.
     pub fn hold_in(&self, record: &[u8], scratch: &mut Vec<u8>) -> bool {
         self.find(self.prepare(record, scratch), 0).is_some()
-    }
-
-    /// Length of the longest literal in bytes.
-    pub fn length_max(&self) -> usize {
-        self.length_max
     }
 }
 

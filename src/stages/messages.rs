@@ -90,7 +90,7 @@ impl Distinct {
 pub struct Sighting<'a> {
     pub level: Option<Level>,
     pub time: Option<Time>,
-    /// The record's original lines.
+    /// The record's original lines, without the final LF or CRLF.
     pub lines: &'a [u8],
     /// Their offset in the batch.
     pub start: u32,
@@ -98,10 +98,8 @@ pub struct Sighting<'a> {
     pub ordinal: u32,
 }
 
-/// Keeps a record's lines as a sample, without the final LF or CRLF.
+/// Keeps the start of a record's lines as a sample.
 fn keep(samples: &mut Vec<u8>, lines: &[u8]) -> Span {
-    let lines = lines.strip_suffix(b"\n").unwrap_or(lines);
-    let lines = lines.strip_suffix(b"\r").unwrap_or(lines);
     let start = samples.len();
     samples.extend_from_slice(&lines[..lines.len().min(SAMPLE_BYTES_MAX)]);
     Span::new(start..samples.len())
