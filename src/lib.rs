@@ -74,7 +74,9 @@
 //! * Framing and parsing meet in [`engine::mapper`], so that the stages stay pure functions of rows.
 
 pub mod cli;
+pub mod clock;
 pub mod config;
+pub mod disk;
 pub mod engine;
 pub mod expr;
 pub mod flow;

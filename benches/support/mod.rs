@@ -288,6 +288,7 @@ pub fn filter() -> LinesTask {
         dedup: None,
         before: 0,
         after: 0,
+        as_they_come: false,
     }
 }
 
@@ -328,6 +329,8 @@ pub fn batches(bytes: &[u8]) -> Vec<Batch> {
             header_bytes: 0,
             first: from == 0,
             cut_bytes: 0,
+            context_bytes: 0,
+            mark: None,
         });
         from = to;
     }

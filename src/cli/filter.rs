@@ -31,6 +31,7 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
         dedup,
         before: args.before_context.or(args.context).unwrap_or(0),
         after: args.after_context.or(args.context).unwrap_or(0),
+        as_they_come: false,
     };
     if json && task.has_context() {
         return Err(Failure::usage(

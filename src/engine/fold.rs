@@ -6,10 +6,13 @@ use crate::flow::output::Output;
 use crate::sinks::Accepted;
 use crate::state::State;
 use crate::state::lines::Lines;
+use crate::state::places::Places;
 
 /// All state of a run, and what it expects the sink to have accepted.
 pub struct Fold {
     pub state: State,
+    /// Where the followed files stand after what was taken in.
+    pub places: Places,
     lines: Option<Lines>,
     sent: Accepted,
     /// Bytes that the reader counted and that were gone when a mapper came to read them.
@@ -24,6 +27,7 @@ impl Fold {
         };
         Fold {
             state,
+            places: Places::default(),
             lines,
             sent: Accepted::default(),
             lost_bytes: 0,
@@ -32,9 +36,16 @@ impl Fold {
 
     /// Takes in the next batch; returns what of it goes to the sink.
     pub fn absorb(&mut self, mapped: &mut Mapped) -> Output {
+        let mark = mapped.mark.take();
+        if let Some(mark) = &mark {
+            for birth in &mark.births {
+                self.state.open(birth.source, &birth.name);
+            }
+            self.places.absorb(mark);
+        }
         self.state.absorb(mapped);
         self.lost_bytes += mapped.lost_bytes;
-        match &mut self.lines {
+        let mut output = match &mut self.lines {
             Some(lines) => {
                 let kept = self.state.ledger.kept;
                 let output = lines.absorb(mapped, &mut self.state.ledger);
@@ -42,7 +53,9 @@ impl Fold {
                 self.expect(output)
             }
             None => Output::default(),
-        }
+        };
+        output.mark = mark;
+        output
     }
 
     /// What is still to be said when the inputs have ended.

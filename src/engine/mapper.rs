@@ -124,6 +124,7 @@ impl<'p> Mapper<'p> {
             sequence: batch.sequence,
             source: batch.source,
             position: batch.position,
+            lines_before: batch.lines_before,
             conditions: vec![0; self.conditions.len()],
             ..Mapped::default()
         };

@@ -224,7 +224,7 @@ fn map_all(
     let mut mapper = Mapper::new(plan);
     for (batch, permit) in batches {
         let result = catch_unwind(AssertUnwindSafe(|| mapper.map(&batch)));
-        let item = result.unwrap_or_else(|_| {
+        let mut item = result.unwrap_or_else(|_| {
             mapper = Mapper::new(plan);
             Mapped {
                 sequence: batch.sequence,
@@ -232,6 +232,7 @@ fn map_all(
                 ..Mapped::default()
             }
         });
+        item.mark = batch.mark;
         if let Content::Read(chunk) = batch.content {
             // The reader may have ended already; then nobody needs the buffer.
             let _ = buffers.send(chunk.into_buffer());

@@ -428,6 +428,8 @@ impl Reading<'_> {
             header_bytes,
             first: !self.started,
             cut_bytes,
+            context_bytes: 0,
+            mark: None,
         };
         self.started = true;
         self.sequence += 1;

@@ -3,11 +3,17 @@
 use std::fs::File;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::flow::chunk::Chunk;
 use crate::flow::facts::Facts;
+use crate::flow::mark::Mark;
 
 /// Which of the run's inputs a batch comes from: its place in argument order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
 pub struct SourceId(pub u32);
 
 /// Whole records of one source: its content begins where a record begins and ends where one ends.
@@ -30,6 +36,11 @@ pub struct Batch {
     pub first: bool,
     /// The last line was longer than the limit: this many of its bytes were read and left out.
     pub cut_bytes: u64,
+    /// Bytes at the start that an earlier batch had: the open record whose lines went out as they
+    /// came. They are framed for what follows them and count for nothing.
+    pub context_bytes: usize,
+    /// Of a followed file: where the bytes stand. The content may be empty if only this matters.
+    pub mark: Option<Box<Mark>>,
 }
 
 /// The bytes of a batch, or where they are.

@@ -4,6 +4,7 @@ use crate::flow::batch::SourceId;
 use crate::flow::fingerprint::Fingerprint;
 use crate::flow::format::Format;
 use crate::flow::level::Level;
+use crate::flow::mark::Mark;
 use crate::flow::sample::{Sample, UnitSet};
 use crate::flow::span::Span;
 use crate::flow::time::Time;
@@ -14,6 +15,10 @@ pub struct Mapped {
     pub sequence: u64,
     pub source: SourceId,
     pub position: u64,
+    /// Lines of the source before the batch, as far as the reader counted them.
+    pub lines_before: u64,
+    /// The batch's, handed through.
+    pub mark: Option<Box<Mark>>,
     /// Bytes of a file that were gone when the mapper came to read them, and what it was told.
     pub lost_bytes: u64,
     pub problem: Option<String>,

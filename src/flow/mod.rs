@@ -11,6 +11,7 @@ pub mod format;
 pub mod key;
 pub mod level;
 pub mod mapped;
+pub mod mark;
 pub mod output;
 pub mod row;
 pub mod sample;

@@ -1,6 +1,7 @@
 //! What goes to a sink, and what was asked for when that is lines.
 
 use crate::flow::level::Level;
+use crate::flow::mark::Mark;
 
 /// Bytes for a sink, whole lines with their line feeds.
 #[derive(Debug, Default)]
@@ -8,6 +9,9 @@ pub struct Output {
     pub bytes: Vec<u8>,
     /// How many kept records the bytes stand for.
     pub records: u64,
+    /// Of a followed file: the batch that the bytes were made of. An output without bytes then still
+    /// says that the batch is done with.
+    pub mark: Option<Box<Mark>>,
 }
 
 /// `weir filter`: the selected lines.
@@ -21,6 +25,9 @@ pub struct LinesTask {
     /// Records of context before and after a selected one.
     pub before: usize,
     pub after: usize,
+    /// Following: a record's lines go out as they come. The first line alone decides about the
+    /// record, since the others may not be there yet; they follow it.
+    pub as_they_come: bool,
 }
 
 impl LinesTask {

@@ -69,6 +69,7 @@ impl Lines {
             return Output {
                 bytes: std::mem::take(&mut mapped.lines),
                 records: mapped.counts.kept,
+                mark: None,
             };
         }
         let mut output = Output::default();

@@ -9,6 +9,7 @@ pub mod ledger;
 pub mod lines;
 pub mod messages;
 pub mod metrics;
+pub mod places;
 pub mod snapshot;
 pub mod templates;
 pub mod timeline;

@@ -236,6 +236,7 @@ fn run(files: &[&[u8]], ask: &Ask, way: &Way) -> Answer {
                 }),
                 before: *before,
                 after: *after,
+                as_they_come: false,
             })
         }
     };
