@@ -1,11 +1,10 @@
 //! Where the reader may end a chunk.
 
-use crate::framing::container::{self, Wrapped};
+use crate::framing::container::Wrapped;
 use crate::framing::continuation::is_sure_start;
 use crate::framing::interleave::Interleave;
-use crate::framing::kind::may_be_container;
 use crate::framing::walk::{Visitor, walk};
-use crate::framing::{Multiline, text};
+use crate::framing::{Multiline, is_wrapped_line};
 
 /// The last place in `chunk` where a record surely starts, if more bytes come: everything before it
 /// is whole records whatever follows. `chunk` begins at a sure start and ends wherever reading
@@ -29,7 +28,7 @@ pub fn cut_surely(mode: &Multiline, chunk: &[u8]) -> Option<usize> {
     // Fast path: look at lines from the end. Two are enough in most files.
     let mut end = whole;
     let mut start = line_start(chunk, end);
-    if is_wrapped(&chunk[start..end]) {
+    if is_wrapped_line(&chunk[start..end]) {
         return None;
     }
     if matches!(mode, Multiline::Off) {
@@ -39,7 +38,7 @@ pub fn cut_surely(mode: &Multiline, chunk: &[u8]) -> Option<usize> {
         let above = line_start(chunk, start);
         let above_line = &chunk[above..start];
         // A line after a wrapped one starts a record: the two never join.
-        if is_sure_start(mode, above_line, &chunk[start..end]) || is_wrapped(above_line) {
+        if is_sure_start(mode, above_line, &chunk[start..end]) || is_wrapped_line(above_line) {
             return Some(start);
         }
         end = start;
@@ -48,12 +47,32 @@ pub fn cut_surely(mode: &Multiline, chunk: &[u8]) -> Option<usize> {
     None
 }
 
-fn line_start(chunk: &[u8], end: usize) -> usize {
-    memchr::memrchr(b'\n', &chunk[..end - 1]).map_or(0, |feed| feed + 1)
+/// The first place at or after `at` where a record surely starts, in a chunk that begins at a sure
+/// start: what was open before `at` ends there. Looks at whole lines alone; `None` if the last record
+/// from before `at` may still go on.
+pub fn first_start_after(mode: &Multiline, chunk: &[u8], at: usize) -> Option<usize> {
+    let whole = memchr::memrchr(b'\n', chunk)? + 1;
+    let mut first = FirstSafe { at, found: None };
+    walk(mode, &chunk[..whole], &mut Interleave::new(), &mut first);
+    first.found.or_else(|| {
+        // Where every line is a record, the next one starts even before it is there.
+        let ends = matches!(mode, Multiline::Off) && whole >= at && !open_is_wrapped(chunk);
+        ends.then_some(whole)
+    })
 }
 
-fn is_wrapped(line: &[u8]) -> bool {
-    may_be_container(line[0]) && container::recognise(text(line)).is_some()
+/// Whether what is open at the chunk's end, after its last [`cut`], is a container's: its lines are
+/// then not to be written before it is whole, since those of two streams interleave. What is open is
+/// either all wrapped or all plain, as a record surely starts where the one follows the other.
+pub fn open_is_wrapped(chunk: &[u8]) -> bool {
+    memchr::memrchr(b'\n', chunk).is_some_and(|feed| {
+        let whole = feed + 1;
+        is_wrapped_line(&chunk[line_start(chunk, whole)..whole])
+    })
+}
+
+fn line_start(chunk: &[u8], end: usize) -> usize {
+    memchr::memrchr(b'\n', &chunk[..end - 1]).map_or(0, |feed| feed + 1)
 }
 
 fn cut_forward(mode: &Multiline, chunk: &[u8]) -> Option<usize> {
@@ -73,5 +92,25 @@ impl Visitor for LastSafe {
 
     fn safe(&mut self, at: usize) {
         self.0 = self.0.max(at);
+    }
+}
+
+struct FirstSafe {
+    at: usize,
+    found: Option<usize>,
+}
+
+impl Visitor for FirstSafe {
+    fn start(&mut self, at: usize, _line: u32) {
+        self.safe(at);
+    }
+
+    fn open(&mut self, _at: usize, _line: u32, _wrapped: &Wrapped) {}
+
+    fn safe(&mut self, at: usize) {
+        // A start may turn out to be safe only some lines later, but they do so in order.
+        if at >= self.at && self.found.is_none() {
+            self.found = Some(at);
+        }
     }
 }

@@ -40,6 +40,13 @@ pub enum Multiline {
     Pattern(regex::bytes::Regex),
 }
 
+/// Whether a container runtime wrapped this line, given with or without its line feed.
+pub fn is_wrapped_line(line: &[u8]) -> bool {
+    line.first()
+        .is_some_and(|&first| kind::may_be_container(first))
+        && container::recognise(text(line)).is_some()
+}
+
 /// `line` without its final LF or CRLF.
 pub(crate) fn text(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);

@@ -2,7 +2,7 @@
 
 use super::container::{recognise, unescape};
 use super::count::{count_records, record_around};
-use super::cut::cut;
+use super::cut::{cut, first_start_after, open_is_wrapped};
 use super::frame::{Framer, Records};
 use super::kind::{Kind, kind, suspicious};
 use super::*;
@@ -810,6 +810,7 @@ fn check_laws(input: &[u8], reads: &[prop::sample::Index]) {
                 "{mode:?}, byte by byte"
             );
         }
+        check_first_starts(&mode, input, &whole, &reads);
         if whole.iter().all(|record| record.container.is_none()) {
             let mut floor = 0;
             for record in &whole {
@@ -826,6 +827,53 @@ fn check_laws(input: &[u8], reads: &[prop::sample::Index]) {
             }
         }
     }
+}
+
+/// Cutting at the first sure start after a place gives the same records, no plain record starts
+/// between the two, and the lines open after the last cut are of one sort.
+fn check_first_starts(mode: &Multiline, input: &[u8], whole: &[Seen], places: &[usize]) {
+    let plain = whole.iter().all(|record| record.container.is_none());
+    let lines_end = input
+        .iter()
+        .rposition(|&byte| byte == b'\n')
+        .map_or(0, |feed| feed + 1);
+    for &place in places {
+        let Some(start) = first_start_after(mode, input, place) else {
+            let goes_on = |record: &Seen| !(place..lines_end).contains(&record.lines[0].0);
+            assert!(!plain || whole.iter().all(goes_on), "{mode:?} {place}");
+            continue;
+        };
+        assert!((place..=input.len()).contains(&start), "{mode:?} {place}");
+        assert_eq!(whole, chunked_at(mode, input, start), "{mode:?} {place}");
+        if plain {
+            let first = whole
+                .iter()
+                .map(|record| record.lines[0].0)
+                .find(|&at| at >= place);
+            assert_eq!(first.unwrap_or(input.len()), start, "{mode:?} {place}");
+        }
+    }
+    for &end in places {
+        let chunk = &input[..end];
+        let lines_end = chunk
+            .iter()
+            .rposition(|&byte| byte == b'\n')
+            .map_or(0, |feed| feed + 1);
+        let open =
+            &chunk[cut(mode, chunk).unwrap_or(0)..lines_end.max(cut(mode, chunk).unwrap_or(0))];
+        for line in open.split_inclusive(|&byte| byte == b'\n') {
+            assert_eq!(is_wrapped_line(line), open_is_wrapped(chunk), "{mode:?}");
+        }
+    }
+}
+
+/// Frames two chunks.
+fn chunked_at(mode: &Multiline, input: &[u8], at: usize) -> Vec<Seen> {
+    let mut framer = Framer::new(mode.clone());
+    let mut line = 0;
+    let mut all = seen(&mut framer, &input[..at], 0, &mut line);
+    all.extend(seen(&mut framer, &input[at..], at, &mut line));
+    all
 }
 
 proptest! {
