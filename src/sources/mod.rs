@@ -3,6 +3,7 @@
 
 pub mod compressed;
 pub mod file;
+pub mod follow;
 pub mod stdin;
 
 use std::fs::File;

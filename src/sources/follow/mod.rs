@@ -1,0 +1,3 @@
+//! Following files.
+
+pub mod watch;
