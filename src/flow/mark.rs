@@ -78,6 +78,10 @@ pub struct Birth {
     pub anchor: Time,
     /// Where reading began: not 0 with `--from end` or `--tail`.
     pub start: u64,
+    /// The first bytes, as many as were there.
+    pub head: Marker,
+    /// The bytes before `start`.
+    pub tail: Marker,
 }
 
 impl Birth {
@@ -113,6 +117,8 @@ pub enum Kind {
 pub enum Fate {
     /// Its last byte was read, or it never will be. It stays known, to recognise its copies.
     Ended,
+    /// Its bytes stand in another file now: a copy that was made before it was truncated.
+    Moved(Identity),
     /// Nobody will ask for it again.
     Forgotten,
 }
@@ -172,12 +178,14 @@ pub struct Place {
 
 impl Place {
     pub fn new(birth: Birth) -> Place {
+        let mut waypoints = Waypoints::default();
+        waypoints.add(birth.tail);
         Place {
-            head: Marker::default(),
+            head: birth.head,
             offset: birth.start,
             open: Vec::new(),
             lines: 0,
-            waypoints: Waypoints::default(),
+            waypoints,
             ended: false,
             birth,
         }
@@ -192,6 +200,7 @@ impl Place {
         for piece in mark.pieces.iter().filter(own) {
             self.offset = self.offset.max(piece.to);
             self.open.clear();
+            self.ended = false;
         }
         if own(&last) {
             self.open.clone_from(&mark.open);
@@ -278,6 +287,8 @@ mod tests {
             },
             anchor: Time(0),
             start: 10,
+            head: Marker::default(),
+            tail: Marker::default(),
         };
         let mut place = Place::new(birth);
         let piece = |generation, from, to| Piece {

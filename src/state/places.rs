@@ -36,6 +36,11 @@ impl Places {
                         place.ended = true;
                     }
                 }
+                Fate::Moved(identity) => {
+                    if let Some(place) = self.0.get_mut(generation) {
+                        place.birth.identity = *identity;
+                    }
+                }
                 Fate::Forgotten => {
                     self.0.remove(generation);
                 }

@@ -22,7 +22,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("expr", &["flow"]),
     ("stages", &["parsers", "expr", "flow"]),
     ("state", &["flow", "expr"]),
-    ("sources", &["flow"]),
+    ("sources", &["flow", "framing"]),
     ("sinks", &["flow"]),
     ("report", &["flow", "state"]),
     ("config", &["expr", "flow", "framing", "stages", "registry"]),

@@ -1,0 +1,378 @@
+//! Which file is a copy of which: what `copytruncate`, a backup or a compressor makes of a followed
+//! file. A copy is not read again; when its original is truncated, the generation goes on in the copy
+//! until that is read to its end.
+//!
+//! While the original is there, its bytes decide. When it is gone, its markers do: the first
+//! kibibyte, and the bytes before an offset that was read. Files below a kibibyte are always read.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::disk::Identity;
+use crate::flow::mark::{Fate, Generation, HEAD_BYTES, Marker, Place};
+use crate::sources::follow::followed::{Followed, Handle, Phase};
+use crate::sources::follow::{Follower, patterns};
+
+/// How much of two files' ends is compared.
+const COMPARED_BYTES: usize = 4096;
+
+/// What a file is to a generation that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Likeness {
+    /// It has all that was read, and perhaps more.
+    Whole,
+    /// It has a part of what was read, and nothing else.
+    Part,
+    Other,
+}
+
+/// Compares a file with what is known of a generation that was read up to its place's offset.
+/// `length` is `None` for a compressed file, whose text has to be read to know.
+pub(super) fn likeness(
+    place: &Place,
+    handle: &mut Handle,
+    length: Option<u64>,
+) -> io::Result<Likeness> {
+    let reaches = |marker: &Marker| length.is_none_or(|length| length >= marker.end);
+    if place.head.length > 0 && reaches(&place.head) && !handle.holds(&place.head)? {
+        return Ok(Likeness::Other);
+    }
+    match place.waypoints.last() {
+        Some(last) if last.end == place.offset && reaches(&last) => {
+            if handle.holds(&last)? {
+                return Ok(Likeness::Whole);
+            }
+            if length.is_some() {
+                return Ok(Likeness::Other);
+            }
+        }
+        None if place.offset == 0 => return Ok(Likeness::Whole),
+        _ => {}
+    }
+    // The nearest place below its end tells, unless too much of it would be taken on trust.
+    let end = match (length, &mut *handle) {
+        (Some(length), _) => length,
+        (None, handle) => text_length(handle, place.offset)?,
+    };
+    match place.waypoints.before(end) {
+        Some(waypoint) if waypoint.end >= end / 2 && handle.holds(&waypoint)? => Ok(Likeness::Part),
+        _ => Ok(Likeness::Other),
+    }
+}
+
+/// Bytes of text in a compressed file, up to `most`.
+fn text_length(handle: &mut Handle, most: u64) -> io::Result<u64> {
+    let mut buffer = vec![0; 64 << 10];
+    let mut length = 0;
+    while length < most {
+        match handle.read_at(&mut buffer, length)? {
+            0 => break,
+            count => length += count as u64,
+        }
+    }
+    Ok(length.min(most))
+}
+
+impl Follower {
+    /// Looks at a file that was never read: whether it is a copy of one that was. True if it is to be
+    /// read now.
+    pub(super) fn check_fresh(&mut self, generation: Generation, now: Duration) -> bool {
+        match self.judge_fresh(generation, now) {
+            Ok(reads) => reads,
+            // Reading will meet the same error, and say so.
+            Err(_) => true,
+        }
+    }
+
+    fn judge_fresh(&mut self, generation: Generation, now: Duration) -> io::Result<bool> {
+        if !self.open(generation)? {
+            return Ok(false);
+        }
+        let file = self.files.get_mut(&generation).expect("its turn it is");
+        let handle = file.handle.as_mut().expect("it was just opened");
+        let length = match handle {
+            Handle::Plain(plain) => Some(plain.stat()?.length),
+            Handle::Decoded(_) => None,
+        };
+        if length == Some(0) {
+            file.caught_up = true;
+            self.start_waiting(now);
+            return Ok(false);
+        }
+        let head = handle.head()?;
+        if usize::from(head.length) < HEAD_BYTES {
+            file.is_unchecked = false;
+            return Ok(true);
+        }
+        let directory = file
+            .path
+            .as_deref()
+            .and_then(Path::parent)
+            .map(Path::to_owned);
+        let alike: Vec<Generation> = self
+            .files
+            .values()
+            .filter(|other| other.place.head == head && other.generation() != generation)
+            .filter(|other| other.place.birth.path().parent() == directory.as_deref())
+            .map(Followed::generation)
+            .rev()
+            .collect();
+        for original in alike {
+            if self.is_copy(generation, original, length, now)? {
+                return Ok(false);
+            }
+        }
+        if let Some(file) = self.files.get_mut(&generation) {
+            file.is_unchecked = false;
+        }
+        Ok(true)
+    }
+
+    /// Whether the file is a copy of `original`, which has the same head; does what follows from it.
+    fn is_copy(
+        &mut self,
+        generation: Generation,
+        original: Generation,
+        length: Option<u64>,
+        now: Duration,
+    ) -> io::Result<bool> {
+        let other = &self.files[&original];
+        let stands = other.phase == Phase::Open && (other.path.is_some() || other.handle.is_some());
+        if stands && self.open(original)? {
+            let verdict = match length {
+                Some(length) => self.has_same_end(generation, original, length)?,
+                // It is being compressed: what it is shows when the original goes.
+                None => Some(true),
+            };
+            return Ok(match verdict {
+                Some(true) => {
+                    self.set_copy(generation, original);
+                    true
+                }
+                Some(false) => false,
+                None => {
+                    // The original is shorter than what was read of it: it comes first.
+                    self.ready(original);
+                    self.ready(generation);
+                    self.scan_by(now);
+                    true
+                }
+            });
+        }
+        let other = &self.files[&original];
+        if matches!(other.phase, Phase::CopyOf(_) | Phase::Waiting) {
+            return Ok(false);
+        }
+        let place = other.place.clone();
+        let file = self.files.get_mut(&generation).expect("it was just there");
+        let handle = file.handle.as_mut().expect("it was just opened");
+        Ok(match likeness(&place, handle, length)? {
+            Likeness::Whole => {
+                self.move_to(original, generation);
+                true
+            }
+            Likeness::Part => {
+                self.end(generation);
+                true
+            }
+            Likeness::Other => false,
+        })
+    }
+
+    /// Whether the last bytes of a file stand at the same place of another; `None` if that one was
+    /// truncated and nobody has noticed yet.
+    fn has_same_end(
+        &mut self,
+        generation: Generation,
+        original: Generation,
+        length: u64,
+    ) -> io::Result<Option<bool>> {
+        let front = self.files[&original].front();
+        let start = length.saturating_sub(COMPARED_BYTES as u64);
+        let mut bytes = [[0; COMPARED_BYTES]; 2];
+        let mut counts = [0; 2];
+        for (which, generation) in [generation, original].into_iter().enumerate() {
+            let file = self.files.get_mut(&generation).expect("both are there");
+            let Some(handle) = &mut file.handle else {
+                return Ok(Some(false));
+            };
+            if which == 1
+                && let Handle::Plain(plain) = handle
+                && plain.stat()?.length < front
+            {
+                return Ok(None);
+            }
+            counts[which] = handle.read_full(&mut bytes[which], start)?;
+        }
+        let reach = (length - start) as usize;
+        Ok(Some(
+            counts[0] >= reach && counts[1] >= reach && bytes[0][..reach] == bytes[1][..reach],
+        ))
+    }
+
+    fn set_copy(&mut self, generation: Generation, original: Generation) {
+        let file = self.files.get_mut(&generation).expect("it was just there");
+        file.phase = Phase::CopyOf(original);
+        file.caught_up = true;
+    }
+
+    /// A copy has changed, or its original has: looks again.
+    pub(super) fn check_copy(&mut self, generation: Generation, now: Duration) {
+        if let Some(file) = self.files.get_mut(&generation) {
+            file.phase = Phase::Open;
+            file.is_unchecked = true;
+        }
+        if self.check_fresh(generation, now) {
+            self.ready(generation);
+        }
+    }
+
+    /// The copies of a generation are looked at again: it has lost its name, or has ended.
+    pub(super) fn wake_copies(&mut self, original: Generation) {
+        let copies: Vec<Generation> = self
+            .files
+            .values()
+            .filter(|file| file.phase == Phase::CopyOf(original))
+            .map(Followed::generation)
+            .collect();
+        copies.into_iter().for_each(|copy| self.ready(copy));
+    }
+
+    /// A generation was truncated: goes on in its copy, if one has bytes that were not read.
+    pub(super) fn move_to_copy(&mut self, generation: Generation, now: Duration) -> bool {
+        let known: Vec<Generation> = self
+            .files
+            .values()
+            .filter(|file| file.phase == Phase::CopyOf(generation))
+            .map(Followed::generation)
+            .collect();
+        for copy in known {
+            if self.goes_on_in(generation, copy).unwrap_or(false) {
+                return true;
+            }
+        }
+        let siblings = self.siblings(generation);
+        for path in siblings {
+            let Ok(Some((mut handle, stat))) = self.open_path(&path) else {
+                continue;
+            };
+            if self.by_identity.contains_key(&stat.identity) {
+                continue;
+            }
+            let length = match handle {
+                Handle::Plain(_) => Some(stat.length),
+                Handle::Decoded(_) => None,
+            };
+            let file = self.files.get_mut(&generation).expect("it was just there");
+            let is_head = file.place.head.length > 0 && {
+                usize::from(file.place.head.length) == HEAD_BYTES
+                    && handle.holds(&file.place.head).unwrap_or(false)
+            };
+            if !is_head {
+                continue;
+            }
+            let tail = file.tail();
+            let reaches = length.is_none_or(|length| length >= tail.end);
+            if reaches && handle.holds(&tail).unwrap_or(false) {
+                self.move_onto(generation, handle, stat.identity, path);
+                return true;
+            }
+            if matches!(
+                likeness(&file.place.clone(), &mut handle, length),
+                Ok(Likeness::Part)
+            ) {
+                // All of it was read: known, so that it is not taken for a new file.
+                let young = self.give_birth(&path, &stat, None, now);
+                self.end(young);
+            }
+        }
+        false
+    }
+
+    /// Whether a known copy has the bytes before the front, and so may have those behind it.
+    fn goes_on_in(&mut self, generation: Generation, copy: Generation) -> io::Result<bool> {
+        let tail = self.files[&generation].tail();
+        if !self.open(copy)? {
+            return Ok(false);
+        }
+        let file = self.files.get_mut(&copy).expect("it was just there");
+        let handle = file.handle.as_mut().expect("it was just opened");
+        if handle.holds(&tail)? && tail.length > 0 {
+            self.move_to(generation, copy);
+            return Ok(true);
+        }
+        // A part of what was read, made while it was written on.
+        self.end(copy);
+        Ok(false)
+    }
+
+    /// The generation goes on in the file that was found as `copy`, which is forgotten.
+    fn move_to(&mut self, generation: Generation, copy: Generation) {
+        self.hints.forget_file(copy);
+        let Some(mut found) = self.files.remove(&copy) else {
+            return;
+        };
+        self.timed.remove(&copy);
+        self.news.fates.push((copy, Fate::Forgotten));
+        self.news.source = found.place.birth.source;
+        if let (Some(handle), Some(path)) = (found.handle.take(), found.path.take()) {
+            self.handles -= 1;
+            self.move_onto(generation, handle, found.identity, path);
+        }
+        for file in self.files.values_mut() {
+            if file.after == Some(copy) {
+                file.after = Some(generation);
+            }
+        }
+        self.chains
+            .values_mut()
+            .filter(|last| **last == copy)
+            .for_each(|last| *last = generation);
+    }
+
+    fn move_onto(
+        &mut self,
+        generation: Generation,
+        handle: Handle,
+        identity: Identity,
+        path: PathBuf,
+    ) {
+        let Some(file) = self.files.get_mut(&generation) else {
+            return;
+        };
+        let was_open = file.handle.replace(handle).is_some();
+        self.handles += usize::from(!was_open);
+        file.identity = identity;
+        file.place.birth.identity = identity;
+        file.phase = Phase::Open;
+        file.gone_at = None;
+        file.caught_up = false;
+        file.length = 0;
+        file.is_polled = !self.hints.watch_file(&path, generation);
+        file.path = Some(path);
+        self.by_identity.insert(identity, generation);
+        self.news.source = file.place.birth.source;
+        self.news.fates.push((generation, Fate::Moved(identity)));
+        self.ready(generation);
+    }
+
+    /// Paths beside a generation's own that a rotation may have given to it or to its copy.
+    pub(super) fn siblings(&self, generation: Generation) -> Vec<PathBuf> {
+        let file = &self.files[&generation];
+        let own = file.place.birth.path();
+        let stem = patterns::stem(&own);
+        let directory = match own.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        let Ok(names) = self.disk.list(&directory) else {
+            return Vec::new();
+        };
+        names
+            .into_iter()
+            .map(|name| own.with_file_name(name))
+            .filter(|path| patterns::stem(path) == stem)
+            .collect()
+    }
+}

@@ -1,0 +1,458 @@
+//! After a restart: finds the files of the checkpoint again, by identity, by name and by content, and
+//! reads the batches of the journal once more. What cannot be had again is named.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::disk::{Identity, Kind as FileKind};
+use crate::flow::batch::{Batch, SourceId};
+use crate::flow::chunk::Chunk;
+use crate::flow::mark::{Fate, Generation, Kind, Mark, Piece, Place};
+use crate::sources::follow::copies::{Likeness, likeness};
+use crate::sources::follow::followed::{Followed, Handle, Phase};
+use crate::sources::follow::{Follower, Resume, patterns};
+
+impl Follower {
+    /// Takes over what a checkpoint knows. Nothing is read yet but to recognise files.
+    pub(super) fn resume(&mut self, resume: Resume) {
+        let now = self.clock.monotonic();
+        for (row, name) in resume.sources.into_iter().enumerate() {
+            let row = u32::try_from(row).expect("inputs are fewer than 2^32");
+            self.sources.entry(name).or_insert(SourceId(row));
+            self.sources_count = row + 1;
+        }
+        for place in resume.places {
+            self.take_over(place, now);
+        }
+        let births = resume.replay.iter().flat_map(|mark| &mark.births);
+        for birth in births {
+            self.next_generation = self.next_generation.max(birth.generation.0 + 1);
+        }
+        self.replay = resume.replay.into();
+        let open: Vec<Generation> = self
+            .files
+            .values()
+            .filter(|file| file.phase == Phase::Open)
+            .map(Followed::generation)
+            .collect();
+        let located = self.locate();
+        for generation in open {
+            self.find(generation, &located, None);
+        }
+    }
+
+    fn take_over(&mut self, place: Place, now: Duration) {
+        let (generation, source) = (place.birth.generation, place.birth.source);
+        self.next_generation = self.next_generation.max(generation.0 + 1);
+        self.sources_count = self.sources_count.max(source.0 + 1);
+        self.sources.insert(place.birth.name.clone(), source);
+        let mut file = Followed::new(place, None, None, now);
+        file.gone_at = Some(now);
+        if file.place.ended {
+            file.phase = Phase::Ended;
+        }
+        // A younger one of the same identity is what the file was last.
+        self.by_identity.insert(file.identity, generation);
+        self.chains
+            .insert(patterns::stem(&file.place.birth.path()), generation);
+        self.files.insert(generation, file);
+    }
+
+    /// What stands under the followed names, and beside them, by identity.
+    fn locate(&self) -> HashMap<Identity, PathBuf> {
+        let mut located = HashMap::new();
+        let found = self.patterns.find(&*self.disk, &mut BTreeSet::new());
+        let beside = self
+            .directories_of_files()
+            .into_iter()
+            .flat_map(|directory| {
+                let names = self.disk.list(&directory).unwrap_or_default();
+                names.into_iter().map(move |name| directory.join(name))
+            });
+        let known = self.by_identity.len();
+        for path in found.into_iter().map(|found| found.path).chain(beside) {
+            if located.len() >= known && known == 0 {
+                break;
+            }
+            if let Ok(stat) = self.disk.stat(&path)
+                && stat.kind == FileKind::Regular
+            {
+                located.entry(stat.identity).or_insert(path);
+            }
+        }
+        located
+    }
+
+    fn directories_of_files(&self) -> BTreeSet<PathBuf> {
+        let paths = self.files.values().map(|file| file.place.birth.path());
+        paths.map(|path| super::scan::parent(&path)).collect()
+    }
+
+    /// Gives a generation a handle to its bytes: its own file, a copy of it, or none. With a `mark` the
+    /// bytes that it names have to be there.
+    fn find(
+        &mut self,
+        generation: Generation,
+        located: &HashMap<Identity, PathBuf>,
+        mark: Option<&Mark>,
+    ) -> bool {
+        let file = &self.files[&generation];
+        let own = located.get(&file.identity).cloned();
+        let siblings = self.siblings(generation);
+        for path in own.into_iter().chain(siblings) {
+            let Ok(Some((mut handle, stat))) = self.open_path(&path) else {
+                continue;
+            };
+            let file = self.files.get_mut(&generation).expect("it is looked for");
+            let is_own = stat.identity == file.identity;
+            let length = match handle {
+                Handle::Plain(_) => Some(stat.length),
+                Handle::Decoded(_) => None,
+            };
+            let is_it = match mark {
+                Some(mark) => holds(&mut handle, mark).unwrap_or(false),
+                None if !is_own && file.place.waypoints.last().is_none() => false,
+                None => matches!(
+                    likeness(&file.place, &mut handle, length),
+                    Ok(Likeness::Whole)
+                ),
+            };
+            if !is_it {
+                continue;
+            }
+            if !is_own {
+                // Another generation may have been found there under its own identity.
+                if self.by_identity.get(&stat.identity).is_some_and(|other| {
+                    self.files
+                        .get(other)
+                        .is_some_and(|other| other.handle.is_some())
+                }) {
+                    continue;
+                }
+                self.settle_in(generation, stat.identity);
+            }
+            let file = self.files.get_mut(&generation).expect("it is looked for");
+            file.path = Some(path);
+            file.length = stat.length;
+            file.modified = stat.modified;
+            file.gone_at = None;
+            if file.handle.replace(handle).is_none() {
+                self.handles += 1;
+            }
+            self.limit_handles(generation);
+            return true;
+        }
+        false
+    }
+
+    /// The generation stands in a copy now.
+    fn settle_in(&mut self, generation: Generation, identity: Identity) {
+        let file = self.files.get_mut(&generation).expect("it is looked for");
+        if self.by_identity.get(&file.identity) == Some(&generation) {
+            self.by_identity.remove(&file.identity);
+        }
+        file.identity = identity;
+        file.place.birth.identity = identity;
+        self.by_identity.insert(identity, generation);
+        self.news.source = file.place.birth.source;
+        self.news.fates.push((generation, Fate::Moved(identity)));
+    }
+
+    /// Closes it again where there are more files than descriptors: its path is known.
+    fn limit_handles(&mut self, generation: Generation) {
+        if self.handles > self.settings.files_open_max
+            && let Some(file) = self.files.get_mut(&generation)
+        {
+            file.handle = None;
+            self.handles -= 1;
+        }
+    }
+
+    /// Makes a batch of the journal again. If its bytes are gone, it says so.
+    pub(super) fn replay_next(&mut self, mut mark: Mark) -> Batch {
+        let now = self.clock.monotonic();
+        mark.replayed = true;
+        for birth in std::mem::take(&mut mark.births) {
+            let place = Place::new(birth.clone());
+            if !self.files.contains_key(&birth.generation) {
+                self.take_over(place, now);
+            }
+            mark.births.push(birth);
+        }
+        for (generation, fate) in &mark.fates {
+            self.repeat(*generation, *fate);
+        }
+        let source = |follower: &Follower, generation: Generation| {
+            let file = follower.files.get(&generation);
+            file.map(|file| (file.place.birth.source, file.name.clone()))
+        };
+        let Some(last) = mark.pieces.last().copied() else {
+            let source = mark
+                .births
+                .first()
+                .map_or(self.news.source, |birth| birth.source);
+            return self.empty(source, "".into(), mark);
+        };
+        let Some((row, name)) = source(self, last.generation) else {
+            return self.empty(self.news.source, "".into(), mark);
+        };
+        if mark.kind != Kind::Data {
+            self.advance(&mark);
+            return self.empty(row, name, mark);
+        }
+        match self.read_again(&mark) {
+            Some(bytes) => {
+                let length = bytes.len();
+                let lines_before = self.lines_before(&mark, &bytes);
+                self.batch(
+                    last.generation,
+                    Chunk::new(bytes, length),
+                    lines_before,
+                    mark,
+                )
+            }
+            None => {
+                mark.kind = Kind::Lost;
+                // What was context was counted before.
+                let mut context = u64::from(mark.context_bytes);
+                for piece in &mut mark.pieces {
+                    let part = context.min(piece.to - piece.from);
+                    piece.from += part;
+                    context -= part;
+                }
+                mark.pieces.retain(|piece| piece.from < piece.to);
+                mark.context_bytes = 0;
+                mark.cut_bytes = 0;
+                mark.open.clear();
+                self.advance(&mark);
+                self.empty(row, name, mark)
+            }
+        }
+    }
+
+    fn repeat(&mut self, generation: Generation, fate: Fate) {
+        match fate {
+            Fate::Ended => {
+                if let Some(file) = self.files.get_mut(&generation) {
+                    file.phase = Phase::Ended;
+                    file.place.ended = true;
+                    if file.handle.take().is_some() {
+                        self.handles -= 1;
+                    }
+                }
+            }
+            Fate::Moved(identity) => {
+                if let Some(file) = self.files.get_mut(&generation) {
+                    file.identity = identity;
+                    file.place.birth.identity = identity;
+                    self.by_identity.insert(identity, generation);
+                }
+            }
+            Fate::Forgotten => {
+                if let Some(file) = self.files.remove(&generation) {
+                    self.handles -= usize::from(file.handle.is_some());
+                    if self.by_identity.get(&file.identity) == Some(&generation) {
+                        self.by_identity.remove(&file.identity);
+                    }
+                }
+            }
+        }
+    }
+
+    fn advance(&mut self, mark: &Mark) {
+        let own: BTreeSet<Generation> = mark.pieces.iter().map(|piece| piece.generation).collect();
+        for generation in own {
+            if let Some(file) = self.files.get_mut(&generation) {
+                file.place.advance(mark);
+            }
+        }
+    }
+
+    /// The bytes of a mark, if they are still there as they were.
+    fn read_again(&mut self, mark: &Mark) -> Option<Vec<u8>> {
+        let last = mark.pieces.last()?.generation;
+        let missing: BTreeMap<Generation, ()> = mark
+            .pieces
+            .iter()
+            .filter(|piece| {
+                let file = self.files.get(&piece.generation);
+                file.is_some_and(|file| file.handle.is_none())
+            })
+            .map(|piece| (piece.generation, ()))
+            .collect();
+        let mut located = None;
+        for (generation, ()) in missing {
+            if !self.open(generation).unwrap_or(false) {
+                let located = located.get_or_insert_with(|| self.locate());
+                let located = std::mem::take(located);
+                let wanted = (generation == last).then_some(mark);
+                self.find(generation, &located, wanted);
+            }
+        }
+        let file = self.files.get_mut(&last)?;
+        let is_there = match &mut file.handle {
+            Some(handle) => holds(handle, mark).unwrap_or(false),
+            None => false,
+        };
+        if !is_there {
+            if file.handle.take().is_some() {
+                self.handles -= 1;
+            }
+            let located = self.locate();
+            if !self.find(last, &located, Some(mark)) {
+                return None;
+            }
+        }
+        self.gather(&mark.pieces, mark.cut_bytes).ok().flatten()
+    }
+
+    /// The bytes of some pieces, but for `cut` at the end.
+    fn gather(&mut self, pieces: &[Piece], cut: u64) -> io::Result<Option<Vec<u8>>> {
+        let mut bytes = Vec::new();
+        for (number, piece) in pieces.iter().enumerate() {
+            let to = if number + 1 == pieces.len() {
+                piece.to - cut
+            } else {
+                piece.to
+            };
+            let handle = self
+                .files
+                .get_mut(&piece.generation)
+                .and_then(|file| file.handle.as_mut());
+            let Some(handle) = handle else {
+                return Ok(None);
+            };
+            let start = bytes.len();
+            bytes.resize(start + (to - piece.from) as usize, 0);
+            if handle.read_full(&mut bytes[start..], piece.from)? < bytes.len() - start {
+                return Ok(None);
+            }
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Lines of the first piece's generation before it.
+    fn lines_before(&self, mark: &Mark, bytes: &[u8]) -> u64 {
+        let Some(first) = mark.pieces.first() else {
+            return 0;
+        };
+        let lines = self
+            .files
+            .get(&first.generation)
+            .map_or(0, |file| file.place.lines);
+        let context = &bytes[..(mark.context_bytes as usize).min(bytes.len())];
+        lines.saturating_sub(memchr::memchr_iter(b'\n', context).count() as u64)
+    }
+
+    /// The journal was read again: every file goes on where its last batch ended.
+    pub(super) fn settle_after_replay(&mut self) {
+        let now = self.clock.monotonic();
+        let open: Vec<Generation> = self
+            .files
+            .values()
+            .filter(|file| file.phase == Phase::Open)
+            .map(Followed::generation)
+            .collect();
+        for generation in open {
+            if self.settle(generation, now).is_err() {
+                self.ready(generation);
+            }
+        }
+        self.scan_at = now;
+    }
+
+    fn settle(&mut self, generation: Generation, now: Duration) -> io::Result<()> {
+        if !self.open(generation)? {
+            // A scan finds it, or it is let go.
+            self.timed.insert(generation);
+            return Ok(());
+        }
+        let file = self.files.get_mut(&generation).expect("it was just there");
+        let handle = file.handle.as_mut().expect("it was just opened");
+        let is_same = match file.place.waypoints.last() {
+            Some(last) if last.end == file.place.offset => handle.holds(&last)?,
+            _ => file.place.offset == 0,
+        };
+        file.rewind()?;
+        if !is_same {
+            self.truncated_while_away(generation, now)?;
+            return Ok(());
+        }
+        let path = file.path.clone();
+        let open = file.place.open.clone();
+        if let Some(path) = path {
+            let is_watched = self.hints.watch_file(&path, generation);
+            if let Some(file) = self.files.get_mut(&generation) {
+                file.is_polled = !is_watched;
+            }
+        }
+        if !open.is_empty()
+            && let Some(bytes) = self.gather(&open, 0)?
+            && let Some(file) = self.files.get_mut(&generation)
+        {
+            let own = bytes.len() as u64;
+            let feeds = memchr::memchr_iter(b'\n', &bytes).count() as u64;
+            let lines = file.place.lines.saturating_sub(feeds);
+            debug_assert!(own > 0, "an open record has bytes");
+            file.set_context(bytes, open, lines);
+        }
+        self.ready(generation);
+        Ok(())
+    }
+
+    /// The file does not hold what was read of it. If its end is a part of that, a power cut has taken
+    /// the rest, and it goes on at its present end; else it was truncated and is read from its start.
+    fn truncated_while_away(&mut self, generation: Generation, now: Duration) -> io::Result<()> {
+        let file = self.files.get_mut(&generation).expect("it was just there");
+        let place = file.place.clone();
+        let Some(Handle::Plain(plain)) = &file.handle else {
+            self.end(generation);
+            return Ok(());
+        };
+        let stat = plain.stat()?;
+        let length = stat.length;
+        let handle = file.handle.as_mut().expect("it was just there");
+        let is_shrunk = length > 0
+            && length < place.offset
+            && place.waypoints.before(length).is_some()
+            && likeness(&place, handle, Some(length))? == Likeness::Part;
+        let Some(path) = file.path.clone() else {
+            self.end(generation);
+            return Ok(());
+        };
+        if !is_shrunk {
+            self.truncated(generation, now);
+            return Ok(());
+        }
+        let head = handle.head()?;
+        let before = length.min(crate::flow::mark::TAIL_BYTES as u64);
+        let mut bytes = vec![0; before as usize];
+        let count = handle.read_full(&mut bytes, length - before)?;
+        let tail = crate::flow::mark::Marker::of(&bytes[..count], length);
+        self.by_identity.remove(&stat.identity);
+        self.end(generation);
+        let birth = self.birth(&path, &stat, length, head, tail);
+        let young = self.add(birth, &path, &stat, None, now);
+        self.notes.push(super::Note {
+            text: format!(
+                "{}: shorter than what was read of it ({length} of {} bytes), as after a power cut; goes on at its end",
+                path.display(),
+                place.offset
+            ),
+            is_problem: true,
+        });
+        self.ready(young);
+        Ok(())
+    }
+}
+
+/// Whether a file holds the bytes that a mark says stand before its end.
+fn holds(handle: &mut Handle, mark: &Mark) -> io::Result<bool> {
+    let is_head = match &mark.head {
+        Some(head) => handle.holds(head)?,
+        None => true,
+    };
+    Ok(is_head && handle.holds(&mark.tail)?)
+}

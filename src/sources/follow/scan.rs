@@ -1,0 +1,480 @@
+//! Looking at the names: what stands behind each followed path now, what was rotated or removed, and
+//! what is new.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::disk::{Identity, Kind, Stat};
+use crate::flow::batch::SourceId;
+use crate::flow::mark::{Birth, Fate, Generation, Marker, Place, TAIL_BYTES};
+use crate::flow::time::Time;
+use crate::sources::follow::followed::{Followed, Handle, Phase};
+use crate::sources::follow::patterns::{self, Found};
+use crate::sources::follow::{ENDED_MAX, Follower, From, POLL, RESTLESS, SWEEP};
+
+/// How far back from a file's end its last line's start is looked for.
+const BACK_BYTES_MAX: u64 = 1 << 20;
+
+impl Follower {
+    /// Looks at all names.
+    pub(super) fn scan(&mut self, now: Duration) {
+        let mut directories = BTreeSet::new();
+        let found = self.patterns.find(&*self.disk, &mut directories);
+        let is_watched = self.watch(directories);
+        let mut seen = HashSet::new();
+        let mut newcomers = Vec::new();
+        for Found {
+            path,
+            stat,
+            is_named,
+        } in found
+        {
+            let stat = match stat {
+                Ok(stat) => stat,
+                Err(error) => {
+                    if error.kind() != std::io::ErrorKind::NotFound {
+                        self.note(&path, format!("cannot be looked at: {error}"), true);
+                    } else if is_named {
+                        self.note(&path, "not there; waiting for it".to_owned(), false);
+                    }
+                    continue;
+                }
+            };
+            if let Some(reason) = self.refusal(&stat) {
+                self.note(&path, reason, true);
+                continue;
+            }
+            if seen.insert(stat.identity) {
+                match self.by_identity.get(&stat.identity) {
+                    Some(&generation) => self.found_again(generation, path, &stat, now),
+                    None => newcomers.push((path, stat)),
+                }
+            }
+        }
+        self.find_the_gone(&seen, now);
+        let from = match self.is_first_scan {
+            true => self.settings.from,
+            false => From::Start,
+        };
+        for (path, stat) in in_order(newcomers) {
+            self.newcomer(&path, &stat, from, now);
+        }
+        self.is_first_scan = false;
+        self.forget_old_ones();
+        self.start_waiting(now);
+        let took = self.clock.monotonic().saturating_sub(now);
+        self.scan_at = if !is_watched || now < self.restless_until {
+            now + POLL + took * 20
+        } else {
+            now + SWEEP + took * 20
+        };
+    }
+
+    /// Why a file cannot be followed.
+    fn refusal(&self, stat: &Stat) -> Option<String> {
+        match stat.kind {
+            Kind::Directory => {
+                return Some("is a directory; name its files, for example with /*.log".to_owned());
+            }
+            Kind::Other => {
+                return Some("is a FIFO, a device or a socket, which cannot be followed; read it with `weir < FILE`".to_owned());
+            }
+            Kind::Regular => {}
+        }
+        let refused = &self.settings.refused;
+        let (_, what) = refused
+            .iter()
+            .find(|(identity, _)| *identity == stat.identity)?;
+        Some(format!(
+            "not followed: it is {what}, and would grow for ever"
+        ))
+    }
+
+    /// Asks for hints about directories; false if some have to be polled.
+    fn watch(&mut self, directories: BTreeSet<PathBuf>) -> bool {
+        for directory in directories {
+            if !self
+                .watched_directories
+                .get(&directory)
+                .is_some_and(|&watched| watched)
+            {
+                let is_watched = self.hints.watch_directory(&directory);
+                self.watched_directories.insert(directory, is_watched);
+            }
+        }
+        self.watched_directories.values().all(|&watched| watched)
+    }
+
+    /// A file that is known stands at this path.
+    fn found_again(&mut self, generation: Generation, path: PathBuf, stat: &Stat, now: Duration) {
+        let Some(file) = self.files.get_mut(&generation) else {
+            return;
+        };
+        let is_moved = file.path.as_ref() != Some(&path);
+        let is_changed = stat.modified != file.modified || stat.length != file.length;
+        file.gone_at = None;
+        match file.phase {
+            Phase::Ended => {
+                file.path = Some(path);
+                // Compressed files do not grow, whatever their length says.
+                let is_back = stat.length > file.place.offset && !file.is_finished_archive;
+                if is_back && is_changed {
+                    file.phase = Phase::Open;
+                    file.caught_up = false;
+                    file.is_polled = true;
+                    self.ready(generation);
+                }
+                if let Some(file) = self.files.get_mut(&generation) {
+                    file.length = stat.length;
+                    file.modified = stat.modified;
+                }
+            }
+            Phase::Open | Phase::CopyOf(_) | Phase::Waiting => {
+                if is_moved {
+                    if file.path.is_some() {
+                        self.news.urgent = true;
+                        self.news.source = file.place.birth.source;
+                        self.restless_until = now + RESTLESS;
+                    }
+                    file.path = Some(path);
+                    file.caught_up = false;
+                }
+                if is_moved || is_changed || file.front() != stat.length {
+                    if file.phase != Phase::Waiting {
+                        self.ready(generation);
+                    }
+                    if let Some(file) = self.files.get_mut(&generation) {
+                        file.length = stat.length;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Files that stand under no followed name any more.
+    fn find_the_gone(&mut self, seen: &HashSet<Identity>, now: Duration) {
+        let gone: Vec<Generation> = self
+            .files
+            .values()
+            .filter(|file| file.path.is_some() && !seen.contains(&file.identity))
+            .map(Followed::generation)
+            .collect();
+        for generation in gone {
+            let file = self.files.get_mut(&generation).expect("it was just there");
+            let last = file.path.take();
+            if file.phase == Phase::Ended {
+                continue;
+            }
+            file.gone_at = Some(now);
+            file.caught_up = false;
+            let needs_handle = file.handle.is_none() && file.phase == Phase::Open;
+            let identity = file.identity;
+            self.news.urgent = true;
+            self.news.source = file.place.birth.source;
+            self.restless_until = now + RESTLESS;
+            if needs_handle && let Some(path) = self.find_renamed(generation, identity) {
+                // Its new name is not followed, but what is left under it was ours.
+                let file = self.files.get_mut(&generation).expect("it was just there");
+                file.path = Some(path);
+                let _ = self.open(generation);
+                if let Some(file) = self.files.get_mut(&generation) {
+                    file.path = None;
+                }
+            }
+            let file = &self.files[&generation];
+            match file.phase {
+                Phase::CopyOf(_) => self.end(generation),
+                Phase::Waiting => {
+                    self.timed.insert(generation);
+                    if let (Some(last), Some(file)) = (last, self.files.get_mut(&generation)) {
+                        // Not read yet: its name is all there is to find it by.
+                        file.path = Some(last);
+                    }
+                }
+                Phase::Open | Phase::Ended => {
+                    self.ready(generation);
+                    self.timed.insert(generation);
+                }
+            }
+            self.wake_copies(generation);
+        }
+    }
+
+    /// The path beside the old one where a file stands now.
+    pub(super) fn find_renamed(
+        &self,
+        generation: Generation,
+        identity: Identity,
+    ) -> Option<PathBuf> {
+        self.siblings(generation).into_iter().find(|path| {
+            self.disk
+                .stat(path)
+                .is_ok_and(|stat| stat.identity == identity)
+        })
+    }
+
+    /// A file that was not there before.
+    fn newcomer(&mut self, path: &Path, stat: &Stat, from: From, now: Duration) {
+        let stem = patterns::stem(path);
+        let after = match from {
+            From::Start => self.chains.get(&stem).copied(),
+            From::End | From::Tail(_) => None,
+        };
+        if from == From::Start {
+            let generation = self.give_birth(path, stat, after, now);
+            if let Some(file) = self.files.get_mut(&generation) {
+                file.is_unchecked = true;
+            }
+            return;
+        }
+        match self.open_path(path) {
+            Ok(Some((mut handle, stat))) => {
+                let is_archive = matches!(handle, Handle::Decoded(_));
+                let start = match from {
+                    From::Tail(lines) => lines_back(&mut handle, stat.length, lines),
+                    _ => lines_back(&mut handle, stat.length, 0),
+                };
+                let marks = start.and_then(|start| {
+                    let before = start.min(TAIL_BYTES as u64);
+                    let mut bytes = vec![0; before as usize];
+                    let count = handle.read_full(&mut bytes, start - before)?;
+                    Ok((start, handle.head()?, Marker::of(&bytes[..count], start)))
+                });
+                let (start, head, tail) = match marks {
+                    _ if is_archive => (0, Marker::default(), Marker::default()),
+                    Ok(marks) => marks,
+                    Err(error) => {
+                        self.note(path, format!("cannot be read: {error}"), true);
+                        (stat.length, Marker::default(), Marker::default())
+                    }
+                };
+                let birth = self.birth(path, &stat, start, head, tail);
+                let generation = self.add(birth, path, &stat, None, now);
+                if is_archive {
+                    // What was compressed before we came is the past.
+                    self.end(generation);
+                    if let Some(file) = self.files.get_mut(&generation) {
+                        file.is_finished_archive = true;
+                    }
+                }
+            }
+            Ok(None) => {}
+            Err(error) => {
+                self.note(path, format!("cannot be opened: {error}"), true);
+                self.give_birth(path, stat, None, now);
+            }
+        }
+    }
+
+    /// A generation that is read from its first byte.
+    pub(super) fn give_birth(
+        &mut self,
+        path: &Path,
+        stat: &Stat,
+        after: Option<Generation>,
+        now: Duration,
+    ) -> Generation {
+        let birth = self.birth(path, stat, 0, Marker::default(), Marker::default());
+        self.add(birth, path, stat, after, now)
+    }
+
+    pub(super) fn birth(
+        &mut self,
+        path: &Path,
+        stat: &Stat,
+        start: u64,
+        head: Marker,
+        tail: Marker,
+    ) -> Birth {
+        use std::os::unix::ffi::OsStrExt;
+        let generation = Generation(self.next_generation);
+        self.next_generation += 1;
+        let name = path.to_string_lossy().into_owned();
+        Birth {
+            generation,
+            source: self.source(&name),
+            name,
+            path: path.as_os_str().as_bytes().to_vec(),
+            identity: stat.identity,
+            anchor: Time(stat.modified),
+            start,
+            head,
+            tail,
+        }
+    }
+
+    fn source(&mut self, name: &str) -> SourceId {
+        if let Some(&source) = self.sources.get(name) {
+            return source;
+        }
+        let source = SourceId(self.sources_count);
+        self.sources_count += 1;
+        self.sources.insert(name.to_owned(), source);
+        source
+    }
+
+    /// Adds a generation to those that are followed.
+    pub(super) fn add(
+        &mut self,
+        birth: Birth,
+        path: &Path,
+        stat: &Stat,
+        after: Option<Generation>,
+        now: Duration,
+    ) -> Generation {
+        let generation = birth.generation;
+        self.news.births.push(birth.clone());
+        let mut file = Followed::new(Place::new(birth), Some(path.to_owned()), Some(stat), now);
+        file.is_polled = !self.hints.watch_file(path, generation);
+        file.after = after;
+        let waits = after
+            .and_then(|older| self.files.get_mut(&older))
+            .is_some_and(|older| {
+                // Looked at once more: what it was found to be is from before this one came.
+                older.caught_up = false;
+                older.phase != Phase::Ended
+            });
+        if file.is_polled {
+            self.poll_at = now;
+        }
+        if waits {
+            file.phase = Phase::Waiting;
+            self.timed.insert(generation);
+        } else {
+            self.ready(generation);
+        }
+        if let Some(older) = after {
+            self.ready(older);
+        }
+        self.by_identity.insert(stat.identity, generation);
+        self.chains.insert(patterns::stem(path), generation);
+        self.files.insert(generation, file);
+        generation
+    }
+
+    /// Lets the oldest go of those that ended and have no name.
+    fn forget_old_ones(&mut self) {
+        let nameless: Vec<Generation> = self
+            .files
+            .values()
+            .filter(|file| file.phase == Phase::Ended && file.path.is_none())
+            .map(Followed::generation)
+            .collect();
+        let surplus = nameless.len().saturating_sub(ENDED_MAX);
+        for generation in &nameless[..surplus] {
+            if let Some(file) = self.files.remove(generation) {
+                if self.by_identity.get(&file.identity) == Some(generation) {
+                    self.by_identity.remove(&file.identity);
+                }
+                self.news.source = file.place.birth.source;
+                self.news.fates.push((*generation, Fate::Forgotten));
+            }
+        }
+        if surplus > 0 {
+            let files = &self.files;
+            self.chains.retain(|_, last| files.contains_key(last));
+            let names: HashSet<&str> = files.values().map(|file| &*file.name).collect();
+            self.sources.retain(|name, _| names.contains(name.as_str()));
+            self.said
+                .retain(|path, _| names.contains(&*path.to_string_lossy()));
+        }
+    }
+}
+
+/// Files of one rotated set together, the oldest first and the one with the plain name last.
+fn in_order(newcomers: Vec<(PathBuf, Stat)>) -> Vec<(PathBuf, Stat)> {
+    let mut order: HashMap<PathBuf, usize> = HashMap::new();
+    let mut keyed: Vec<_> = newcomers
+        .into_iter()
+        .map(|(path, stat)| {
+            let stem = patterns::stem(&path);
+            let is_base = stem == path;
+            let count = order.len();
+            let set = *order.entry(stem).or_insert(count);
+            (
+                (set, is_base, stat.modified, stat.identity.born),
+                path,
+                stat,
+            )
+        })
+        .collect();
+    keyed.sort_by(|(a, path_a, _), (b, path_b, _)| {
+        // Of two of the same moment the one with the larger number is older.
+        a.cmp(b).then_with(|| path_b.cmp(path_a))
+    });
+    keyed
+        .into_iter()
+        .map(|(_, path, stat)| (path, stat))
+        .collect()
+}
+
+/// Offset of the line that stands `lines` lines before the end, a torn last line counted; for 0 that
+/// of the torn last line, or the end.
+fn lines_back(handle: &mut Handle, length: u64, lines: u64) -> std::io::Result<u64> {
+    let mut last = [0];
+    if length == 0 || handle.read_full(&mut last, length - 1)? == 0 {
+        return Ok(length);
+    }
+    let is_torn = u64::from(last[0] != b'\n');
+    let wanted = lines.max(is_torn);
+    // Lines from behind the line feed at hand to the end.
+    let mut count = is_torn;
+    let mut buffer = vec![0; 64 << 10];
+    let mut end = length;
+    while end > 0 {
+        let start = end.saturating_sub(buffer.len() as u64);
+        let bytes = &mut buffer[..(end - start) as usize];
+        handle.read_full(bytes, start)?;
+        for feed in memchr::memrchr_iter(b'\n', bytes) {
+            if count == wanted {
+                return Ok(start + feed as u64 + 1);
+            }
+            count += 1;
+        }
+        end = start;
+        if lines == 0 && length - end >= BACK_BYTES_MAX {
+            return Ok(length);
+        }
+    }
+    Ok(0)
+}
+
+/// A path's parent, as a directory that can be listed.
+pub(super) fn parent(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::Disk;
+    use crate::disk::real::Real;
+
+    #[test]
+    fn finds_the_line_so_many_lines_before_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        for (text, lines, want) in [
+            ("", 3, 0),
+            ("a\nb\nc\n", 0, 6),
+            ("a\nb\nc\n", 1, 4),
+            ("a\nb\nc\n", 2, 2),
+            ("a\nb\nc\n", 3, 0),
+            ("a\nb\nc\n", 9, 0),
+            ("a\nb\ntorn", 0, 4),
+            ("a\nb\ntorn", 1, 4),
+            ("a\nb\ntorn", 2, 2),
+            ("torn", 0, 0),
+            ("\n\n\n", 2, 1),
+        ] {
+            let path = folder.path().join("a");
+            std::fs::write(&path, text).unwrap();
+            let mut handle = Handle::Plain(Real.open(&path).unwrap());
+            let found = lines_back(&mut handle, text.len() as u64, lines).unwrap();
+            assert_eq!(found, want, "{text:?} {lines}");
+        }
+    }
+}

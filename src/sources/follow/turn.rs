@@ -1,0 +1,399 @@
+//! A file's turn: it is opened if it has to be, read once, and what can go out goes out. One read a
+//! turn keeps a busy file from holding up the others.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::disk::{Kind, Stat};
+use crate::flow::mark::{self, Fate, Generation};
+use crate::sources::follow::decoded::Decoded;
+use crate::sources::follow::followed::{Followed, Handle, Phase, Read, Why};
+use crate::sources::follow::{
+    Follower, GONE, Note, PATIENCE, POLL, QUIET, RESTLESS, SETTLED, TORN,
+};
+
+impl Follower {
+    pub(super) fn turn(&mut self, generation: Generation, now: Duration) {
+        let Some(file) = self.files.get(&generation) else {
+            return;
+        };
+        match file.phase {
+            Phase::Open => {}
+            Phase::CopyOf(_) => return self.check_copy(generation, now),
+            Phase::Waiting => {
+                self.timed.insert(generation);
+                return;
+            }
+            Phase::Ended => return,
+        }
+        if file.is_unchecked && !self.check_fresh(generation, now) {
+            return;
+        }
+        if let Some(file) = self.files.get_mut(&generation) {
+            file.looked_at = now;
+        }
+        match self.read(generation) {
+            Ok(Some(read)) => self.after_read(generation, read, now),
+            // It is found again by a scan, or it is let go when its time has come.
+            Ok(None) => {}
+            Err(error) => self.failing(generation, &error, now),
+        }
+    }
+
+    /// Reads once; `None` if there is no way to the file at present.
+    fn read(&mut self, generation: Generation) -> io::Result<Option<Read>> {
+        if !self.open(generation)? {
+            return Ok(None);
+        }
+        let file = self.files.get_mut(&generation).expect("its turn it is");
+        self.uses += 1;
+        file.used = self.uses;
+        let read = file.read(&self.rule, &mut self.spare)?;
+        file.is_failing = false;
+        Ok(Some(read))
+    }
+
+    fn after_read(&mut self, generation: Generation, read: Read, now: Duration) {
+        let file = self.files.get_mut(&generation).expect("it was just read");
+        match read {
+            Read::Bytes { full } => {
+                file.read_at = now;
+                file.caught_up = false;
+                let why = if full { Why::Full } else { Why::CaughtUp };
+                self.flush(generation, why);
+                self.ready(generation);
+                self.rest(generation);
+            }
+            Read::Nothing => {
+                let was_caught_up = std::mem::replace(&mut file.caught_up, true);
+                // What a full buffer held back because more was expected at once.
+                self.flush(generation, Why::CaughtUp);
+                if self.files[&generation].is_compressed() {
+                    self.flush(generation, Why::End);
+                    self.end(generation);
+                    if let Some(file) = self.files.get_mut(&generation) {
+                        file.is_finished_archive = true;
+                    }
+                    return self.start_waiting(now);
+                }
+                let file = &self.files[&generation];
+                let waits = file.holds_bytes() || file.path.is_none() || self.is_rotated(file);
+                if waits {
+                    self.timed.insert(generation);
+                } else if was_caught_up && !file.is_polled {
+                    // A hint without bytes: perhaps a new name.
+                    self.scan_by(now + POLL / 2);
+                }
+                self.rest(generation);
+                self.start_waiting(now);
+            }
+            Read::Hole(until) => {
+                self.flush(generation, Why::End);
+                let file = self.files.get_mut(&generation).expect("it was just read");
+                let piece = file.skip_to(until);
+                self.hand_out_nothing(generation, piece, mark::Kind::Skipped);
+                self.ready(generation);
+            }
+            Read::Changed => self.truncated(generation, now),
+        }
+    }
+
+    /// Gives a large buffer back.
+    fn rest(&mut self, generation: Generation) {
+        if let Some(buffer) = self.files.get_mut(&generation).and_then(Followed::shrink) {
+            self.give_back(buffer);
+        }
+    }
+
+    /// Whether the file was moved away from the name under which it was found.
+    pub(super) fn is_rotated(&self, file: &Followed) -> bool {
+        file.path
+            .as_deref()
+            .is_none_or(|path| path != file.place.birth.path())
+    }
+
+    /// An error of reading: said once, and tried again.
+    fn failing(&mut self, generation: Generation, error: &io::Error, now: Duration) {
+        let Some(file) = self.files.get_mut(&generation) else {
+            return;
+        };
+        if !std::mem::replace(&mut file.is_failing, true) {
+            let text = format!(
+                "{}: cannot read at byte {}: {error}; tried again until it works",
+                file.name,
+                file.front()
+            );
+            self.notes.push(Note {
+                text,
+                is_problem: true,
+            });
+        }
+        // A new descriptor may do where this one is stale; the offset stays.
+        if file.path.is_some() && file.handle.take().is_some() {
+            self.handles -= 1;
+        }
+        self.timed.insert(generation);
+        self.scan_by(now + POLL);
+    }
+
+    /// Opens the file if it is not; false if it has no name, or its name leads elsewhere.
+    pub(super) fn open(&mut self, generation: Generation) -> io::Result<bool> {
+        let file = &self.files[&generation];
+        if file.handle.is_some() {
+            return Ok(true);
+        }
+        let Some(path) = file.path.clone() else {
+            return Ok(false);
+        };
+        let (identity, offset) = (file.identity, file.place.offset);
+        let Some((handle, stat)) = self.open_path(&path)? else {
+            return Ok(false);
+        };
+        if stat.identity != identity {
+            self.scan_at = self.clock.monotonic();
+            return Ok(false);
+        }
+        let file = self.files.get_mut(&generation).expect("it was just there");
+        file.handle = Some(handle);
+        self.handles += 1;
+        let behind = !file.holds_bytes() && file.front() == offset && offset > 0;
+        if behind && file.tail().length == 0 {
+            file.rewind()?;
+        }
+        self.close_one();
+        Ok(true)
+    }
+
+    /// Opens what stands at a path; `None` if nothing that can be followed does any more.
+    pub(super) fn open_path(&mut self, path: &Path) -> io::Result<Option<(Handle, Stat)>> {
+        let file = match self.disk.open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            result => result?,
+        };
+        let stat = file.stat()?;
+        if stat.kind != Kind::Regular {
+            return Ok(None);
+        }
+        let handle = match Decoded::open(&file, &path.to_string_lossy())? {
+            Some(decoded) => Handle::Decoded(Box::new(decoded)),
+            None => Handle::Plain(Arc::clone(&file)),
+        };
+        Ok(Some((handle, stat)))
+    }
+
+    /// Closes the file that was not used for longest, if too many are open. One without a name could
+    /// not be opened again.
+    fn close_one(&mut self) {
+        if self.handles <= self.settings.files_open_max {
+            return;
+        }
+        let idle = self
+            .files
+            .values()
+            .filter(|file| file.handle.is_some() && file.path.is_some() && file.used < self.uses);
+        let longest = idle.min_by_key(|file| file.used).map(Followed::generation);
+        if let Some(file) = longest.and_then(|generation| self.files.get_mut(&generation)) {
+            file.handle = None;
+            self.handles -= 1;
+        }
+    }
+
+    /// The file is not what it was: its generation ends, and another begins at its first byte. What
+    /// was not read may stand in a copy that was made before.
+    pub(super) fn truncated(&mut self, generation: Generation, now: Duration) {
+        self.news.urgent = true;
+        self.restless_until = now + RESTLESS;
+        let file = self.files.get_mut(&generation).expect("it was just read");
+        let (identity, path, length) = (file.identity, file.path.clone(), file.unread_until);
+        let stat = match &file.handle {
+            Some(Handle::Plain(plain)) => plain.stat().ok(),
+            _ => None,
+        };
+        if file.handle.take().is_some() {
+            self.handles -= 1;
+        }
+        self.hints.forget_file(generation);
+        self.by_identity.remove(&identity);
+        let name = file.name.to_string();
+        if !self.move_to_copy(generation, now) {
+            let file = self.files.get_mut(&generation).expect("it was just there");
+            let front = file.front();
+            file.path = None;
+            self.flush(generation, Why::End);
+            if length > front {
+                let piece = mark::Piece {
+                    generation,
+                    from: front,
+                    to: length,
+                };
+                self.hand_out_nothing(generation, piece, mark::Kind::Lost);
+                self.notes.push(Note {
+                    text: format!(
+                        "{name}: truncated before bytes {front} to {length} were read, and no copy has them"
+                    ),
+                    is_problem: true,
+                });
+            }
+            self.end(generation);
+        }
+        let Some(path) = path else { return };
+        let Some(stat) = stat else {
+            self.scan_at = now;
+            return;
+        };
+        let young = self.give_birth(&path, &stat, Some(generation), now);
+        if let Some(file) = self.files.get_mut(&young) {
+            file.after_truncation = true;
+        }
+    }
+
+    /// A generation has no more bytes to come.
+    pub(super) fn end(&mut self, generation: Generation) {
+        self.hints.forget_file(generation);
+        let Some(file) = self.files.get_mut(&generation) else {
+            return;
+        };
+        file.phase = Phase::Ended;
+        file.place.ended = true;
+        if file.handle.take().is_some() {
+            self.handles -= 1;
+        }
+        self.news.source = file.place.birth.source;
+        self.news.fates.push((generation, Fate::Ended));
+        self.timed.remove(&generation);
+    }
+
+    /// What only time decides: quiet records, torn lines of rotated files, files without a name, and
+    /// those that wait for others.
+    pub(super) fn look_at_the_clock(&mut self, now: Duration) {
+        if self.timed.is_empty() {
+            return;
+        }
+        let mut timed: Vec<Generation> = self.timed.drain().collect();
+        timed.sort_unstable();
+        for generation in timed {
+            if self.is_timed(generation, now) {
+                self.timed.insert(generation);
+            }
+        }
+        self.start_waiting(now);
+    }
+
+    /// Does what is due; says whether there is more to wait for.
+    fn is_timed(&mut self, generation: Generation, now: Duration) -> bool {
+        let Some(file) = self.files.get(&generation) else {
+            return false;
+        };
+        match file.phase {
+            Phase::Waiting => return true,
+            Phase::CopyOf(_) | Phase::Ended => return false,
+            Phase::Open => {}
+        }
+        let quiet = now.saturating_sub(file.read_at);
+        let is_due = now.saturating_sub(file.looked_at) >= POLL;
+        if file.is_failing {
+            if is_due {
+                self.ready(generation);
+            }
+            return true;
+        }
+        if file.holds_lines() && quiet >= QUIET {
+            self.flush(generation, Why::Quiet);
+        }
+        let file = &self.files[&generation];
+        let is_rotated = self.is_rotated(file);
+        if is_rotated && file.holds_bytes() && file.caught_up && quiet >= TORN {
+            self.flush(generation, Why::End);
+        }
+        let file = &self.files[&generation];
+        if let (None, Some(gone_at)) = (&file.path, file.gone_at) {
+            let since = now.saturating_sub(gone_at.max(file.read_at));
+            if file.handle.is_none() || (file.caught_up && since >= GONE) {
+                self.let_go(generation);
+                return false;
+            }
+            if is_due {
+                // No name, so perhaps no hint: looked at until it is let go.
+                self.ready(generation);
+            }
+            return true;
+        }
+        file.holds_lines() || (is_rotated && file.holds_bytes())
+    }
+
+    /// A file without a name was read to its end, or cannot be read any more.
+    fn let_go(&mut self, generation: Generation) {
+        let file = &self.files[&generation];
+        let (front, length) = (file.front(), file.length);
+        let is_open = file.handle.is_some();
+        self.flush(generation, Why::End);
+        if !is_open && length > front && !self.files[&generation].is_compressed() {
+            let piece = mark::Piece {
+                generation,
+                from: front,
+                to: length,
+            };
+            self.hand_out_nothing(generation, piece, mark::Kind::Lost);
+        }
+        self.end(generation);
+    }
+
+    /// Starts those whose predecessor was read.
+    pub(super) fn start_waiting(&mut self, now: Duration) {
+        let mut waiting: Vec<Generation> = self
+            .timed
+            .iter()
+            .copied()
+            .filter(|generation| {
+                let file = self.files.get(generation);
+                file.is_some_and(|file| file.phase == Phase::Waiting)
+            })
+            .collect();
+        waiting.sort_unstable();
+        for generation in waiting {
+            self.start_if_due(generation, now);
+        }
+    }
+
+    fn start_if_due(&mut self, generation: Generation, now: Duration) {
+        let file = &self.files[&generation];
+        let found_at = file.found_at;
+        let Some(older) = file.after.and_then(|older| self.files.get(&older)) else {
+            return self.start(generation, None);
+        };
+        let older_generation = older.generation();
+        let due = match older.phase {
+            Phase::Ended | Phase::CopyOf(_) => true,
+            Phase::Waiting => false,
+            Phase::Open if older.is_failing => now.saturating_sub(found_at) >= PATIENCE,
+            Phase::Open => {
+                let is_settled = now.saturating_sub(older.read_at) >= SETTLED
+                    || now.saturating_sub(found_at) >= PATIENCE;
+                // One that stands where it was found was not rotated: it may be written for ever.
+                older.caught_up && (is_settled || !self.is_rotated(older))
+            }
+        };
+        if due {
+            self.start(generation, Some(older_generation));
+        } else if older.phase == Phase::Open && !older.caught_up {
+            self.ready(older_generation);
+        }
+    }
+
+    /// From now on the file is read; a record that is open in the one before goes on in it.
+    fn start(&mut self, generation: Generation, older: Option<Generation>) {
+        self.timed.remove(&generation);
+        if let Some(mut file) = self.files.remove(&generation) {
+            file.phase = Phase::Open;
+            if let Some(older) = older.and_then(|older| self.files.get_mut(&older))
+                && older.path != file.path
+            {
+                file.carry(older);
+            }
+            self.files.insert(generation, file);
+        }
+        self.ready(generation);
+    }
+}
