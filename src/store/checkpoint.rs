@@ -1,0 +1,84 @@
+//! A checkpoint as bytes: eight bytes of magic, a CRC-32 of the rest, then everything as MessagePack
+//! with field names, so that a later version can add fields.
+
+use serde::{Deserialize, Serialize};
+
+use crate::flow::output::{Accepted, OutputPlace};
+use crate::state::State;
+use crate::state::lines::Lines;
+use crate::state::places::Places;
+
+const MAGIC: [u8; 8] = *b"weirckp1";
+
+/// What of the magic all versions share.
+const MAGIC_STEM: &[u8] = b"weirckp";
+
+/// Everything that a run knows at the border between two batches.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Counted from 1; the journal of the same number follows it.
+    pub number: u64,
+    /// What is computed: a state of something else is of no use.
+    pub purpose: String,
+    /// Wall-clock time in nanoseconds since 1970, only shown.
+    pub written: i64,
+    pub state: State,
+    pub lines: Option<Lines>,
+    pub places: Places,
+    pub sent: Accepted,
+    /// How far the output file had come; `None` for other outputs.
+    pub output: Option<OutputPlace>,
+}
+
+/// Why bytes are no checkpoint.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    Newer,
+    /// With what is wrong.
+    Broken(String),
+}
+
+pub fn encode(checkpoint: &Checkpoint) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend_from_slice(&[0; 4]);
+    rmp_serde::encode::write_named(&mut bytes, checkpoint)
+        .expect("a checkpoint has no type that MessagePack lacks");
+    let sum = crc32fast::hash(&bytes[12..]);
+    bytes[8..12].copy_from_slice(&sum.to_le_bytes());
+    bytes
+}
+
+/// The checkpoint that `bytes` hold, whole and unharmed.
+pub fn decode(bytes: &[u8]) -> Result<Checkpoint, Unreadable> {
+    let broken = |reason: &str| Err(Unreadable::Broken(reason.to_owned()));
+    let Some((magic, rest)) = bytes.split_first_chunk::<8>() else {
+        return broken("torn: it ends too early");
+    };
+    if *magic != MAGIC {
+        // Only a digit there is a version; anything else is damage.
+        return if magic.starts_with(MAGIC_STEM) && (b'2'..=b'9').contains(&magic[7]) {
+            Err(Unreadable::Newer)
+        } else {
+            broken("no checkpoint")
+        };
+    }
+    let Some((sum, body)) = rest.split_first_chunk::<4>() else {
+        return broken("torn: it ends too early");
+    };
+    if crc32fast::hash(body) != u32::from_le_bytes(*sum) {
+        return broken("torn or damaged: its checksum does not fit");
+    }
+    let mut checkpoint: Checkpoint = rmp_serde::from_slice(body)
+        .map_err(|error| Unreadable::Broken(format!("not to be read: {error}")))?;
+    checkpoint.state.messages.reindex();
+    let inputs = checkpoint.state.inputs.len();
+    let has_row = |source: u32| (source as usize) < inputs;
+    if !checkpoint
+        .places
+        .iter()
+        .all(|place| has_row(place.birth.source.0))
+    {
+        return broken("not consistent: a place without its input");
+    }
+    Ok(checkpoint)
+}
