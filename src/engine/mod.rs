@@ -169,7 +169,8 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
         }
         None => None,
     };
-    let borders = writing.is_some().then(|| outputs_in.clone());
+    // Without a writer nobody would give back the permits of what is sent.
+    let outputs_in = writing.is_some().then_some(outputs_in);
 
     let mut fold = Fold::new(&plan, known);
     let mut order = Order::new();
@@ -197,20 +198,22 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
             if let Some(to) = &mut committing {
                 to.keeper.absorbed(output.mark.as_deref());
             }
-            if !output.bytes.is_empty() || output.records > 0 || output.mark.is_some() {
+            if let Some(outputs_in) = &outputs_in
+                && (!output.bytes.is_empty() || output.records > 0 || output.mark.is_some())
+            {
                 // A writer that stopped has said why; what follows is read no further.
                 let _ = outputs_in.send(Sent::Output(output, permit));
             }
             if let Some(to) = &mut committing
                 && to.keeper.is_due()
             {
-                to.begin(&fold, borders.as_ref());
+                to.begin(&fold, outputs_in.as_ref());
             }
         }
         if let Some(to) = &mut committing {
             to.look(&stop, say);
             if to.keeper.is_due() {
-                to.begin(&fold, borders.as_ref());
+                to.begin(&fold, outputs_in.as_ref());
             }
         }
         if interval.is_some_and(|interval| looked.elapsed() >= interval) {
@@ -226,15 +229,18 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
         // have said it here.
         to.look(&stop, say);
         if to.keeper.has_work() && to.problem.is_none() {
-            to.begin(&fold, borders.as_ref());
+            to.begin(&fold, outputs_in.as_ref());
         }
     } else {
         let last = fold.finish();
         if !last.bytes.is_empty() {
-            let _ = outputs_in.send(Sent::Output(last, Budget::new(1).take(0)));
+            let permit = Budget::new(1).take(0);
+            let _ = outputs_in
+                .as_ref()
+                .map(|to| to.send(Sent::Output(last, permit)));
         }
     }
-    drop((outputs_in, borders));
+    drop(outputs_in);
 
     let read = reading.join().unwrap_or_else(|_| ReadReport::default());
     let written = writing.map(|thread| thread.join().unwrap_or_default());

@@ -54,18 +54,23 @@ pub fn decode(bytes: &[u8]) -> Result<Checkpoint, Unreadable> {
     let Some((magic, rest)) = bytes.split_first_chunk::<8>() else {
         return broken("torn: it ends too early");
     };
+    let Some((sum, body)) = rest.split_first_chunk::<4>() else {
+        return broken("torn: it ends too early");
+    };
+    let is_whole = crc32fast::hash(body) == u32::from_le_bytes(*sum);
     if *magic != MAGIC {
-        // Only a digit there is a version; anything else is damage.
-        return if magic.starts_with(MAGIC_STEM) && (b'2'..=b'9').contains(&magic[7]) {
+        // All versions have a checksum there. The next one is known without it: it is two flipped
+        // bits away from this one, so one flipped bit never keeps the checkpoint before from use.
+        let is_newer = magic.starts_with(MAGIC_STEM)
+            && (b'2'..=b'9').contains(&magic[7])
+            && (is_whole || magic[7] == b'2');
+        return if is_newer {
             Err(Unreadable::Newer)
         } else {
             broken("no checkpoint")
         };
     }
-    let Some((sum, body)) = rest.split_first_chunk::<4>() else {
-        return broken("torn: it ends too early");
-    };
-    if crc32fast::hash(body) != u32::from_le_bytes(*sum) {
+    if !is_whole {
         return broken("torn or damaged: its checksum does not fit");
     }
     let mut checkpoint: Checkpoint = rmp_serde::from_slice(body)
