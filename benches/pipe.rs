@@ -12,6 +12,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use logweir::config::plan::{Plan, Select, Task};
 use logweir::engine::reader::{CHUNK_BYTES, Input, Reader};
 use logweir::engine::signals::Stop;
+use logweir::engine::writer::Destination;
 use logweir::engine::{self, BUDGET_BYTES, NoWatcher, Run};
 use logweir::flow::format::Format;
 use logweir::flow::level::Level;
@@ -87,9 +88,11 @@ fn benches(criterion: &mut Criterion) {
                         },
                         threads,
                         budget_bytes: BUDGET_BYTES,
-                        sink,
+                        sink: sink.map(Destination::Plain),
+                        store: None,
                         stop: Stop::new().expect("a pair of sockets"),
                         watcher: Box::new(NoWatcher),
+                        say: |_| {},
                     };
                     let outcome = engine::run(run, state(&plan)).expect("threads can be made");
                     assert_eq!(outcome.state.ledger.bytes, bytes);

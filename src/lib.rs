@@ -17,6 +17,7 @@
 //! | [`parsers`] | a record to time, level, message and wanted fields; one file a format |
 //! | [`stages`] | the map half: literals, fingerprints, distinct messages, numbers |
 //! | [`state`] | the fold half: ledger, messages, templates, groups, metrics, timeline |
+//! | [`store`] | the state directory: checkpoints, the journal of outputs, recovery |
 //! | [`engine`] | threads and queues: reader, mappers, fold, writer. Knows no format |
 //! | [`sinks`] | where lines and reports go |
 //! | [`report`] | the finished report as text and as JSON |
@@ -88,4 +89,5 @@ pub mod sinks;
 pub mod sources;
 pub mod stages;
 pub mod state;
+pub mod store;
 pub mod units;

@@ -9,6 +9,7 @@ use crate::cli::{Failure, output};
 use crate::config::plan::Plan;
 use crate::engine::reader::{CHUNK_BYTES, Input, Reader};
 use crate::engine::signals::Stop;
+use crate::engine::writer::Destination;
 use crate::engine::{self, Outcome, Run, Watcher};
 use crate::expr::aggregate::Check;
 use crate::expr::condition::Condition;
@@ -68,9 +69,11 @@ pub fn run(plan: Plan, start: Start, state: State) -> Result<Outcome, Failure> {
         reader,
         threads,
         budget_bytes,
-        sink: start.sink,
+        sink: start.sink.map(Destination::Plain),
+        store: None,
         stop: start.stop,
         watcher: start.watcher,
+        say: output::say,
     };
     engine::run(run, state).map_err(|error| Failure::io(format!("{error:#}")))
 }

@@ -42,6 +42,12 @@ pub trait Disk: Send + Sync {
     /// Makes the directory with its parents, 0700; nothing if it is there.
     fn create_directory(&self, directory: &Path) -> io::Result<()>;
 
+    /// Refuses a directory in which others could change what we wrote: a symbolic link, one of another
+    /// user, one that others may write to. A disk without users has nothing to refuse.
+    fn check_private(&self, _directory: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Takes the one lock that a file has, without waiting; it is given back when the value is
     /// dropped or the process dies. `ErrorKind::WouldBlock` if somebody else holds it.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>>;
@@ -97,6 +103,14 @@ pub enum Kind {
     Directory,
     /// A FIFO, a device or a socket: nothing that has offsets.
     Other,
+}
+
+/// The directory that a path's last name stands in.
+pub fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// Fills `buffer` from `offset` on as far as the file goes; returns how many bytes there were.

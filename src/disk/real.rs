@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -69,6 +69,24 @@ impl Disk for Real {
             .recursive(true)
             .mode(0o700)
             .create(directory)
+    }
+
+    fn check_private(&self, directory: &Path) -> io::Result<()> {
+        let metadata = fs::symlink_metadata(directory)?;
+        let refuse = |reason: &str| Err(io::Error::other(reason));
+        if metadata.is_symlink() {
+            return refuse("it is a symbolic link; name the directory itself");
+        }
+        if !metadata.is_dir() {
+            return refuse("it is no directory");
+        }
+        if metadata.uid() != rustix::process::geteuid().as_raw() {
+            return refuse("it belongs to another user");
+        }
+        if metadata.mode() & 0o022 != 0 {
+            return refuse("others may write to it; make it private with `chmod 700`");
+        }
+        Ok(())
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {

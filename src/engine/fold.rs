@@ -2,11 +2,31 @@
 
 use crate::config::plan::{Plan, Task};
 use crate::flow::mapped::Mapped;
-use crate::flow::output::Output;
-use crate::sinks::Accepted;
+use crate::flow::output::{Accepted, Output};
 use crate::state::State;
 use crate::state::lines::Lines;
 use crate::state::places::Places;
+
+/// What a run begins with: nothing, or what a run before it knew at the border between two batches.
+#[derive(Clone)]
+pub struct Known {
+    pub state: State,
+    pub lines: Option<Lines>,
+    pub places: Places,
+    /// What the sink was expected to have accepted.
+    pub sent: Accepted,
+}
+
+impl From<State> for Known {
+    fn from(state: State) -> Known {
+        Known {
+            state,
+            lines: None,
+            places: Places::default(),
+            sent: Accepted::default(),
+        }
+    }
+}
 
 /// All state of a run, and what it expects the sink to have accepted.
 pub struct Fold {
@@ -17,20 +37,34 @@ pub struct Fold {
     sent: Accepted,
     /// Bytes that the reader counted and that were gone when a mapper came to read them.
     lost_bytes: u64,
+    /// Bytes that the ledger had at the start, read by runs before this one.
+    bytes_before: u64,
 }
 
 impl Fold {
-    pub fn new(plan: &Plan, state: State) -> Fold {
+    /// Goes on from what is known.
+    pub fn new(plan: &Plan, known: Known) -> Fold {
         let lines = match &plan.task {
-            Task::Lines(task) if !task.count => Some(Lines::new(task)),
+            Task::Lines(task) if !task.count => known.lines.or_else(|| Some(Lines::new(task))),
             _ => None,
         };
         Fold {
-            state,
-            places: Places::default(),
+            bytes_before: known.state.ledger.bytes,
+            state: known.state,
+            places: known.places,
             lines,
-            sent: Accepted::default(),
+            sent: known.sent,
             lost_bytes: 0,
+        }
+    }
+
+    /// A copy of everything, for a checkpoint.
+    pub fn known(&self) -> Known {
+        Known {
+            state: self.state.clone(),
+            lines: self.lines.clone(),
+            places: self.places.clone(),
+            sent: self.sent,
         }
     }
 
@@ -70,8 +104,8 @@ impl Fold {
         output
     }
 
-    /// Closes the books with what the reader and the sink counted. Returns the state and the
-    /// tables that a limit has made approximate.
+    /// Closes the books with what the reader and the sink counted; the reader in this run, the sink
+    /// from [`Known::sent`] on. Returns the state and the tables that a limit has made approximate.
     pub fn close(mut self, bytes_read: u64, accepted: Option<Accepted>) -> State {
         let written = accepted.map(|accepted| {
             // Bytes that a sink did not get are records that it did not get, whatever it counted.
@@ -79,6 +113,7 @@ impl Fold {
             accepted.records.min(self.sent.records).saturating_sub(torn)
         });
         let written = if self.lines.is_some() { written } else { None };
+        let bytes_read = self.bytes_before + bytes_read;
         self.state
             .ledger
             .close(bytes_read.saturating_sub(self.lost_bytes), written);

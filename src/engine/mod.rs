@@ -3,21 +3,25 @@
 //!
 //! ```text
 //! reader ──(Batch, Permit)──▶ mappers ──(Mapped, Permit)──▶ fold ──(Output, Permit)──▶ writer
-//!    ▲                                                        │
-//!    └──────────────────── buffers, to be filled again ◀──────┘
+//!    ▲                           │                            ▲                          │
+//!    └── buffers, to be filled ◀─┘                            └── done ◀─ committer ◀────┘
+//!                                                                          checkpoints
 //! ```
+//!
+//! The committer is there only with a state directory ([`checkpoint`]).
 //!
 //! The queues have no bound of their own: every item carries a [`budget::Permit`], so the byte
 //! budget bounds them all together.
 
 pub mod budget;
+pub mod checkpoint;
 pub mod failpoint;
-mod fold;
+pub mod fold;
 pub mod mapper;
 mod order;
 pub mod reader;
 pub mod signals;
-mod writer;
+pub mod writer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -27,19 +31,18 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
+use crate::clock::System;
 use crate::config::plan::Plan;
 use crate::engine::budget::{Budget, Permit};
-use crate::engine::fold::Fold;
+use crate::engine::checkpoint::{Commit, Done, Keeper, Store, commit_all};
+use crate::engine::fold::{Fold, Known};
 use crate::engine::mapper::Mapper;
 use crate::engine::order::Order;
 use crate::engine::reader::{Opened, Outlet, ReadReport, Reader};
 use crate::engine::signals::Stop;
-use crate::engine::writer::{Written, write_all};
+use crate::engine::writer::{Border, Destination, Recorder, Sent, Writing, Written, write_all};
 use crate::flow::batch::{Batch, Content};
 use crate::flow::mapped::Mapped;
-use crate::flow::output::Output;
-use crate::sinks::Sink;
-
 use crate::state::State;
 
 /// Bytes in flight, by default. A few chunks for each thread are enough to keep all of them busy.
@@ -53,9 +56,13 @@ pub struct Run {
     pub threads: usize,
     pub budget_bytes: usize,
     /// Where kept lines go; `None` for a report.
-    pub sink: Option<Box<dyn Sink>>,
+    pub sink: Option<Destination>,
+    /// The state directory, if checkpoints are to be written.
+    pub store: Option<Store>,
     pub stop: Stop,
     pub watcher: Box<dyn Watcher>,
+    /// Tells the user something while the run goes on; called from several threads.
+    pub say: fn(&str),
 }
 
 /// Looks on while a run goes, on the fold's thread.
@@ -86,16 +93,20 @@ pub struct Outcome {
     pub pipe_closed: bool,
 }
 
-/// Runs to the end of the inputs, or until asked to stop.
-pub fn run(run: Run, state: State) -> anyhow::Result<Outcome> {
+/// Runs to the end of the inputs, or until asked to stop. Begins with what is `known`: an empty state,
+/// or what a checkpoint holds.
+pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
+    let known = known.into();
     let Run {
         plan,
         reader,
         threads,
         budget_bytes,
         sink,
+        store,
         stop,
         mut watcher,
+        say,
     } = run;
     let budget = Budget::new(budget_bytes);
     let (batches_in, batches) = unbounded::<(Batch, Permit)>();
@@ -122,27 +133,54 @@ pub fn run(run: Run, state: State) -> anyhow::Result<Outcome> {
             .context("no thread for a mapper")?;
     }
     drop((batches, mapped_in, buffers_in));
-    let (outputs_in, outputs) = unbounded::<(Output, Permit)>();
+    let mut committing = None;
+    let mut journal = None;
+    let mut output = None;
+    if let Some(mut store) = store {
+        (journal, output) = (store.journal.take(), store.output);
+        let (commits_in, commits) = unbounded::<Commit>();
+        let (done_in, done) = unbounded::<Done>();
+        let Store { keeper, dir, .. } = store;
+        let thread = spawn("committer")
+            .spawn(move || commit_all(dir, &System::new(), &commits, &done_in))
+            .context("no thread for checkpoints")?;
+        committing = Some(Committing {
+            keeper,
+            commits: commits_in,
+            done,
+            thread,
+            problem: None,
+        });
+    }
+    let (outputs_in, outputs) = unbounded::<Sent>();
     let writing = match sink {
-        Some(sink) => {
-            let stop = stop.clone();
+        Some(destination) => {
+            let writing = Writing {
+                recorder: Recorder::new(destination, journal, known.sent, output),
+                commits: committing.as_ref().map(|to| to.commits.clone()),
+                stop: stop.clone(),
+                say,
+            };
             Some(
                 spawn("writer")
-                    .spawn(move || write_all(sink, &outputs, &stop))
+                    .spawn(move || write_all(writing, &outputs))
                     .context("no thread for the writer")?,
             )
         }
         None => None,
     };
+    // Without a writer nobody would give back the permits of what is sent.
+    let outputs_in = writing.is_some().then_some(outputs_in);
 
-    let mut fold = Fold::new(&plan, state);
+    let mut fold = Fold::new(&plan, known);
     let mut order = Order::new();
     let mut looked = Instant::now();
     let mut problems = Vec::new();
     let interval = watcher.interval();
     loop {
-        let next = match interval {
-            Some(interval) => mapped.recv_timeout(interval),
+        let due = committing.as_ref().and_then(|to| to.keeper.wait());
+        let next = match interval.into_iter().chain(due).min() {
+            Some(wait) => mapped.recv_timeout(wait),
             None => mapped.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         match next {
@@ -157,9 +195,25 @@ pub fn run(run: Run, state: State) -> anyhow::Result<Outcome> {
             }
             let output = fold.absorb(&mut item);
             problems.extend(item.problem.take().map(|problem| (problem, 74)));
-            if !output.bytes.is_empty() || output.records > 0 {
+            if let Some(to) = &mut committing {
+                to.keeper.absorbed(output.mark.as_deref());
+            }
+            if let Some(outputs_in) = &outputs_in
+                && (!output.bytes.is_empty() || output.records > 0 || output.mark.is_some())
+            {
                 // A writer that stopped has said why; what follows is read no further.
-                let _ = outputs_in.send((output, permit));
+                let _ = outputs_in.send(Sent::Output(output, permit));
+            }
+            if let Some(to) = &mut committing
+                && to.keeper.is_due()
+            {
+                to.begin(&fold, outputs_in.as_ref());
+            }
+        }
+        if let Some(to) = &mut committing {
+            to.look(&stop, say);
+            if to.keeper.is_due() {
+                to.begin(&fold, outputs_in.as_ref());
             }
         }
         if interval.is_some_and(|interval| looked.elapsed() >= interval) {
@@ -170,15 +224,88 @@ pub fn run(run: Run, state: State) -> anyhow::Result<Outcome> {
     for source in opened.try_iter() {
         fold.state.open(source.source, &source.name);
     }
-    let last = fold.finish();
-    if !last.bytes.is_empty() {
-        let _ = outputs_in.send((last, Budget::new(1).take(0)));
+    if let Some(to) = &mut committing {
+        // What is still to be said waits for the next start: a run that was never ended would not
+        // have said it here.
+        to.look(&stop, say);
+        if to.keeper.has_work() && to.problem.is_none() {
+            to.begin(&fold, outputs_in.as_ref());
+        }
+    } else {
+        let last = fold.finish();
+        if !last.bytes.is_empty() {
+            let permit = Budget::new(1).take(0);
+            let _ = outputs_in
+                .as_ref()
+                .map(|to| to.send(Sent::Output(last, permit)));
+        }
     }
     drop(outputs_in);
 
     let read = reading.join().unwrap_or_else(|_| ReadReport::default());
     let written = writing.map(|thread| thread.join().unwrap_or_default());
+    if let Some(to) = committing {
+        problems.extend(to.finish(&stop, say).map(|problem| (problem, 74)));
+    }
     Ok(close(fold, problems, &read, written))
+}
+
+/// The fold's side of checkpoints.
+struct Committing {
+    keeper: Keeper,
+    commits: Sender<Commit>,
+    done: Receiver<Done>,
+    thread: thread::JoinHandle<()>,
+    /// Why the run must end.
+    problem: Option<String>,
+}
+
+impl Committing {
+    /// Begins a checkpoint here, behind what went to the writer.
+    fn begin(&mut self, fold: &Fold, borders: Option<&Sender<Sent>>) {
+        if self.problem.is_some() {
+            return;
+        }
+        let checkpoint = Box::new(self.keeper.begin(fold));
+        // A writer that stopped has said why, and nothing is durable any more.
+        match borders {
+            Some(borders) => drop(borders.send(Sent::Border(checkpoint))),
+            None => drop(self.commits.send(Commit {
+                checkpoint,
+                border: Ok(Border::default()),
+            })),
+        }
+    }
+
+    /// Takes what became of those that were begun.
+    fn look(&mut self, stop: &Stop, say: fn(&str)) {
+        while let Ok(done) = self.done.try_recv() {
+            self.end(done, stop, say);
+        }
+    }
+
+    fn end(&mut self, done: Done, stop: &Stop, say: fn(&str)) {
+        match self.keeper.end(done) {
+            Ok(note) => note.iter().for_each(|note| say(note)),
+            Err(problem) => {
+                stop.ask();
+                self.problem.get_or_insert(problem);
+            }
+        }
+    }
+
+    /// Waits for the last one; the writer has ended by now.
+    fn finish(mut self, stop: &Stop, say: fn(&str)) -> Option<String> {
+        let (commits, _) = unbounded();
+        drop(std::mem::replace(&mut self.commits, commits));
+        while let Ok(done) = self.done.recv() {
+            self.end(done, stop, say);
+        }
+        // It has nothing more to say than what it sent.
+        let (thread, problem) = (self.thread, self.problem);
+        let _ = thread.join();
+        problem
+    }
 }
 
 /// Closes the books: compares what the reader, the mappers and the writer counted.

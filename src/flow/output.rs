@@ -1,5 +1,10 @@
 //! What goes to a sink, and what was asked for when that is lines.
 
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::disk::Identity;
 use crate::flow::level::Level;
 use crate::flow::mark::Mark;
 
@@ -12,6 +17,28 @@ pub struct Output {
     /// Of a followed file: the batch that the bytes were made of. An output without bytes then still
     /// says that the batch is done with.
     pub mark: Option<Box<Mark>>,
+}
+
+/// What a sink accepted, counted apart from everything else (law 2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    pub records: u64,
+    pub bytes: u64,
+}
+
+/// How far a file that is written to has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputPlace {
+    pub identity: Identity,
+    /// Bytes.
+    pub length: u64,
+}
+
+/// Where an output file stands after `number` rotations: `path.1` is the latest.
+pub fn rotated_path(path: &Path, number: u32) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number}"));
+    PathBuf::from(name)
 }
 
 /// `weir filter`: the selected lines.
@@ -42,14 +69,14 @@ impl LinesTask {
 }
 
 /// `--dedup` and `--every`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dedup {
     pub mode: DedupMode,
     /// Window of event time in nanoseconds after which a count line goes out.
     pub every: Option<i64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DedupMode {
     Exact,
     Message,

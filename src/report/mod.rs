@@ -80,10 +80,10 @@ impl<'s> Report<'s> {
 
 fn messages(state: &State) -> Vec<Message<'_>> {
     let rows = state.messages.rows();
-    let templates = cluster(rows.iter().map(|row| (row.fingerprint, &*row.masked)));
+    let templates = cluster(rows.iter().map(|row| (row.fingerprint, &*row.texts.masked)));
     let mut by_template: HashMap<&[u8], Vec<&Row>> = HashMap::new();
     for row in rows {
-        let template = templates.of(row.fingerprint).unwrap_or(&row.masked);
+        let template = templates.of(row.fingerprint).unwrap_or(&row.texts.masked);
         by_template.entry(template).or_default().push(row);
     }
     let mut messages: Vec<Message<'_>> = by_template
@@ -138,7 +138,7 @@ fn message<'s>(state: &'s State, template: &[u8], mut rows: Vec<&'s Row>) -> Mes
         offset: rows[0].offset,
         samples: rows
             .iter()
-            .flat_map(|row| &row.samples)
+            .flat_map(|row| &row.texts.samples)
             .map(|sample| sample.as_slice())
             .take(crate::flow::mapped::SAMPLES_MAX)
             .collect(),

@@ -16,10 +16,3 @@ pub trait Sink: Send {
     /// Makes sure that everything written has left the process.
     fn finish(&mut self) -> io::Result<()>;
 }
-
-/// What a sink accepted, counted apart from everything else (law 2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Accepted {
-    pub records: u64,
-    pub bytes: u64,
-}

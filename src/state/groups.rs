@@ -22,7 +22,7 @@ const KEY_BYTES_MAX: usize = u16::MAX as usize;
 const PLACE_BYTES: usize = 5;
 
 /// Counts by grouping and key.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Groups {
     keys: Vec<u8>,
     rows: Vec<Row>,

@@ -5,8 +5,12 @@
 //! else (law 1).
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
 use hashbrown::HashTable;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_bytes::{ByteBuf, Bytes};
 
 use crate::flow::fingerprint::Fingerprint;
 use crate::state::messages::{MASKED_BYTES_MAX, ROWS_MAX};
@@ -15,14 +19,17 @@ use crate::state::templates::{Templates, cluster};
 /// Templates are first made of this many messages.
 const FIRST: usize = 16;
 
-/// The masked messages seen so far.
+/// The masked messages seen so far. A copy shares the texts.
+#[derive(Clone)]
 pub struct Known {
-    messages: Vec<(Fingerprint, Box<[u8]>)>,
+    messages: Vec<(Fingerprint, Arc<[u8]>)>,
     index: HashTable<u32>,
     hasher: RandomState,
+    /// Templates were made of this many messages.
+    clustered: usize,
     /// Templates are made anew when there are this many messages.
     next: usize,
-    templates: Templates,
+    templates: Arc<Templates>,
 }
 
 impl Default for Known {
@@ -31,8 +38,9 @@ impl Default for Known {
             messages: Vec::new(),
             index: HashTable::new(),
             hasher: RandomState::new(),
+            clustered: 0,
             next: FIRST,
-            templates: Templates::default(),
+            templates: Arc::default(),
         }
     }
 }
@@ -61,22 +69,11 @@ impl Known {
             } else {
                 Novelty::New
             };
-            let place = self.messages.len() as u32;
-            self.messages.push((
-                fingerprint,
-                masked[..masked.len().min(MASKED_BYTES_MAX)].into(),
-            ));
-            let (messages, hasher) = (&self.messages, &self.hasher);
-            self.index.insert_unique(hash, place, |&place| {
-                hasher.hash_one(messages[place as usize].0)
-            });
+            let masked = &masked[..masked.len().min(MASKED_BYTES_MAX)];
+            self.push(hash, fingerprint, masked.into());
             if self.messages.len() >= self.next {
                 self.next = self.messages.len() + self.messages.len() / 4;
-                self.templates = cluster(
-                    self.messages
-                        .iter()
-                        .map(|(fingerprint, masked)| (*fingerprint, &**masked)),
-                );
+                self.cluster(self.messages.len());
             }
             novelty
         };
@@ -88,9 +85,63 @@ impl Known {
         (template, novelty)
     }
 
+    fn push(&mut self, hash: u64, fingerprint: Fingerprint, masked: Arc<[u8]>) {
+        let place = self.messages.len() as u32;
+        self.messages.push((fingerprint, masked));
+        let (messages, hasher) = (&self.messages, &self.hasher);
+        self.index.insert_unique(hash, place, |&place| {
+            hasher.hash_one(messages[place as usize].0)
+        });
+    }
+
+    /// Makes the templates of the first `count` messages.
+    fn cluster(&mut self, count: usize) {
+        self.clustered = count;
+        let messages = self.messages[..count].iter();
+        self.templates = Arc::new(cluster(
+            messages.map(|(fingerprint, masked)| (*fingerprint, &**masked)),
+        ));
+    }
+
     /// Whether a message found the table full.
     pub fn is_full(&self) -> bool {
         self.messages.len() >= ROWS_MAX
+    }
+}
+
+/// Templates are a function of the messages that they were made of, so those alone are written.
+impl Serialize for Known {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let messages: Vec<(Fingerprint, &Bytes)> = self
+            .messages
+            .iter()
+            .map(|(fingerprint, masked)| (*fingerprint, Bytes::new(masked)))
+            .collect();
+        (self.clustered as u64, self.next as u64, messages).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Known {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Known, D::Error> {
+        let (clustered, next, messages) =
+            <(u64, u64, Vec<(Fingerprint, ByteBuf)>)>::deserialize(deserializer)?;
+        let broken = || D::Error::custom("known messages out of range");
+        let clustered = usize::try_from(clustered).map_err(|_| broken())?;
+        if messages.len() > ROWS_MAX || clustered > messages.len() {
+            return Err(broken());
+        }
+        let mut known = Known {
+            next: usize::try_from(next).map_err(|_| broken())?,
+            ..Known::default()
+        };
+        for (fingerprint, masked) in messages {
+            let hash = known.hasher.hash_one(fingerprint);
+            known.push(hash, fingerprint, masked.into_vec().into());
+        }
+        if clustered > 0 {
+            known.cluster(clustered);
+        }
+        Ok(known)
     }
 }
 

@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::RandomState;
 use std::io::Write;
+use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
+use serde::{Deserialize, Serialize};
 
 use crate::flow::mapped::{Line, Mapped};
 use crate::flow::output::{Dedup, DedupMode, LinesTask, Output, json_string as string};
@@ -23,6 +25,7 @@ const WINDOWS_MAX: usize = 100_000;
 const SHOWN_BYTES_MAX: usize = 256;
 
 /// The fold of `weir filter`.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Lines {
     json: bool,
     /// Templates are asked for, so every record comes masked.
@@ -138,12 +141,12 @@ impl Lines {
 }
 
 /// Records around the selected ones.
-#[derive(Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Context {
     before: usize,
     after: usize,
     /// The last records that did not go out.
-    held: VecDeque<Vec<u8>>,
+    held: VecDeque<serde_bytes::ByteBuf>,
     /// How many records after a selected one still go out.
     open: usize,
     /// Something went out, and a record was left out since: a separator is due.
@@ -178,14 +181,14 @@ impl Context {
                 self.held.pop_front();
             }
             if self.before > 0 {
-                self.held.push_back(text.to_vec());
+                self.held.push_back(serde_bytes::ByteBuf::from(text));
             }
         }
     }
 }
 
 /// What dedup has seen.
-#[derive(Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Seen {
     /// Without windows: every identity. Keyed at random, since identities come from the input.
     identities: HashSet<u64, RandomState>,
@@ -199,11 +202,30 @@ struct Seen {
 }
 
 /// A line that went out, and how many were held back since.
+#[derive(Clone, Serialize, Deserialize)]
 struct Window {
     /// `None` if no line before it had a time.
     end: Option<Time>,
     count: u64,
-    text: Box<[u8]>,
+    /// Shared with a checkpoint that is being written.
+    #[serde(with = "text")]
+    text: Arc<[u8]>,
+}
+
+/// A window's text as MessagePack's bytes.
+mod text {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+    use serde_bytes::ByteBuf;
+
+    pub fn serialize<S: Serializer>(text: &Arc<[u8]>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(text)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<[u8]>, D::Error> {
+        Ok(ByteBuf::deserialize(deserializer)?.into_vec().into())
+    }
 }
 
 impl Seen {

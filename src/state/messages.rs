@@ -1,9 +1,10 @@
 //! The table of unique messages: one row a fingerprint and level, bounded in number and in bytes.
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
 use hashbrown::HashTable;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::flow::fingerprint::Fingerprint;
 use crate::flow::level::Level;
@@ -27,7 +28,7 @@ pub const MASKED_BYTES_MAX: usize = 2048;
 const ROW_BYTES: usize = size_of::<Row>() + 64;
 
 /// One unique message of one level.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Row {
     pub fingerprint: Fingerprint,
     pub level: Option<Level>,
@@ -39,7 +40,13 @@ pub struct Row {
     pub offset: u64,
     /// How many records of the run stand before the first one: the order of discovery.
     pub ordinal: u64,
-    #[serde(with = "serde_bytes")]
+    /// Shared with a checkpoint that is being written: copying 100,000 rows must not stop the fold.
+    pub texts: Arc<Texts>,
+}
+
+/// The texts of a row; they change no more once there are enough samples.
+#[derive(Clone, Debug)]
+pub struct Texts {
     pub masked: Box<[u8]>,
     pub samples: Vec<serde_bytes::ByteBuf>,
 }
@@ -58,7 +65,7 @@ pub struct Sighting<'a> {
 }
 
 /// Unique messages with their counts.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Messages {
     rows: Vec<Row>,
     /// Counts of records whose message found the table full, by level row.
@@ -114,8 +121,10 @@ impl Messages {
                     source: sighting.source,
                     offset: sighting.offset,
                     ordinal: sighting.ordinal,
-                    masked: masked.into(),
-                    samples: Vec::new(),
+                    texts: Arc::new(Texts {
+                        masked: masked.into(),
+                        samples: Vec::new(),
+                    }),
                 });
                 let (rows, hasher) = (&self.rows, &self.hasher);
                 self.index.insert_unique(hash, place, |&place| {
@@ -127,7 +136,7 @@ impl Messages {
                 return;
             }
         };
-        if row.samples.len() < SAMPLES_MAX {
+        if row.texts.samples.len() < SAMPLES_MAX {
             keep_samples(row, samples);
         }
     }
@@ -176,11 +185,11 @@ impl Messages {
                 source: row.source + sources,
                 offset: row.offset,
                 ordinal: row.ordinal + records,
-                masked: &row.masked,
+                masked: &row.texts.masked,
             };
             self.add(
                 &sighting,
-                row.samples.iter().map(|sample| sample.as_slice()),
+                row.texts.samples.iter().map(|sample| sample.as_slice()),
             );
         }
         for (to, from) in self.other.iter_mut().zip(other.other) {
@@ -209,15 +218,71 @@ fn later_bytes_max(masked: &[u8]) -> usize {
 }
 
 fn keep_samples<'s>(row: &mut Row, samples: impl Iterator<Item = &'s [u8]>) {
-    let later = later_bytes_max(&row.masked);
-    for sample in samples.take(SAMPLES_MAX - row.samples.len()) {
-        let length = sample.len().min(if row.samples.is_empty() {
+    let later = later_bytes_max(&row.texts.masked);
+    for sample in samples.take(SAMPLES_MAX - row.texts.samples.len()) {
+        let texts = Arc::make_mut(&mut row.texts);
+        let length = sample.len().min(if texts.samples.is_empty() {
             SAMPLE_BYTES_MAX
         } else {
             later
         });
-        row.samples
+        texts
+            .samples
             .push(serde_bytes::ByteBuf::from(&sample[..length]));
+    }
+}
+
+/// A row as it is written: its texts stand beside its counts.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Row")]
+struct Form<Masked, Samples> {
+    fingerprint: Fingerprint,
+    level: Option<Level>,
+    count: u64,
+    first: Option<Time>,
+    last: Option<Time>,
+    source: u32,
+    offset: u64,
+    ordinal: u64,
+    masked: Masked,
+    samples: Samples,
+}
+
+impl Serialize for Row {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let form = Form {
+            fingerprint: self.fingerprint,
+            level: self.level,
+            count: self.count,
+            first: self.first,
+            last: self.last,
+            source: self.source,
+            offset: self.offset,
+            ordinal: self.ordinal,
+            masked: serde_bytes::Bytes::new(&self.texts.masked),
+            samples: &self.texts.samples,
+        };
+        form.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Row {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Row, D::Error> {
+        let form: Form<serde_bytes::ByteBuf, _> = Form::deserialize(deserializer)?;
+        Ok(Row {
+            fingerprint: form.fingerprint,
+            level: form.level,
+            count: form.count,
+            first: form.first,
+            last: form.last,
+            source: form.source,
+            offset: form.offset,
+            ordinal: form.ordinal,
+            texts: Arc::new(Texts {
+                masked: form.masked.into_vec().into(),
+                samples: form.samples,
+            }),
+        })
     }
 }
 
@@ -257,9 +322,9 @@ mod tests {
             );
         }
         let row = &messages.rows()[0];
-        assert_eq!((row.count, row.samples.len()), (4, 3));
+        assert_eq!((row.count, row.texts.samples.len()), (4, 3));
         assert_eq!(
-            row.samples[2].as_slice(),
+            row.texts.samples[2].as_slice(),
             [b'x'; 129],
             "a sample takes no more room than was set aside"
         );

@@ -40,7 +40,7 @@ const REFUSED: u32 = u32::MAX - 1;
 const OTHER: u32 = 1 << 31;
 
 /// Every series of every metric.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Metrics {
     /// In the order of their first samples.
     tables: Vec<Table>,
@@ -68,7 +68,7 @@ struct Table {
     other: Histogram,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Series {
     table: u32,
     key: Box<[u8]>,

@@ -29,7 +29,7 @@ use crate::state::metrics::Metrics;
 use crate::state::timeline::Timeline;
 
 /// Everything a run knows: one value, in one thread's hands.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct State {
     /// What the run was asked for, so that its report can be made from this value alone.
     pub shape: Shape,

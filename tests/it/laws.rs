@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use logweir::config::plan::{Plan, ReportTask, Select, Task};
 use logweir::engine::reader::{Input, Reader};
 use logweir::engine::signals::Stop;
+use logweir::engine::writer::Destination;
 use logweir::engine::{self, NoWatcher, Run};
 use logweir::expr::condition::Condition;
 use logweir::flow::key::{GroupField, Grouping};
@@ -295,9 +296,11 @@ fn run(files: &[&[u8]], ask: &Ask, way: &Way) -> Answer {
         threads: way.threads,
         budget_bytes: way.budget_bytes,
         sink: matches!(ask.what, What::Lines { count: false, .. })
-            .then(|| Box::new(collected.clone()) as Box<dyn Sink>),
+            .then(|| Destination::Plain(Box::new(collected.clone()))),
+        store: None,
         stop: Stop::new().expect("a pair of sockets"),
         watcher: Box::new(NoWatcher),
+        say: |_| {},
     };
     let mut state = State::new(shape, checks.len());
     if let Some(bytes) = ask.table_bytes {

@@ -10,7 +10,7 @@ const LINES_MAX: usize = 700;
 
 /// Who may use whom (`docs` of the crate: the code map). A room may always use itself. `error`,
 /// `clock`, `disk` and `units` are open to all and use nothing of ours.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("flow", &["units"]),
     ("units", &[]),
     ("error", &[]),
@@ -23,6 +23,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("stages", &["parsers", "expr", "flow"]),
     ("state", &["flow", "expr"]),
     ("sources", &["flow", "framing"]),
+    ("store", &["flow", "state"]),
     ("sinks", &["flow"]),
     ("report", &["flow", "state"]),
     ("config", &["expr", "flow", "framing", "stages", "registry"]),
@@ -30,7 +31,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
         "engine",
         &[
             "config", "registry", "framing", "parsers", "stages", "state", "sources", "sinks",
-            "expr", "flow",
+            "expr", "flow", "store",
         ],
     ),
     (

@@ -1,0 +1,89 @@
+//! A checkpoint as bytes: eight bytes of magic, a CRC-32 of the rest, then everything as MessagePack
+//! with field names, so that a later version can add fields.
+
+use serde::{Deserialize, Serialize};
+
+use crate::flow::output::{Accepted, OutputPlace};
+use crate::state::State;
+use crate::state::lines::Lines;
+use crate::state::places::Places;
+
+const MAGIC: [u8; 8] = *b"weirckp1";
+
+/// What of the magic all versions share.
+const MAGIC_STEM: &[u8] = b"weirckp";
+
+/// Everything that a run knows at the border between two batches.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Counted from 1; the journal of the same number follows it.
+    pub number: u64,
+    /// What is computed: a state of something else is of no use.
+    pub purpose: String,
+    /// Wall-clock time in nanoseconds since 1970, only shown.
+    pub written: i64,
+    pub state: State,
+    pub lines: Option<Lines>,
+    pub places: Places,
+    pub sent: Accepted,
+    /// How far the output file had come; `None` for other outputs.
+    pub output: Option<OutputPlace>,
+}
+
+/// Why bytes are no checkpoint.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    Newer,
+    /// With what is wrong.
+    Broken(String),
+}
+
+pub fn encode(checkpoint: &Checkpoint) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend_from_slice(&[0; 4]);
+    rmp_serde::encode::write_named(&mut bytes, checkpoint)
+        .expect("a checkpoint has no type that MessagePack lacks");
+    let sum = crc32fast::hash(&bytes[12..]);
+    bytes[8..12].copy_from_slice(&sum.to_le_bytes());
+    bytes
+}
+
+/// The checkpoint that `bytes` hold, whole and unharmed.
+pub fn decode(bytes: &[u8]) -> Result<Checkpoint, Unreadable> {
+    let broken = |reason: &str| Err(Unreadable::Broken(reason.to_owned()));
+    let Some((magic, rest)) = bytes.split_first_chunk::<8>() else {
+        return broken("torn: it ends too early");
+    };
+    let Some((sum, body)) = rest.split_first_chunk::<4>() else {
+        return broken("torn: it ends too early");
+    };
+    let is_whole = crc32fast::hash(body) == u32::from_le_bytes(*sum);
+    if *magic != MAGIC {
+        // All versions have a checksum there. The next one is known without it: it is two flipped
+        // bits away from this one, so one flipped bit never keeps the checkpoint before from use.
+        let is_newer = magic.starts_with(MAGIC_STEM)
+            && (b'2'..=b'9').contains(&magic[7])
+            && (is_whole || magic[7] == b'2');
+        return if is_newer {
+            Err(Unreadable::Newer)
+        } else {
+            broken("no checkpoint")
+        };
+    }
+    if !is_whole {
+        return broken("torn or damaged: its checksum does not fit");
+    }
+    let mut checkpoint: Checkpoint = rmp_serde::from_slice(body)
+        .map_err(|error| Unreadable::Broken(format!("not to be read: {error}")))?;
+    checkpoint.state.messages.reindex();
+    let inputs = checkpoint.state.inputs.len();
+    let has_row = |source: u32| (source as usize) < inputs;
+    if !checkpoint
+        .places
+        .iter()
+        .all(|place| has_row(place.birth.source.0))
+    {
+        return broken("not consistent: a place without its input");
+    }
+    Ok(checkpoint)
+}
