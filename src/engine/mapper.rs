@@ -139,24 +139,23 @@ impl<'p> Mapper<'p> {
             conditions: vec![0; self.conditions.len()],
             ..Mapped::default()
         };
-        let context = batch.context_bytes;
+        let known = batch.context_bytes;
         let mut buffer = std::mem::take(&mut self.buffer);
         let bytes = match &batch.content {
             Content::Read(chunk) => chunk,
             Content::Range { file, length } => {
                 buffer.resize(buffer.len().max(*length), 0);
                 let (filled, problem) = read_at(file, batch.position, &mut buffer[..*length]);
-                mapped.lost_bytes = (length - filled.max(context)) as u64;
+                mapped.lost_bytes = (length - filled.max(known)) as u64;
                 mapped.problem = problem.map(|problem| format!("{}: {problem}", batch.name));
                 &buffer[..filled]
             }
         };
-        mapped.counts.bytes = bytes.len().saturating_sub(context) as u64 + batch.cut_bytes;
+        mapped.counts.bytes = bytes.len().saturating_sub(known) as u64 + batch.cut_bytes;
         mapped.counts.truncated = u64::from(batch.cut_bytes > 0);
-        mapped.counts.lines = u64::from(batch.header_bytes > 0);
+        mapped.counts.lines = u64::from(batch.header_bytes > known);
         let chunk = &bytes[batch.header_bytes..];
-        // The context has no header: that is a line of the first batch, which has no context.
-        if context < chunk.len() {
+        if context(batch) < chunk.len() {
             self.chunk(batch, chunk, &mut mapped);
         }
         self.buffer = buffer;
@@ -176,8 +175,8 @@ impl<'p> Mapper<'p> {
             }
             Task::Report(_) => false,
         };
-        let context = matches!(&plan.task, Task::Lines(task) if task.has_context());
-        let searches = plan.prefilter && !context;
+        let surrounds = matches!(&plan.task, Task::Lines(task) if task.has_context());
+        let searches = plan.prefilter && !surrounds;
         // Fast path: search the whole chunk, then find the records around the hits. Right because
         // `record_around` and `count_records` agree with the framer (a law of the framing room) and
         // every record is still judged by itself, unless the hit alone decides.
@@ -187,7 +186,7 @@ impl<'p> Mapper<'p> {
                 // A CSV record's message may be made of names that stand in the header alone.
                 || (self.candidates.is_some() && batch.facts.csv.is_none()))
         {
-            let counts = count_records(&plan.multiline, chunk, batch.context_bytes);
+            let counts = count_records(&plan.multiline, chunk, context(batch));
             if counts.wrapped == 0 {
                 mapped.counts.lines += counts.lines;
                 mapped.counts.records += counts.records;
@@ -201,7 +200,7 @@ impl<'p> Mapper<'p> {
         }
         let mut records = std::mem::take(&mut self.records);
         self.framer.frame(chunk, &mut records);
-        let context = batch.context_bytes;
+        let context = context(batch);
         mapped.counts.lines += u64::from(records.line_count());
         if context > 0 {
             mapped.counts.lines -= memchr::memchr_iter(b'\n', &chunk[..context]).count() as u64;
@@ -239,7 +238,7 @@ impl<'p> Mapper<'p> {
     /// A record that began in the context: the lines that came since follow the verdict about it,
     /// and it is not counted again.
     fn go_on(&mut self, batch: &Batch, chunk: &[u8], entry: &Entry<'_>, mapped: &mut Mapped) {
-        let context = u32::try_from(batch.context_bytes).expect("a chunk is below 4 GiB");
+        let context = u32::try_from(context(batch)).expect("a chunk is below 4 GiB");
         let mut rest = std::mem::take(&mut self.rest);
         rest.clear();
         let new = entry.written.iter().filter(|span| span.end > context);
@@ -513,6 +512,11 @@ fn read_at(file: &File, offset: u64, buffer: &mut [u8]) -> (usize, Option<String
         }
     }
     (filled, None)
+}
+
+/// Where in the chunk, which stands behind the header, the bytes begin that no earlier batch had.
+fn context(batch: &Batch) -> usize {
+    batch.context_bytes.saturating_sub(batch.header_bytes)
 }
 
 /// The first line of a record, with its line feed.

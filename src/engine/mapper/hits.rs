@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::output::{end_line, mark_cut};
-use super::{Entry, Mapper, first_line};
+use super::{Entry, Mapper, context, first_line};
 use crate::config::plan::Task;
 use crate::engine::failpoint::{self, Failpoint};
 use crate::flow::batch::Batch;
@@ -21,7 +21,7 @@ impl Mapper<'_> {
             unreachable!("only lines are passed whole")
         };
         let records = mapped.counts.records;
-        let context = batch.context_bytes;
+        let context = context(batch);
         let (mut hits, mut copied) = (0, context);
         let invert = self.plan.select.invert;
         if let Some(literals) = &self.plan.select.literals {
@@ -100,7 +100,7 @@ impl Mapper<'_> {
                 counted = range.start;
             }
             // The record's bytes alone make one record again, and spans stay those of the chunk.
-            let known = range.start < batch.context_bytes;
+            let known = range.start < context(batch);
             let span = Span::new(range);
             let head = if self.head_decides {
                 first_line(chunk, span)

@@ -341,11 +341,11 @@ proptest! {
     }
 }
 
-#[test]
-fn a_wrapped_line_in_the_context_is_not_written_again() {
-    let ask = Ask {
+/// Lets every record pass.
+fn everything() -> Ask {
+    Ask {
         multiline: "auto",
-        literals: vec!["a"],
+        literals: Vec::new(),
         ignore_case: false,
         invert: false,
         condition: None,
@@ -353,6 +353,57 @@ fn a_wrapped_line_in_the_context_is_not_written_again() {
         level: None,
         since: false,
         prefilter: true,
+    }
+}
+
+#[test]
+fn a_header_is_a_line_of_the_first_batch_alone() {
+    let input = b"time,level,note\n2024-03-01T10:00:00Z,error,a\n2024-03-01T10:00:01Z,info,b\n";
+    let csv = crate::registry::csv_header(&input[..16], None);
+    assert!(csv.is_some());
+    let facts = Arc::new(Facts {
+        csv,
+        ..(*facts()).clone()
+    });
+    for ask in [
+        everything(),
+        Ask {
+            level: Some(Level::Error),
+            ..everything()
+        },
+        Ask {
+            literals: vec!["0"],
+            ..everything()
+        },
+    ] {
+        let plan = plan(&ask, true);
+        let mut mapper = Mapper::new(&plan);
+        let mut sum = Sum::default();
+        for (end, context) in [(16, 0), (45, 16), (input.len(), 45)] {
+            let header_bytes = 16;
+            sum.add(&mapper.map(&Batch {
+                header_bytes,
+                ..batch(input, 0, end, context, &facts)
+            }));
+        }
+        assert_eq!(
+            (sum.counts.lines, sum.counts.records, sum.counts.bytes),
+            (3, 2, input.len() as u64)
+        );
+        let rows = if ask.level.is_some() {
+            &input[16..45]
+        } else {
+            &input[16..]
+        };
+        assert_eq!(sum.lines, rows.escape_ascii().to_string());
+    }
+}
+
+#[test]
+fn a_wrapped_line_in_the_context_is_not_written_again() {
+    let ask = Ask {
+        literals: vec!["a"],
+        ..everything()
     };
     let plan = plan(&ask, true);
     let one = b"2024-03-01T00:00:00.1Z stdout P a\n";
