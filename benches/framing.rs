@@ -43,7 +43,7 @@ fn benches(criterion: &mut Criterion) {
     for (name, mode, chunk) in &cases[..3] {
         group.throughput(Throughput::Bytes(chunk.len() as u64));
         group.bench_function(format!("count, {name}"), |bencher| {
-            bencher.iter(|| black_box(count_records(mode, chunk)));
+            bencher.iter(|| black_box(count_records(mode, chunk, 0)));
         });
         group.bench_function(format!("around every 4096th byte, {name}"), |bencher| {
             bencher.iter(|| {

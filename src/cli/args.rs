@@ -54,6 +54,8 @@ pub struct ReportArgs {
     #[command(flatten)]
     pub input: InputArgs,
     #[command(flatten)]
+    pub following: FollowArgs,
+    #[command(flatten)]
     pub select: SelectArgs,
 
     /// List messages of this level and above; trace lists every record, also those without a level
@@ -86,9 +88,6 @@ pub struct ReportArgs {
     /// Rows of each table; 20 in text, all in JSON unless given
     #[arg(long, value_name = "N", env = "WEIR_TOP", help_heading = "Report")]
     pub top: Option<usize>,
-    /// Show the report live while standard input goes on; the final one at the end or at Ctrl-C
-    #[arg(short, long, help_heading = "Report")]
-    pub follow: bool,
     /// Also write the run's whole state to this file, for `weir merge`
     #[arg(
         long,
@@ -105,6 +104,8 @@ pub struct ReportArgs {
 pub struct FilterArgs {
     #[command(flatten)]
     pub input: InputArgs,
+    #[command(flatten)]
+    pub following: FollowArgs,
     #[command(flatten)]
     pub select: SelectArgs,
 
@@ -150,6 +151,8 @@ pub struct FilterArgs {
     pub context: Option<usize>,
     #[command(flatten)]
     pub output: OutputArgs,
+    #[command(flatten)]
+    pub rotation: RotateArgs,
 }
 
 #[derive(Debug, Args)]
@@ -182,7 +185,7 @@ pub struct ExplainArgs {
 /// Where lines come from and how they are cut into records.
 #[derive(Debug, Args)]
 pub struct InputArgs {
-    /// Files to read, - for standard input; .gz and .zst are read as they are
+    /// Files or globs to read, - for standard input; .gz and .zst are read as they are
     #[arg(value_name = "FILE")]
     pub files: Vec<OsString>,
     /// Mapper threads; reading, folding and writing have their own [default: cores]
@@ -205,6 +208,83 @@ pub struct InputArgs {
     /// Read every record without skipping ahead to those that can match
     #[arg(long, hide = true)]
     pub no_prefilter: bool,
+}
+
+/// Reading on after the end of a file.
+#[derive(Debug, Args)]
+pub struct FollowArgs {
+    /// Go on as files grow and are rotated, truncated or replaced, and as globs match new ones; the
+    /// report is shown live on a terminal, the final one at Ctrl-C
+    #[arg(short, long, env = "WEIR_FOLLOW", help_heading = "Following")]
+    pub follow: bool,
+    /// Begin N lines before the end of each file
+    #[arg(
+        short = 'n',
+        long,
+        value_name = "N",
+        env = "WEIR_TAIL",
+        help_heading = "Following"
+    )]
+    pub tail: Option<u64>,
+    /// Where files begin that are there at the first start; later ones are read whole
+    /// [default: start with --state, else end]
+    #[arg(long, value_enum, env = "WEIR_FROM", help_heading = "Following")]
+    pub from: Option<FromArg>,
+    /// Leave out files whose path or name matches (repeatable)
+    #[arg(
+        long,
+        value_name = "GLOB",
+        env = "WEIR_EXCLUDE",
+        help_heading = "Following"
+    )]
+    pub exclude: Vec<String>,
+    /// Keep positions and totals in this directory: the next start goes on where this one ended,
+    /// also after a crash
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "WEIR_STATE",
+        help_heading = "Following"
+    )]
+    pub state: Option<PathBuf>,
+    /// Look at files from time to time instead of asking the kernel to tell of changes
+    #[arg(long, env = "WEIR_POLL", help_heading = "Following")]
+    pub poll: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FromArg {
+    Start,
+    End,
+}
+
+/// What becomes of an output file that grows and grows.
+#[derive(Debug, Args)]
+pub struct RotateArgs {
+    /// With -f and -O: rename the output to FILE.1 before it grows past this, for example 100MiB
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "WEIR_ROTATE_SIZE",
+        help_heading = "Output"
+    )]
+    pub rotate_size: Option<String>,
+    /// With -f and -O: rename the output to FILE.1 when it is this old, for example 1d
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "WEIR_ROTATE_EVERY",
+        help_heading = "Output"
+    )]
+    pub rotate_every: Option<String>,
+    /// How many renamed output files stay [default: 7]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "WEIR_ROTATE_KEEP",
+        help_heading = "Output"
+    )]
+    pub rotate_keep: Option<u32>,
 }
 
 /// Which records count.
@@ -286,7 +366,7 @@ pub struct OutputArgs {
         help_heading = "Output"
     )]
     pub output: Format,
-    /// Write to this file instead of standard output
+    /// Write to this file instead of standard output; with -f lines are appended to it
     #[arg(
         short = 'O',
         long,
@@ -318,6 +398,22 @@ pub struct OutputArgs {
     /// No progress bar, no notes on standard error; errors are still shown
     #[arg(short, long, env = "WEIR_QUIET", help_heading = "Output")]
     pub quiet: bool,
+    /// How weir's own messages on standard error are written
+    #[arg(
+        long,
+        value_enum,
+        default_value = "text",
+        env = "WEIR_LOG_FORMAT",
+        help_heading = "Output"
+    )]
+    pub log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    /// One JSON object a line: time and message
+    Json,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

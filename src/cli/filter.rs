@@ -1,12 +1,14 @@
-//! `weir filter [FILE]...`: writes the records that pass, in order, as they come.
+//! `weir filter [FILE]...`: writes the records that pass, in order, as they come; with `-f` also those
+//! that are written later.
 
 use std::io::{self, IsTerminal};
 
 use crate::cli::args::{DedupArg, FilterArgs, Format};
+use crate::cli::follow::{Purpose, following, rotation};
 use crate::cli::plan::{check, common, engine};
 use crate::cli::progress::Progress;
 use crate::cli::report::failed;
-use crate::cli::start::{self, Start};
+use crate::cli::start::{self, Append, Start};
 use crate::cli::{Failure, exit, output};
 use crate::config::plan::{Plan, Task};
 use crate::engine::{NoWatcher, Watcher};
@@ -16,23 +18,29 @@ use crate::state::{Shape, State};
 use crate::units;
 
 pub fn run(args: FilterArgs) -> Result<u8, Failure> {
+    output::log_as(args.output.log_format);
     if args.input.files.is_empty() && io::stdin().is_terminal() {
         return Err(Failure::usage(
             "no FILE, and standard input is a terminal; see `weir filter --help`",
         ));
     }
+    let following = following(&args.following, &args.input.files)?;
+    let append = append(&args, following.is_some())?;
     let mut common = common(&args.select)?;
     let json = args.output.output == Format::Json && !args.count;
     let dedup = dedup(&args)?;
-    let task = LinesTask {
+    let before = args.before_context.or(args.context).unwrap_or(0);
+    let after = args.after_context.or(args.context).unwrap_or(0);
+    let mut task = LinesTask {
         level: args.level.map(Level::from),
         json,
         count: args.count,
         dedup,
-        before: args.before_context.or(args.context).unwrap_or(0),
-        after: args.after_context.or(args.context).unwrap_or(0),
+        before,
+        after,
         as_they_come: false,
     };
+    task.as_they_come = following.is_some() && !task.count && !task.decided_by_fold();
     if json && task.has_context() {
         return Err(Failure::usage(
             "context lines have no JSON form; leave out -A, -B and -C or -o json",
@@ -57,7 +65,7 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
     let shape = Shape {
         list: Level::Trace,
         groupings: Vec::new(),
-        zone: common.zone_name,
+        zone: common.zone_name.clone(),
     };
     let state = State::new(shape, conditions.len());
     let plan = Plan {
@@ -68,23 +76,46 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
         conditions,
         prefilter: !args.input.no_prefilter,
     };
-    start::say_notes(&common.notes, args.output.quiet);
+    let mut notes = common.notes;
+    let what = if args.count {
+        "the count"
+    } else {
+        "what was held back"
+    };
+    notes.extend(following.as_ref().and_then(|it| it.note(what)));
+    start::say_notes(&notes, args.output.quiet);
     let engine = engine(&args.input)?;
     let stop = start::stop()?;
     // A bar between lines on the same terminal would tear both.
-    let silent = args.output.quiet || (io::stdout().is_terminal() && args.output.to.is_none());
+    let silent = args.output.quiet
+        || following.is_some()
+        || (io::stdout().is_terminal() && args.output.to.is_none());
     let watcher: Box<dyn Watcher> = if silent {
         Box::new(NoWatcher)
     } else {
         Box::new(Progress::new(false))
     };
-    let sink = if args.count {
+    let sink = if args.count || append.is_some() {
         None
     } else {
         Some(output::sink(args.output.to.as_deref(), args.output.raw)?)
     };
+    let purpose = Purpose::new("weir filter")
+        .select(&args.select, &common.zone_name)
+        .add("--level", args.level.map(Level::from))
+        .flag("--count", args.count)
+        .add("--dedup", args.dedup)
+        .add("--every", &args.every)
+        .add("--before-context", [before])
+        .add("--after-context", [after])
+        .flag("--output=json", json)
+        .add("--fail-on", &args.output.fail_on);
     let start = Start {
         files: args.input.files,
+        tail: args.following.tail,
+        following,
+        purpose,
+        append,
         zone: common.zone,
         format: common.format,
         now: common.now,
@@ -112,6 +143,17 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
     let failed = failed(check.as_ref(), &outcome.state);
     debug_assert!(failed <= exit::FAILED);
     Ok(code.max(failed))
+}
+
+/// Where followed lines are appended, if that is a file.
+fn append(args: &FilterArgs, follows: bool) -> Result<Option<Append>, Failure> {
+    let path = args.output.to.as_ref();
+    let path = path.filter(|_| follows && !args.count);
+    let rotation = rotation(&args.rotation, path.is_some())?;
+    Ok(path.map(|path| Append {
+        path: path.clone(),
+        rotation,
+    }))
 }
 
 fn dedup(args: &FilterArgs) -> Result<Option<Dedup>, Failure> {

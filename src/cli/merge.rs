@@ -2,10 +2,11 @@
 
 use crate::cli::args::MergeArgs;
 use crate::cli::report::{print, write_snapshot};
-use crate::cli::{Failure, exit};
+use crate::cli::{Failure, exit, output};
 use crate::state::{State, snapshot};
 
 pub fn run(args: MergeArgs) -> Result<u8, Failure> {
+    output::log_as(args.output.log_format);
     let mut merged: Option<State> = None;
     for path in &args.snapshots {
         let name = path.display();

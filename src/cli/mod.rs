@@ -4,6 +4,7 @@ pub mod args;
 mod docs;
 mod explain;
 mod filter;
+mod follow;
 mod live;
 mod merge;
 mod output;

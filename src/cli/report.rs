@@ -1,4 +1,4 @@
-//! `weir [FILE]...`: reads to the end and prints a report.
+//! `weir [FILE]...`: reads to the end, or follows until told to stop, and prints a report.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cli::args::{Color, Format, OutputArgs, ReportArgs};
+use crate::cli::follow::{Purpose, following};
 use crate::cli::live::{self, Live};
 use crate::cli::plan::{check, common, engine, grouping, slot};
 use crate::cli::progress::Progress;
@@ -29,6 +30,7 @@ const WIDTH_DEFAULT: usize = 100;
 const TOP_DEFAULT: usize = 20;
 
 pub fn run(args: ReportArgs) -> Result<u8, Failure> {
+    output::log_as(args.output.log_format);
     if args.input.files.is_empty() && io::stdin().is_terminal() {
         use clap::CommandFactory;
         let help = crate::cli::args::Cli::command().render_help();
@@ -36,11 +38,7 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
         let _ = writeln!(io::stderr(), "{help}");
         return Ok(exit::USAGE);
     }
-    if args.follow && args.input.files.iter().any(|file| file != "-") {
-        return Err(Failure::usage(
-            "--follow reads standard input alone; write `tail -F FILE | weir -f`",
-        ));
-    }
+    let following = following(&args.following, &args.input.files)?;
     let mut common = common(&args.select)?;
     common.wanted.time = true;
     common.wanted.level = true;
@@ -99,10 +97,16 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
         conditions,
         prefilter: !args.input.no_prefilter,
     };
-    start::say_notes(&common.notes, args.output.quiet);
+    let mut notes = common.notes;
+    notes.extend(
+        following
+            .as_ref()
+            .and_then(|it| it.note("the totals so far")),
+    );
+    start::say_notes(&notes, args.output.quiet);
     let engine = engine(&args.input)?;
     let stop = start::stop()?;
-    let live = args.follow
+    let live = args.following.follow
         && args.output.output == Format::Text
         && io::stdout().is_terminal()
         && args.output.to.is_none();
@@ -114,17 +118,27 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
             top.unwrap_or(TOP_DEFAULT),
             Arc::clone(&drawn),
         ))
-    } else if args.output.quiet {
+    } else if args.output.quiet || following.is_some() {
         Box::new(NoWatcher)
     } else {
         Box::new(Progress::new(args.output.quiet))
     };
+    let purpose = Purpose::new("weir")
+        .select(&args.select, &common.zone_name)
+        .add("--level", [list])
+        .add("--by", &args.by)
+        .add("--metric", &args.metric)
+        .add("--fail-on", &args.output.fail_on);
     let start = Start {
         files: args.input.files,
+        tail: args.following.tail,
+        following,
+        purpose,
+        append: None,
         zone: common.zone,
         format: common.format,
         now: common.now,
-        live: args.follow,
+        live: args.following.follow,
         engine,
         stop,
         sink: None,

@@ -1,10 +1,12 @@
 //! From a command's plan to a run of the engine: what `weir` and `weir filter` do alike.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
+use crate::cli::follow::{Following, Purpose, Rotation};
 use crate::cli::{Failure, output};
 use crate::config::plan::Plan;
 use crate::engine::reader::{CHUNK_BYTES, Input, Reader};
@@ -21,6 +23,14 @@ use crate::state::State;
 /// What a run needs besides its plan.
 pub struct Start {
     pub files: Vec<OsString>,
+    /// Only so many of the last lines of each file.
+    pub tail: Option<u64>,
+    /// Files are followed instead of read to their end.
+    pub following: Option<Following>,
+    /// What is computed, for the state directory.
+    pub purpose: Purpose,
+    /// Where followed lines are appended, instead of `sink`.
+    pub append: Option<Append>,
     pub zone: TimeZone,
     pub format: Option<Format>,
     pub now: Time,
@@ -30,6 +40,12 @@ pub struct Start {
     pub stop: Stop,
     pub sink: Option<Box<dyn Sink>>,
     pub watcher: Box<dyn Watcher>,
+}
+
+/// A file that followed lines are appended to.
+pub struct Append {
+    pub path: PathBuf,
+    pub rotation: Option<Rotation>,
 }
 
 /// A stop that SIGINT and SIGTERM set.
@@ -55,7 +71,7 @@ pub fn counted(check: Option<&Check>) -> Vec<Condition> {
 pub fn run(plan: Plan, start: Start, state: State) -> Result<Outcome, Failure> {
     let (threads, budget_bytes) = start.engine;
     let reader = Reader {
-        inputs: inputs(start.files),
+        inputs: inputs(start.files, start.tail),
         chunk_bytes: CHUNK_BYTES,
         counts_lines: plan.needs_lines(),
         multiline: plan.multiline.clone(),
@@ -79,9 +95,13 @@ pub fn run(plan: Plan, start: Start, state: State) -> Result<Outcome, Failure> {
 }
 
 /// Standard input if no file is named.
-fn inputs(mut files: Vec<OsString>) -> Vec<Input> {
+fn inputs(mut files: Vec<OsString>, tail: Option<u64>) -> Vec<Input> {
     if files.is_empty() {
         files.push("-".into());
     }
-    files.into_iter().map(Input::Named).collect()
+    let input = |file| match tail {
+        Some(lines) => Input::Tail(file, lines),
+        None => Input::Named(file),
+    };
+    files.into_iter().map(input).collect()
 }

@@ -70,11 +70,13 @@ impl Fold {
 
     /// Takes in the next batch; returns what of it goes to the sink.
     pub fn absorb(&mut self, mapped: &mut Mapped) -> Output {
-        let mark = mapped.mark.take();
-        if let Some(mark) = &mark {
+        if let Some(mark) = &mapped.mark {
             for birth in &mark.births {
-                self.state.open(birth.source, &birth.name);
+                self.state.open_followed(birth.source, &birth.name);
             }
+            mapped.source = State::followed(mapped.source);
+            let losses = &mut self.state.losses;
+            losses.absorb(mark, &self.places, mapped.lost_bytes);
             self.places.absorb(mark);
         }
         self.state.absorb(mapped);
@@ -88,7 +90,7 @@ impl Fold {
             }
             None => Output::default(),
         };
-        output.mark = mark;
+        output.mark = mapped.mark.take();
         output
     }
 

@@ -3,6 +3,8 @@
 
 mod hits;
 mod output;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io;
@@ -47,24 +49,31 @@ pub struct Mapper<'p> {
     candidates: Option<Literals>,
     lowered: Vec<u8>,
     label: String,
-    /// Original lines of a container's record that has others between them.
     /// The bytes of a batch that is a range of a file.
     buffer: Vec<u8>,
+    /// Original lines of a container's record that has others between them.
     raw: Vec<u8>,
     /// Some condition of `--fail-on` looks at the fingerprint.
     labels_selected: bool,
+    /// A record's first line decides about it (`LinesTask::as_they_come`).
+    head_decides: bool,
+    /// Lines to write of a record that began in the context.
+    rest: Vec<Span>,
 }
 
 /// One record as the stages see it.
 #[derive(Clone, Copy)]
 struct Entry<'a> {
-    /// What is parsed: unwrapped and joined.
+    /// What is parsed: unwrapped and joined; of a record whose lines go out as they come, the first
+    /// line of that.
     payload: &'a [u8],
     /// What `-m` looks at: the original bytes, or the payload of a container's record. `None` if the
     /// record is here because a literal was found in it.
     searched: Option<&'a [u8]>,
-    /// The original lines, with their line feeds, in the batch.
+    /// The original lines that it is judged by, with their line feeds, in the batch.
     lines: &'a [Span],
+    /// The lines that are written if it is selected.
+    written: &'a [Span],
     /// Number of the record's first line in the batch.
     line: u32,
     /// How many records of the batch stand before this one.
@@ -107,6 +116,8 @@ impl<'p> Mapper<'p> {
                 .conditions
                 .iter()
                 .any(|condition| condition.needs().fingerprint),
+            head_decides: matches!(&plan.task, Task::Lines(task) if task.as_they_come),
+            rest: Vec::new(),
         }
     }
 
@@ -128,22 +139,23 @@ impl<'p> Mapper<'p> {
             conditions: vec![0; self.conditions.len()],
             ..Mapped::default()
         };
+        let known = batch.context_bytes;
         let mut buffer = std::mem::take(&mut self.buffer);
         let bytes = match &batch.content {
             Content::Read(chunk) => chunk,
             Content::Range { file, length } => {
                 buffer.resize(buffer.len().max(*length), 0);
                 let (filled, problem) = read_at(file, batch.position, &mut buffer[..*length]);
-                mapped.lost_bytes = (length - filled) as u64;
+                mapped.lost_bytes = (length - filled.max(known)) as u64;
                 mapped.problem = problem.map(|problem| format!("{}: {problem}", batch.name));
                 &buffer[..filled]
             }
         };
-        mapped.counts.bytes = bytes.len() as u64 + batch.cut_bytes;
+        mapped.counts.bytes = bytes.len().saturating_sub(known) as u64 + batch.cut_bytes;
         mapped.counts.truncated = u64::from(batch.cut_bytes > 0);
-        mapped.counts.lines = u64::from(batch.header_bytes > 0);
+        mapped.counts.lines = u64::from(batch.header_bytes > known);
         let chunk = &bytes[batch.header_bytes..];
-        if !chunk.is_empty() {
+        if context(batch) < chunk.len() {
             self.chunk(batch, chunk, &mut mapped);
         }
         self.buffer = buffer;
@@ -163,8 +175,8 @@ impl<'p> Mapper<'p> {
             }
             Task::Report(_) => false,
         };
-        let context = matches!(&plan.task, Task::Lines(task) if task.has_context());
-        let searches = plan.prefilter && !context;
+        let surrounds = matches!(&plan.task, Task::Lines(task) if task.has_context());
+        let searches = plan.prefilter && !surrounds;
         // Fast path: search the whole chunk, then find the records around the hits. Right because
         // `record_around` and `count_records` agree with the framer (a law of the framing room) and
         // every record is still judged by itself, unless the hit alone decides.
@@ -174,7 +186,7 @@ impl<'p> Mapper<'p> {
                 // A CSV record's message may be made of names that stand in the header alone.
                 || (self.candidates.is_some() && batch.facts.csv.is_none()))
         {
-            let counts = count_records(&plan.multiline, chunk);
+            let counts = count_records(&plan.multiline, chunk, context(batch));
             if counts.wrapped == 0 {
                 mapped.counts.lines += counts.lines;
                 mapped.counts.records += counts.records;
@@ -188,20 +200,64 @@ impl<'p> Mapper<'p> {
         }
         let mut records = std::mem::take(&mut self.records);
         self.framer.frame(chunk, &mut records);
+        let context = context(batch);
         mapped.counts.lines += u64::from(records.line_count());
-        mapped.counts.records += records.all().len() as u64;
-        for (ordinal, record) in records.all().iter().enumerate() {
+        if context > 0 {
+            mapped.counts.lines -= memchr::memchr_iter(b'\n', &chunk[..context]).count() as u64;
+        }
+        let all = records.all();
+        let known = all.partition_point(|record| (record.lines.start as usize) < context);
+        mapped.counts.records += (all.len() - known) as u64;
+        for (ordinal, record) in all.iter().enumerate() {
             if failpoint::hit(Failpoint::Record, ordinal as u64) {
                 continue;
             }
-            self.record(
-                batch,
-                chunk,
-                &entry(&records, chunk, record, ordinal as u32),
-                mapped,
-            );
+            let mut entry = entry(&records, chunk, record, ordinal as u32);
+            let head;
+            if self.head_decides {
+                let feed = |bytes: &[u8]| memchr::memchr(b'\n', bytes);
+                let end = feed(entry.payload).unwrap_or(entry.payload.len());
+                entry.payload = framing::text(&entry.payload[..end]);
+                if entry.container.is_some() {
+                    entry.searched = Some(entry.payload);
+                } else {
+                    head = [first_line(chunk, record.lines)];
+                    entry.lines = &head;
+                    entry.searched = Some(head[0].of(chunk));
+                }
+            }
+            if ordinal < known {
+                self.go_on(batch, chunk, &entry, mapped);
+            } else {
+                self.record(batch, chunk, &entry, mapped);
+            }
         }
         self.records = records;
+    }
+
+    /// A record that began in the context: the lines that came since follow the verdict about it,
+    /// and it is not counted again.
+    fn go_on(&mut self, batch: &Batch, chunk: &[u8], entry: &Entry<'_>, mapped: &mut Mapped) {
+        let context = u32::try_from(context(batch)).expect("a chunk is below 4 GiB");
+        let mut rest = std::mem::take(&mut self.rest);
+        rest.clear();
+        let new = entry.written.iter().filter(|span| span.end > context);
+        rest.extend(new.map(|span| Span {
+            start: span.start.max(context),
+            end: span.end,
+        }));
+        if !rest.is_empty() {
+            let (counts, formats) = (mapped.counts, mapped.formats);
+            let conditions = mapped.conditions.clone();
+            let entry = Entry {
+                written: &rest,
+                ..*entry
+            };
+            self.record(batch, chunk, &entry, mapped);
+            (mapped.counts, mapped.formats) = (counts, formats);
+            mapped.conditions = conditions;
+        }
+        self.rest = rest;
     }
 
     /// One record through parse ▸ filter ▸ dedup ▸ aggregate.
@@ -458,6 +514,18 @@ fn read_at(file: &File, offset: u64, buffer: &mut [u8]) -> (usize, Option<String
     (filled, None)
 }
 
+/// Where in the chunk, which stands behind the header, the bytes begin that no earlier batch had.
+fn context(batch: &Batch) -> usize {
+    batch.context_bytes.saturating_sub(batch.header_bytes)
+}
+
+/// The first line of a record, with its line feed.
+fn first_line(chunk: &[u8], record: Span) -> Span {
+    let start = record.start as usize;
+    let end = memchr::memchr(b'\n', record.of(chunk));
+    Span::new(start..end.map_or(record.end as usize, |feed| start + feed + 1))
+}
+
 fn entry<'a>(records: &'a Records, chunk: &'a [u8], record: &'a Record, ordinal: u32) -> Entry<'a> {
     let payload = records.payload(chunk, record);
     let container = records.container(record);
@@ -469,6 +537,7 @@ fn entry<'a>(records: &'a Records, chunk: &'a [u8], record: &'a Record, ordinal:
             record.lines.of(chunk)
         }),
         lines: records.lines_of(record),
+        written: records.lines_of(record),
         line: record.first_line,
         ordinal,
         container_time: container.map(|container| container.time.of(chunk)),

@@ -43,6 +43,8 @@ const QUIET: Duration = Duration::from_millis(500);
 pub enum Input {
     /// A path, or `-` for standard input.
     Named(OsString),
+    /// The last lines of the file at a path.
+    Tail(OsString, u64),
     /// Handed over open.
     Opened(Source),
 }
@@ -98,15 +100,22 @@ impl Reader {
             if outlet.stop.asked() {
                 break;
             }
-            let source = match input {
-                Input::Opened(source) => source,
-                Input::Named(name) => match sources::open(&name, self.now) {
-                    Ok(source) => source,
-                    Err(error) => {
-                        report.problems.push((error.message, error.exit_code));
-                        continue;
-                    }
-                },
+            let opened = match input {
+                Input::Opened(source) => Ok((source, 0, None)),
+                Input::Named(name) => {
+                    sources::open(&name, self.now).map(|source| (source, 0, None))
+                }
+                Input::Tail(name, lines) => {
+                    sources::file::open_tail(name.as_ref(), lines, self.now)
+                        .map(|tail| (tail.source, tail.position, tail.header))
+                }
+            };
+            let (source, position, header) = match opened {
+                Ok(opened) => opened,
+                Err(error) => {
+                    report.problems.push((error.message, error.exit_code));
+                    continue;
+                }
             };
             let id =
                 SourceId(u32::try_from(index).expect("a command line has fewer than 2^32 words"));
@@ -126,7 +135,7 @@ impl Reader {
                 zone: self.zone.clone(),
                 anchor: source.anchor,
                 format: self.format,
-                csv: None,
+                csv: header.and_then(|line| registry::csv_header(&line, self.format)),
             };
             let mut reading = Reading {
                 reader: &self,
@@ -136,7 +145,7 @@ impl Reader {
                 source: id,
                 name,
                 facts: Arc::new(facts),
-                position: 0,
+                position,
                 lines: 0,
                 started: false,
             };
@@ -400,6 +409,7 @@ impl Reading<'_> {
         let mut header_bytes = 0;
         if let Content::Read(bytes) = &content
             && !self.started
+            && self.position == 0
         {
             let line_end = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |end| end + 1);
             if let Some(header) = registry::csv_header(&bytes[..line_end], self.reader.format) {
@@ -426,7 +436,7 @@ impl Reading<'_> {
             lines_before,
             content,
             header_bytes,
-            first: !self.started,
+            first: !self.started && self.position == 0,
             cut_bytes,
             context_bytes: 0,
             mark: None,

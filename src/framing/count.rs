@@ -18,23 +18,28 @@ pub struct Counts {
     pub wrapped: u64,
 }
 
-/// Counts what [`Framer::frame`](super::frame::Framer::frame) would make of the chunk.
-pub fn count_records(mode: &Multiline, chunk: &[u8]) -> Counts {
+/// Counts what [`Framer::frame`](super::frame::Framer::frame) would make of the chunk, but only the
+/// lines and plain records that start at `from` or later; `from` is where a line starts.
+pub fn count_records(mode: &Multiline, chunk: &[u8], from: usize) -> Counts {
     // Fast path: every wrapped line names its stream in full, stdout or stderr, so without what
     // both begin with there is none and the line feeds are all there is to count.
     if matches!(mode, Multiline::Off) && memchr::memmem::find(chunk, b"std").is_none() {
-        let last = usize::from(!chunk.is_empty() && !chunk.ends_with(b"\n"));
-        let lines = (memchr::memchr_iter(b'\n', chunk).count() + last) as u64;
+        let last = usize::from(from < chunk.len() && !chunk.ends_with(b"\n"));
+        let lines = (memchr::memchr_iter(b'\n', &chunk[from..]).count() + last) as u64;
         return Counts {
             lines,
             records: lines,
             wrapped: 0,
         };
     }
-    let mut counter = Counter::default();
+    let mut counter = Counter {
+        from,
+        ..Counter::default()
+    };
     let lines = walk(mode, chunk, &mut Interleave::new(), &mut counter);
+    let before = memchr::memchr_iter(b'\n', &chunk[..from]).count() as u64;
     Counts {
-        lines: u64::from(lines),
+        lines: u64::from(lines) - before,
         records: counter.plain + counter.wrapped,
         wrapped: counter.wrapped,
     }
@@ -42,14 +47,15 @@ pub fn count_records(mode: &Multiline, chunk: &[u8]) -> Counts {
 
 #[derive(Default)]
 struct Counter {
+    from: usize,
     plain: u64,
     wrapped: u64,
 }
 
 impl Visitor for Counter {
     #[inline(always)]
-    fn start(&mut self, _at: usize, _line: u32) {
-        self.plain += 1;
+    fn start(&mut self, at: usize, _line: u32) {
+        self.plain += u64::from(at >= self.from);
     }
 
     fn open(&mut self, _at: usize, _line: u32, _wrapped: &Wrapped) {

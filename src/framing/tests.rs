@@ -65,7 +65,7 @@ fn seen(framer: &mut Framer, chunk: &[u8], offset: usize, line: &mut usize) -> V
             }
         })
         .collect();
-    let counts = count_records(&framer_mode(framer), chunk);
+    let counts = count_records(&framer_mode(framer), chunk, 0);
     assert_eq!(counts.records as usize, seen.len());
     assert_eq!(counts.lines, u64::from(records.line_count()));
     assert_eq!(
@@ -463,7 +463,7 @@ fn traces_of_a_mixed_corpus_join_their_records() {
         }
     };
     let truth: serde_json::Value = serde_json::from_slice(&std::fs::read(truth).unwrap()).unwrap();
-    let counts = count_records(&Multiline::Auto, &corpus);
+    let counts = count_records(&Multiline::Auto, &corpus, 0);
     assert_eq!(counts.lines, truth["lines"].as_u64().unwrap());
     assert_eq!(counts.records, truth["events"].as_u64().unwrap());
     assert_eq!(

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::flow::level::Level;
 use crate::report::{Group, Message, Metric, Report};
 use crate::state::histogram::Histogram;
+use crate::state::losses::{Losses, Row};
 
 /// Hands the report to `out` as JSON text, piece by piece: a million groups never stand in memory as
 /// one text. `top` is `None` unless the user gave it: then it also cuts the messages.
@@ -86,10 +87,21 @@ fn head(report: &Report<'_>) -> Value {
         "tz": state.shape.zone,
         "ledger": {"bytes": ledger.bytes, "lines": ledger.lines, "records": ledger.records, "kept": ledger.kept,
                    "filtered": ledger.filtered, "duplicate": ledger.duplicate, "malformed": ledger.malformed, "held": ledger.held,
-                   "truncated": ledger.truncated, "no_time": ledger.no_time, "unaccounted": ledger.unaccounted},
+                   "truncated": ledger.truncated, "no_time": ledger.no_time, "unaccounted": ledger.unaccounted,
+                   "lost_bytes": state.losses.lost_bytes(), "skipped_bytes": state.losses.skipped_bytes(),
+                   "unreplayable_bytes": unreplayable(&state.losses)},
         "levels": levels,
         "timeline": {"seconds": state.timeline.width(), "buckets": timeline},
     })
+}
+
+/// The ranges that were lost, by name.
+fn unreplayable(losses: &Losses) -> Vec<Value> {
+    let (rows, other) = losses.rows();
+    let row = |row: &Row| json!({"source": row.source, "from": row.from, "to": row.to});
+    let other =
+        (other > 0).then(|| json!({"source": "other", "from": 0, "to": other, "other": true}));
+    rows.iter().map(row).chain(other).collect()
 }
 
 fn text(bytes: &[u8]) -> String {

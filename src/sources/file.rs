@@ -1,8 +1,8 @@
 //! Reads a file from its start to its end. Following is not done here.
 
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::io::{self, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -64,4 +64,129 @@ pub fn open(path: &Path, now: Time) -> Result<Source, OpenError> {
         anchor,
         live,
     })
+}
+
+/// Longest first line of a file that is looked at to see whether it is a header, in bytes.
+const HEADER_BYTES_MAX: usize = 64 << 10;
+
+/// A plain file of which only the last lines are read.
+pub struct Tail {
+    pub source: Source,
+    /// Offset of the first byte that is read.
+    pub position: u64,
+    /// The file's first line, if that stands before the others: it may be a header.
+    pub header: Option<Vec<u8>>,
+}
+
+/// Opens the file at `path` so many lines before its end; a last line without a line feed counts.
+pub fn open_tail(path: &Path, lines: u64, now: Time) -> Result<Tail, OpenError> {
+    let mut source = open(path, now)?;
+    let Some(file) = source.file.clone() else {
+        return Err(OpenError {
+            message: format!(
+                "{}: --tail needs a plain file; this one can only be read from its start",
+                source.name
+            ),
+            exit_code: 74,
+        });
+    };
+    let fail = |error: io::Error| OpenError {
+        message: format!("{}: {error}", path.display()),
+        exit_code: 74,
+    };
+    let length = file.metadata().map_err(fail)?.len();
+    let position = last_lines(&file, length, lines).map_err(fail)?;
+    let header = (position > 0).then(|| first_line(&file)).transpose();
+    let header = header.map_err(fail)?.flatten();
+    let mut rest = file.try_clone().map_err(fail)?;
+    rest.seek(SeekFrom::Start(position)).map_err(fail)?;
+    source.bytes = Box::new(rest);
+    source.size = Some(length - position);
+    Ok(Tail {
+        source,
+        position,
+        header,
+    })
+}
+
+/// Where the last `lines` lines of the first `length` bytes begin.
+fn last_lines(file: &File, length: u64, lines: u64) -> io::Result<u64> {
+    if lines == 0 {
+        return Ok(length);
+    }
+    let mut window = vec![0; 64 << 10];
+    let (mut end, mut left) = (length, lines);
+    while end > 0 {
+        let bytes = window.len().min(usize::try_from(end).unwrap_or(usize::MAX));
+        let start = end - bytes as u64;
+        file.read_exact_at(&mut window[..bytes], start)?;
+        for feed in memchr::memrchr_iter(b'\n', &window[..bytes]) {
+            let after = start + feed as u64 + 1;
+            // The line feed at the very end closes the last line and begins none.
+            if after == length {
+                continue;
+            }
+            left -= 1;
+            if left == 0 {
+                return Ok(after);
+            }
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
+/// The first line with its line feed; `None` if it is too long for a header.
+fn first_line(file: &File) -> io::Result<Option<Vec<u8>>> {
+    let mut head = vec![0; HEADER_BYTES_MAX];
+    let count = file.read_at(&mut head, 0)?;
+    head.truncate(count);
+    Ok(memchr::memchr(b'\n', &head).map(|feed| {
+        head.truncate(feed + 1);
+        head
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn a_tail_is_the_last_lines() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x");
+        let long = "y".repeat(70_000);
+        for text in [
+            "",
+            "a",
+            "a\n",
+            "a\nb",
+            "h\n\n\nb\n",
+            &format!("{long}\n{long}\n"),
+            &format!("a\n{long}"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let split: Vec<&str> = text.split_inclusive('\n').collect();
+            for lines in 0..6 {
+                let want = split[split.len().saturating_sub(lines)..].concat();
+                let mut tail = open_tail(&path, lines as u64, Time(0)).unwrap();
+                let mut read = String::new();
+                tail.source.bytes.read_to_string(&mut read).unwrap();
+                assert!(read == want, "{lines} of {} bytes", text.len());
+                assert_eq!(tail.position as usize, text.len() - want.len());
+                assert_eq!(tail.source.size, Some(want.len() as u64));
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_plain_file_has_a_tail() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.zst");
+        std::fs::write(&path, zstd::encode_all(&b"a\nb\n"[..], 1).unwrap()).unwrap();
+        let error = open_tail(&path, 1, Time(0)).err().unwrap();
+        assert!(error.message.contains("plain file"), "{}", error.message);
+    }
 }

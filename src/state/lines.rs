@@ -34,7 +34,8 @@ pub struct Lines {
     context: Context,
     known: Known,
     seen: Seen,
-    /// Source whose lines are counted, and its lines before the batch at hand.
+    /// Source whose lines are counted, and its lines before the batch at hand. Followed files take
+    /// turns, so there the follower counts.
     source: Option<u32>,
     lines_before: u64,
 }
@@ -66,7 +67,11 @@ impl Lines {
             self.source = Some(mapped.source.0);
             self.lines_before = 0;
         }
-        let before = self.lines_before;
+        let before = if mapped.mark.is_some() {
+            mapped.lines_before
+        } else {
+            self.lines_before
+        };
         self.lines_before += mapped.counts.lines;
         if mapped.records.is_empty() {
             return Output {

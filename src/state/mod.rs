@@ -7,6 +7,7 @@ pub mod histogram;
 pub mod known;
 pub mod ledger;
 pub mod lines;
+pub mod losses;
 pub mod messages;
 pub mod metrics;
 pub mod places;
@@ -24,6 +25,7 @@ use crate::flow::sample::SeriesKey;
 use crate::flow::time::Time;
 use crate::state::groups::Groups;
 use crate::state::ledger::Ledger;
+use crate::state::losses::Losses;
 use crate::state::messages::{Messages, Sighting};
 use crate::state::metrics::Metrics;
 use crate::state::timeline::Timeline;
@@ -35,6 +37,9 @@ pub struct State {
     pub shape: Shape,
     pub inputs: Vec<Input>,
     pub ledger: Ledger,
+    /// Bytes of followed files that are known to be lost.
+    #[serde(default)]
+    pub losses: Losses,
     /// Selected records by level, row 0 for none.
     pub levels: [u64; 7],
     pub first: Option<Time>,
@@ -59,6 +64,10 @@ pub struct Shape {
     /// The zone of times without one.
     pub zone: String,
 }
+
+/// Followed files with a row of their own among the inputs; the totals of those that come later
+/// stand in one row more, `other`. A row takes about 250 bytes.
+pub const FOLLOWED_MAX: u32 = 10_000;
 
 /// One input.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -91,6 +100,7 @@ impl State {
             shape,
             inputs: Vec::new(),
             ledger: Ledger::default(),
+            losses: Losses::default(),
             levels: [0; 7],
             first: None,
             last: None,
@@ -112,11 +122,29 @@ impl State {
         name.clone_into(&mut self.inputs[place].name);
     }
 
+    /// The row of a followed file; names beyond [`FOLLOWED_MAX`] share one, so that a directory of
+    /// ever new names does not fill the memory.
+    pub fn followed(source: SourceId) -> SourceId {
+        SourceId(source.0.min(FOLLOWED_MAX))
+    }
+
+    /// Makes a row for a followed file that was seen for the first time.
+    pub fn open_followed(&mut self, source: SourceId, name: &str) {
+        let row = State::followed(source);
+        let name = if row.0 == FOLLOWED_MAX { "other" } else { name };
+        self.open(row, name);
+    }
+
     /// Takes in what a mapper made of the next batch.
     pub fn absorb(&mut self, mapped: &Mapped) {
         let records = self.ledger.records;
         self.ledger.add(&mapped.counts);
-        let input = &mut self.inputs[mapped.source.0 as usize];
+        let place = mapped.source.0 as usize;
+        if self.inputs.len() <= place {
+            // Followed files: a batch that only carries news belongs to none.
+            self.inputs.resize_with(place + 1, Input::default);
+        }
+        let input = &mut self.inputs[place];
         input.bytes += mapped.counts.bytes;
         input.lines += mapped.counts.lines;
         input.records += mapped.counts.records;
@@ -191,6 +219,7 @@ impl State {
         let records = self.ledger.records;
         self.inputs.extend(other.inputs.iter().cloned());
         self.ledger.merge(&other.ledger);
+        self.losses.merge(&other.losses);
         for (to, from) in self.levels.iter_mut().zip(other.levels) {
             *to += from;
         }

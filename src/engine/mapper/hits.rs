@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::output::{end_line, mark_cut};
-use super::{Entry, Mapper};
+use super::{Entry, Mapper, context, first_line};
 use crate::config::plan::Task;
 use crate::engine::failpoint::{self, Failpoint};
 use crate::flow::batch::Batch;
@@ -21,17 +21,24 @@ impl Mapper<'_> {
             unreachable!("only lines are passed whole")
         };
         let records = mapped.counts.records;
-        let (mut hits, mut copied) = (0, 0);
+        let context = context(batch);
+        let (mut hits, mut copied) = (0, context);
         let invert = self.plan.select.invert;
         if let Some(literals) = &self.plan.select.literals {
             let prepared = literals.prepare(chunk, &mut self.lowered);
-            for_each_hit(&self.plan.multiline, chunk, prepared, literals, |range| {
-                hits += 1;
-                if !task.count {
+            let search = Search {
+                multiline: &self.plan.multiline,
+                literals,
+                head_decides: self.head_decides,
+            };
+            search.for_each_hit(chunk, prepared, |range| {
+                hits += u64::from(range.start >= context);
+                if !task.count && range.end > context {
+                    let start = range.start.max(context);
                     let kept = if invert {
-                        copied..range.start
+                        copied..start
                     } else {
-                        range.clone()
+                        start..range.end
                     };
                     mapped.lines.extend_from_slice(&chunk[kept]);
                     copied = range.end;
@@ -41,6 +48,7 @@ impl Mapper<'_> {
         let all = self.plan.select.literals.is_none();
         if !task.count && (invert || all) {
             mapped.lines.extend_from_slice(&chunk[copied..]);
+            copied = if copied < chunk.len() { chunk.len() } else { 0 };
         }
         mapped.counts.kept += if all {
             records
@@ -53,7 +61,8 @@ impl Mapper<'_> {
         if failpoint::hit(Failpoint::Record, 0) {
             mapped.counts.kept = mapped.counts.kept.saturating_sub(1);
         }
-        if batch.cut_bytes > 0 && !mapped.lines.is_empty() {
+        // What was left out stood behind the last line.
+        if batch.cut_bytes > 0 && copied == chunk.len() && !task.count {
             mark_cut(&mut mapped.lines, batch.cut_bytes);
         }
         end_line(&mut mapped.lines);
@@ -80,24 +89,38 @@ impl Mapper<'_> {
                 .chain(&self.condition)
                 .any(|condition| condition.needs().line);
         let (mut visited, mut line, mut counted) = (0u64, 0u64, 0);
-        for_each_hit(&plan.multiline, chunk, prepared, literals, |range| {
+        let search = Search {
+            multiline: &plan.multiline,
+            literals,
+            head_decides: self.head_decides,
+        };
+        search.for_each_hit(chunk, prepared, |range| {
             if numbers {
                 line += memchr::memchr_iter(b'\n', &chunk[counted..range.start]).count() as u64;
                 counted = range.start;
             }
             // The record's bytes alone make one record again, and spans stay those of the chunk.
-            let bytes = &chunk[range.clone()];
-            let payload = framing::text(bytes);
+            let known = range.start < context(batch);
             let span = Span::new(range);
+            let head = if self.head_decides {
+                first_line(chunk, span)
+            } else {
+                span
+            };
             let entry = Entry {
-                payload,
+                payload: framing::text(head.of(chunk)),
                 searched: None,
-                lines: std::slice::from_ref(&span),
+                lines: std::slice::from_ref(&head),
+                written: std::slice::from_ref(&span),
                 line: line as u32,
                 ordinal: visited as u32,
                 container_time: None,
                 container: None,
             };
+            if known {
+                self.go_on(batch, chunk, &entry, mapped);
+                return;
+            }
             visited += 1;
             if !failpoint::hit(Failpoint::Record, u64::from(entry.ordinal)) {
                 self.record(batch, chunk, &entry, mapped);
@@ -109,27 +132,38 @@ impl Mapper<'_> {
     }
 }
 
-/// Calls `visit` with the lines of every record that holds a literal, in order, each once.
-fn for_each_hit(
-    multiline: &Multiline,
-    chunk: &[u8],
-    prepared: &[u8],
-    literals: &Literals,
-    mut visit: impl FnMut(Range<usize>),
-) {
-    let (mut from, mut floor) = (0, 0);
-    while from < chunk.len() {
-        let Some(hit) = literals.find(prepared, from) else {
-            break;
-        };
-        let range = record_around(multiline, chunk, floor, hit.start);
-        if hit.end > range.end {
-            // A literal with a line feed in it runs over the record's end.
-            from = hit.start + 1;
-            continue;
+/// A search for records that hold a literal.
+struct Search<'s> {
+    multiline: &'s Multiline,
+    literals: &'s Literals,
+    /// Only what stands in a record's first line counts.
+    head_decides: bool,
+}
+
+impl Search<'_> {
+    /// Calls `visit` with the lines of every record that holds a literal, in order, each once.
+    fn for_each_hit(&self, chunk: &[u8], prepared: &[u8], mut visit: impl FnMut(Range<usize>)) {
+        let (mut from, mut floor) = (0, 0);
+        while from < chunk.len() {
+            let Some(hit) = self.literals.find(prepared, from) else {
+                break;
+            };
+            let range = record_around(self.multiline, chunk, floor, hit.start);
+            let searched = if self.head_decides {
+                first_line(chunk, Span::new(range.clone())).end as usize
+            } else {
+                range.end
+            };
+            if hit.end > searched && hit.start < searched {
+                // A literal with a line feed in it runs over the end.
+                from = hit.start + 1;
+                continue;
+            }
+            from = range.end;
+            floor = range.end;
+            if hit.start < searched {
+                visit(range);
+            }
         }
-        from = range.end;
-        floor = range.end;
-        visit(range);
     }
 }

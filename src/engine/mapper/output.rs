@@ -118,10 +118,11 @@ pub(super) fn line_in_batch(batch: &Batch, entry: &Entry<'_>) -> u32 {
 
 /// Appends the record's original lines; a last line without LF gets one.
 fn write_original(out: &mut Vec<u8>, batch: &Batch, chunk: &[u8], entry: &Entry<'_>) {
-    for lines in entry.lines {
+    for lines in entry.written {
         out.extend_from_slice(lines.of(chunk));
     }
-    if batch.cut_bytes > 0 {
+    let ends_chunk = |lines: &Span| lines.end as usize == chunk.len();
+    if batch.cut_bytes > 0 && entry.written.last().is_some_and(ends_chunk) {
         mark_cut(out, batch.cut_bytes);
     }
     end_line(out);

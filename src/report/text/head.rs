@@ -164,6 +164,7 @@ fn notes(page: &mut Page<'_>, state: &State) {
         )
         .end();
     }
+    losses(page, state);
     let tables = state.approximate();
     if !tables.is_empty() {
         let tables = tables.join(", ");
@@ -179,5 +180,34 @@ fn notes(page: &mut Page<'_>, state: &State) {
             "no record was selected; `weir explain LINE` with the same flags says why",
         )
         .end();
+    }
+}
+
+/// Losses that have a row of their own in text; JSON has them all.
+const LOSSES_MAX: usize = 3;
+
+/// Bytes of followed files that no record was made of, if there are any.
+fn losses(page: &mut Page<'_>, state: &State) {
+    let losses = &state.losses;
+    if losses.lost_bytes() > 0 {
+        let bytes = counted(losses.lost_bytes(), "byte");
+        page.put(ALARM, &format!("{bytes} gone before they could be read"))
+            .end();
+        let rows = losses.rows().0;
+        for row in rows.iter().take(LOSSES_MAX) {
+            let name = page.shown(row.source.as_bytes());
+            let (from, to) = (count(row.from), count(row.to));
+            page.put(DIM, &format!("  {name}: bytes {from} to {to}"))
+                .end();
+        }
+        if rows.len() > LOSSES_MAX {
+            page.put(DIM, "  the other ranges are in the JSON report")
+                .end();
+        }
+    }
+    if losses.skipped_bytes() > 0 {
+        let bytes = counted(losses.skipped_bytes(), "byte");
+        page.put(DIM, &format!("{bytes} of zeros that nobody wrote, skipped"))
+            .end();
     }
 }
