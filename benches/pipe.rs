@@ -12,7 +12,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use logweir::config::plan::{Plan, Select, Task};
 use logweir::engine::reader::{CHUNK_BYTES, Input, Reader};
 use logweir::engine::signals::Stop;
-use logweir::engine::{self, BUDGET_BYTES, NoWatcher, Run};
+use logweir::engine::{self, BUDGET_BYTES, NoWatcher, Reading, Run};
 use logweir::flow::format::Format;
 use logweir::flow::level::Level;
 use logweir::flow::output::Output;
@@ -75,7 +75,7 @@ fn benches(criterion: &mut Criterion) {
                     let sink = matches!(plan.task, Task::Lines(_)).then(|| Box::new(Nowhere) as _);
                     let run = Run {
                         plan: Arc::clone(&plan),
-                        reader: Reader {
+                        reader: Reading::ToEnd(Reader {
                             inputs: vec![Input::Named(input.path().into())],
                             chunk_bytes: CHUNK_BYTES,
                             counts_lines: false,
@@ -84,11 +84,12 @@ fn benches(criterion: &mut Criterion) {
                             format: None,
                             now: Time(0),
                             live: false,
-                        },
+                        }),
                         threads,
                         budget_bytes: BUDGET_BYTES,
                         sink,
                         stop: Stop::new().expect("a pair of sockets"),
+                        keeper: None,
                         watcher: Box::new(NoWatcher),
                     };
                     let outcome = engine::run(run, state(&plan)).expect("threads can be made");

@@ -7,9 +7,10 @@ use jiff::tz::TimeZone;
 
 use crate::cli::{Failure, output};
 use crate::config::plan::Plan;
+use crate::engine::keeper::{self, GRACE, Keeper};
 use crate::engine::reader::{CHUNK_BYTES, Input, Reader};
 use crate::engine::signals::Stop;
-use crate::engine::{self, Outcome, Run, Watcher};
+use crate::engine::{self, Outcome, Reading, Run, Watcher};
 use crate::expr::aggregate::Check;
 use crate::expr::condition::Condition;
 use crate::flow::format::Format;
@@ -65,14 +66,25 @@ pub fn run(plan: Plan, start: Start, state: State) -> Result<Outcome, Failure> {
     };
     let run = Run {
         plan: Arc::new(plan),
-        reader,
+        reader: Reading::ToEnd(reader),
         threads,
         budget_bytes,
         sink: start.sink,
         stop: start.stop,
+        keeper: start.live.then(keeper),
         watcher: start.watcher,
     };
     engine::run(run, state).map_err(|error| Failure::io(format!("{error:#}")))
+}
+
+/// Ends a run that does not end within its grace time.
+fn keeper() -> Keeper {
+    Keeper {
+        grace: GRACE,
+        reads_again: false,
+        systemd: None,
+        end: Box::new(keeper::end),
+    }
 }
 
 /// Standard input if no file is named.

@@ -11,12 +11,17 @@
 //! budget bounds them all together.
 
 pub mod budget;
+pub mod descriptors;
 pub mod failpoint;
 mod fold;
+pub mod follow;
+pub mod keeper;
 pub mod mapper;
+pub mod notes;
 mod order;
 pub mod reader;
 pub mod signals;
+pub mod systemd;
 mod writer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,6 +35,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use crate::config::plan::Plan;
 use crate::engine::budget::{Budget, Permit};
 use crate::engine::fold::Fold;
+use crate::engine::follow::Follow;
+use crate::engine::keeper::{Keeper, Kept};
 use crate::engine::mapper::Mapper;
 use crate::engine::order::Order;
 use crate::engine::reader::{Opened, Outlet, ReadReport, Reader};
@@ -48,14 +55,22 @@ pub const BUDGET_BYTES: usize = 8 << 20;
 /// One run, ready to start.
 pub struct Run {
     pub plan: Arc<Plan>,
-    pub reader: Reader,
+    pub reader: Reading,
     /// Mapper threads; reader, fold and writer are extra.
     pub threads: usize,
     pub budget_bytes: usize,
     /// Where kept lines go; `None` for a report.
     pub sink: Option<Box<dyn Sink>>,
     pub stop: Stop,
+    /// Sees to it that a live run ends when it is asked to.
+    pub keeper: Option<Keeper>,
     pub watcher: Box<dyn Watcher>,
+}
+
+/// How the inputs are read.
+pub enum Reading {
+    ToEnd(Reader),
+    Follow(Follow),
 }
 
 /// Looks on while a run goes, on the fold's thread.
@@ -84,6 +99,8 @@ pub struct Outcome {
     pub problems: Vec<(String, u8)>,
     /// The reader of our output went away: a normal end.
     pub pipe_closed: bool,
+    /// To be let go when nothing is left to be written.
+    pub kept: Option<Kept>,
 }
 
 /// Runs to the end of the inputs, or until asked to stop.
@@ -95,9 +112,14 @@ pub fn run(run: Run, state: State) -> anyhow::Result<Outcome> {
         budget_bytes,
         sink,
         stop,
+        keeper,
         mut watcher,
     } = run;
     let budget = Budget::new(budget_bytes);
+    let kept = keeper
+        .map(|keeper| keeper.start(Arc::clone(&budget), stop.clone()))
+        .transpose()
+        .context("no thread for the keeper")?;
     let (batches_in, batches) = unbounded::<(Batch, Permit)>();
     let (mapped_in, mapped) = unbounded::<(Mapped, Permit)>();
     let (opened_in, opened) = unbounded::<Opened>();
@@ -112,7 +134,10 @@ pub fn run(run: Run, state: State) -> anyhow::Result<Outcome> {
         stop: stop.clone(),
     };
     let reading = spawn("reader")
-        .spawn(move || reader.run(&outlet))
+        .spawn(move || match reader {
+            Reading::ToEnd(reader) => reader.run(&outlet),
+            Reading::Follow(follow) => follow.run(&outlet),
+        })
         .context("no thread for the reader")?;
     for number in 0..threads.max(1) {
         let (plan, batches) = (Arc::clone(&plan), batches.clone());
@@ -150,12 +175,13 @@ pub fn run(run: Run, state: State) -> anyhow::Result<Outcome> {
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
-        while let Some((mut item, permit)) = order.take() {
+        while let Some((mut item, mut permit)) = order.take() {
             for source in opened.try_iter() {
                 watcher.opened(&source.name, source.size);
                 fold.state.open(source.source, &source.name);
             }
             let output = fold.absorb(&mut item);
+            permit.folded();
             problems.extend(item.problem.take().map(|problem| (problem, 74)));
             if !output.bytes.is_empty() || output.records > 0 {
                 // A writer that stopped has said why; what follows is read no further.
@@ -178,7 +204,9 @@ pub fn run(run: Run, state: State) -> anyhow::Result<Outcome> {
 
     let read = reading.join().unwrap_or_else(|_| ReadReport::default());
     let written = writing.map(|thread| thread.join().unwrap_or_default());
-    Ok(close(fold, problems, &read, written))
+    let mut outcome = close(fold, problems, &read, written);
+    outcome.kept = kept;
+    Ok(outcome)
 }
 
 /// Closes the books: compares what the reader, the mappers and the writer counted.
@@ -210,6 +238,7 @@ fn close(
         state,
         problems,
         pipe_closed,
+        kept: None,
     }
 }
 

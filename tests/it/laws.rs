@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use logweir::config::plan::{Plan, ReportTask, Select, Task};
 use logweir::engine::reader::{Input, Reader};
 use logweir::engine::signals::Stop;
-use logweir::engine::{self, NoWatcher, Run};
+use logweir::engine::{self, NoWatcher, Reading, Run};
 use logweir::expr::condition::Condition;
 use logweir::flow::key::{GroupField, Grouping};
 use logweir::flow::level::Level;
@@ -282,7 +282,7 @@ fn run(files: &[&[u8]], ask: &Ask, way: &Way) -> Answer {
     };
     let run = Run {
         plan: Arc::new(plan),
-        reader: Reader {
+        reader: Reading::ToEnd(Reader {
             inputs,
             chunk_bytes: way.chunk_bytes,
             counts_lines,
@@ -291,12 +291,13 @@ fn run(files: &[&[u8]], ask: &Ask, way: &Way) -> Answer {
             format: None,
             now: NOW,
             live: false,
-        },
+        }),
         threads: way.threads,
         budget_bytes: way.budget_bytes,
         sink: matches!(ask.what, What::Lines { count: false, .. })
             .then(|| Box::new(collected.clone()) as Box<dyn Sink>),
         stop: Stop::new().expect("a pair of sockets"),
+        keeper: None,
         watcher: Box::new(NoWatcher),
     };
     let mut state = State::new(shape, checks.len());
