@@ -2,11 +2,12 @@
 //! nothing to do, and passes on what signals ask for. What a followed file is, it does not know.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::clock::Clock;
@@ -58,13 +59,25 @@ pub struct Follow {
     pub clock: Arc<dyn Clock>,
     /// `None` if there is nothing to open anew.
     pub hangup: Option<Hangup>,
-    /// Where the output goes, if that is a pipe or a terminal: when nobody reads there any more the
-    /// run ends, also if there is nothing to write.
+    /// [`output_to_look_at`] if the output goes there: when nobody reads it any more the run ends, also
+    /// if there is nothing to write.
     pub output: Option<OwnedFd>,
     pub notes: Notes,
     /// Only problems are said.
     pub quiet: bool,
     pub systemd: Option<Arc<Systemd>>,
+}
+
+/// Standard output, if it is one whose reader can go away for good: a pipe or a terminal. The sockets
+/// that service managers give come back.
+pub fn output_to_look_at() -> Option<OwnedFd> {
+    let output = io::stdout();
+    let stat = rustix::fs::fstat(&output).ok()?;
+    let is_pipe = FileType::from_raw_mode(stat.st_mode) == FileType::Fifo;
+    let looked_at = is_pipe || rustix::termios::isatty(&output);
+    looked_at
+        .then(|| output.as_fd().try_clone_to_owned().ok())
+        .flatten()
 }
 
 impl Follow {

@@ -13,12 +13,18 @@ pub const NOTES_PER_SECOND_MAX: u32 = 20;
 /// A pipe with room for anything takes so many bytes at once (`PIPE_BUF`), so that no more can wait.
 const LINE_BYTES_MAX: usize = 4096;
 
+const SECOND: Duration = Duration::from_secs(1);
+
+/// When a note could not be said, the next attempt comes after this: a standard error that nobody
+/// empties must not keep an idle run awake.
+const STUCK: Duration = Duration::from_secs(10);
+
 /// Says notes, a limited number a second.
 pub struct Notes {
     /// False if it could not be said without waiting.
     say: Box<dyn FnMut(&str) -> bool + Send>,
-    /// Start of the second that is counted, on the monotonic clock.
-    second: Duration,
+    /// End of the second that is counted, on the monotonic clock.
+    end: Duration,
     said: u32,
     left_out: u64,
 }
@@ -27,7 +33,7 @@ impl Notes {
     pub fn new(say: impl FnMut(&str) -> bool + Send + 'static) -> Notes {
         Notes {
             say: Box::new(say),
-            second: Duration::ZERO,
+            end: Duration::ZERO,
             said: 0,
             left_out: 0,
         }
@@ -44,25 +50,22 @@ impl Notes {
 
     /// When [`Notes::tell_left_out`] has something to say, if it has.
     pub fn due(&self) -> Option<Duration> {
-        (self.left_out > 0).then(|| self.second + Duration::from_secs(1))
+        (self.left_out > 0).then_some(self.end)
     }
 
     /// Says how many notes were left out, when their second is over.
     pub fn tell_left_out(&mut self, now: Duration) {
-        if now < self.second + Duration::from_secs(1) && self.second != Duration::ZERO {
+        if now < self.end {
             return;
         }
-        self.second = now;
         self.said = 0;
-        self.tell();
+        self.finish();
+        let is_stuck = self.left_out > 0;
+        self.end = now + if is_stuck { STUCK } else { SECOND };
     }
 
     /// The same at the end, whatever the time is.
     pub fn finish(&mut self) {
-        self.tell();
-    }
-
-    fn tell(&mut self) {
         if self.left_out > 0 && (self.say)(&format!("{} more notes were left out", self.left_out)) {
             self.left_out = 0;
             self.said += 1;
@@ -123,6 +126,37 @@ mod tests {
             .map(|text| text.split(' ').next().unwrap().parse::<u64>().unwrap())
             .sum();
         assert_eq!(left_out + texts.len() as u64, 1_000_000);
+    }
+
+    #[test]
+    fn tries_again_when_nothing_could_be_said_and_not_too_often() {
+        let tries = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&tries);
+        let mut notes = Notes::new(move |text| {
+            let mut tries = sink.lock().unwrap();
+            tries.push(text.to_owned());
+            tries.len() > 3
+        });
+        let mut now = Duration::from_secs(7);
+        notes.put("a", now);
+        let mut waited = Vec::new();
+        while let Some(due) = notes.due() {
+            waited.push((due - now).as_secs());
+            now = due;
+            notes.tell_left_out(now);
+            if waited.len() == 1 {
+                notes.put("b", now);
+            }
+        }
+        assert_eq!(waited, [1, 10, 10]);
+        let one = "1 more notes were left out";
+        let want = [
+            "a",
+            one,
+            "2 more notes were left out",
+            "2 more notes were left out",
+        ];
+        assert_eq!(*tries.lock().unwrap(), want);
     }
 
     #[test]

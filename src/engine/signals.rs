@@ -75,6 +75,8 @@ impl Stop {
 /// SIGHUP: what is written to is to be opened anew. Any number of signals before one look are one.
 #[derive(Clone, Debug)]
 pub struct Hangup {
+    /// Set after the wake byte is written, so that a byte never stays behind for long.
+    came: Arc<AtomicBool>,
     wake: Arc<(UnixStream, UnixStream)>,
 }
 
@@ -85,6 +87,7 @@ impl Hangup {
         read.set_nonblocking(true)?;
         write.set_nonblocking(true)?;
         Ok(Hangup {
+            came: Arc::default(),
             wake: Arc::new((read, write)),
         })
     }
@@ -93,24 +96,28 @@ impl Hangup {
     /// nothing to open anew: a terminal that goes away then ends the run, as it ends others.
     pub fn on_signal(&self) -> io::Result<()> {
         signal_hook::low_level::pipe::register(SIGHUP, OwnedFd::from(self.wake.1.try_clone()?))?;
+        signal_hook::flag::register(SIGHUP, Arc::clone(&self.came))?;
         Ok(())
     }
 
     /// Does what the signal does.
     pub fn send(&self) {
         let _ = io::Write::write(&mut &self.wake.1, b"!");
+        self.came.store(true, Ordering::Release);
     }
 
     /// Whether one came since the last call.
     pub fn came(&self) -> bool {
+        // Called with every batch: no system call unless there is something.
+        if !self.came.load(Ordering::Relaxed) || !self.came.swap(false, Ordering::AcqRel) {
+            return false;
+        }
         let mut bytes = [0; 64];
-        let mut came = false;
         loop {
             match (&self.wake.0).read(&mut bytes) {
-                Ok(0) => return came,
-                Ok(_) => came = true,
+                Ok(1..) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return came,
+                Ok(0) | Err(_) => return true,
             }
         }
     }
