@@ -13,7 +13,7 @@ use logweir::config::plan::{Plan, Select, Task};
 use logweir::engine::reader::{CHUNK_BYTES, Input, Reader};
 use logweir::engine::signals::Stop;
 use logweir::engine::writer::Destination;
-use logweir::engine::{self, BUDGET_BYTES, NoWatcher, Run};
+use logweir::engine::{self, BUDGET_BYTES, NoWatcher, Reading, Run};
 use logweir::flow::format::Format;
 use logweir::flow::level::Level;
 use logweir::flow::output::Output;
@@ -76,7 +76,7 @@ fn benches(criterion: &mut Criterion) {
                     let sink = matches!(plan.task, Task::Lines(_)).then(|| Box::new(Nowhere) as _);
                     let run = Run {
                         plan: Arc::clone(&plan),
-                        reader: Reader {
+                        reader: Reading::ToEnd(Reader {
                             inputs: vec![Input::Named(input.path().into())],
                             chunk_bytes: CHUNK_BYTES,
                             counts_lines: false,
@@ -85,12 +85,13 @@ fn benches(criterion: &mut Criterion) {
                             format: None,
                             now: Time(0),
                             live: false,
-                        },
+                        }),
                         threads,
                         budget_bytes: BUDGET_BYTES,
                         sink: sink.map(Destination::Plain),
                         store: None,
                         stop: Stop::new().expect("a pair of sockets"),
+                        grace: None,
                         watcher: Box::new(NoWatcher),
                         say: |_| {},
                     };

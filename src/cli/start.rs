@@ -9,10 +9,11 @@ use jiff::tz::TimeZone;
 use crate::cli::follow::{Following, Purpose, Rotation};
 use crate::cli::{Failure, output};
 use crate::config::plan::Plan;
+use crate::engine::grace::{self, GRACE, Grace};
 use crate::engine::reader::{CHUNK_BYTES, Input, Reader};
 use crate::engine::signals::Stop;
 use crate::engine::writer::Destination;
-use crate::engine::{self, Outcome, Run, Watcher};
+use crate::engine::{self, Outcome, Reading, Run, Watcher};
 use crate::expr::aggregate::Check;
 use crate::expr::condition::Condition;
 use crate::flow::format::Format;
@@ -82,16 +83,27 @@ pub fn run(plan: Plan, start: Start, state: State) -> Result<Outcome, Failure> {
     };
     let run = Run {
         plan: Arc::new(plan),
-        reader,
+        reader: Reading::ToEnd(reader),
         threads,
         budget_bytes,
         sink: start.sink.map(Destination::Plain),
         store: None,
         stop: start.stop,
+        grace: start.live.then(grace),
         watcher: start.watcher,
         say: output::say,
     };
     engine::run(run, state).map_err(|error| Failure::io(format!("{error:#}")))
+}
+
+/// Ends a run that does not end within its grace time.
+fn grace() -> Grace {
+    Grace {
+        grace: GRACE,
+        reads_again: false,
+        systemd: None,
+        end: Box::new(grace::end),
+    }
 }
 
 /// Standard input if no file is named.

@@ -15,12 +15,17 @@
 
 pub mod budget;
 pub mod checkpoint;
+pub mod descriptors;
 pub mod failpoint;
 pub mod fold;
+pub mod follow;
+pub mod grace;
 pub mod mapper;
+pub mod notes;
 mod order;
 pub mod reader;
 pub mod signals;
+pub mod systemd;
 pub mod writer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,6 +41,8 @@ use crate::config::plan::Plan;
 use crate::engine::budget::{Budget, Permit};
 use crate::engine::checkpoint::{Commit, Done, Keeper, Store, commit_all};
 use crate::engine::fold::{Fold, Known};
+use crate::engine::follow::Follow;
+use crate::engine::grace::{Grace, Kept};
 use crate::engine::mapper::Mapper;
 use crate::engine::order::Order;
 use crate::engine::reader::{Opened, Outlet, ReadReport, Reader};
@@ -51,7 +58,7 @@ pub const BUDGET_BYTES: usize = 8 << 20;
 /// One run, ready to start.
 pub struct Run {
     pub plan: Arc<Plan>,
-    pub reader: Reader,
+    pub reader: Reading,
     /// Mapper threads; reader, fold and writer are extra.
     pub threads: usize,
     pub budget_bytes: usize,
@@ -60,9 +67,17 @@ pub struct Run {
     /// The state directory, if checkpoints are to be written.
     pub store: Option<Store>,
     pub stop: Stop,
+    /// Sees to it that a live run ends when it is asked to.
+    pub grace: Option<Grace>,
     pub watcher: Box<dyn Watcher>,
     /// Tells the user something while the run goes on; called from several threads.
     pub say: fn(&str),
+}
+
+/// How the inputs are read.
+pub enum Reading {
+    ToEnd(Reader),
+    Follow(Follow),
 }
 
 /// Looks on while a run goes, on the fold's thread.
@@ -91,6 +106,8 @@ pub struct Outcome {
     pub problems: Vec<(String, u8)>,
     /// The reader of our output went away: a normal end.
     pub pipe_closed: bool,
+    /// To be let go when nothing is left to be written.
+    pub kept: Option<Kept>,
 }
 
 /// Runs to the end of the inputs, or until asked to stop. Begins with what is `known`: an empty state,
@@ -105,10 +122,15 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
         sink,
         store,
         stop,
+        grace,
         mut watcher,
         say,
     } = run;
     let budget = Budget::new(budget_bytes);
+    let kept = grace
+        .map(|grace| grace.start(Arc::clone(&budget), stop.clone()))
+        .transpose()
+        .context("no thread for the grace time")?;
     let (batches_in, batches) = unbounded::<(Batch, Permit)>();
     let (mapped_in, mapped) = unbounded::<(Mapped, Permit)>();
     let (opened_in, opened) = unbounded::<Opened>();
@@ -123,7 +145,10 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
         stop: stop.clone(),
     };
     let reading = spawn("reader")
-        .spawn(move || reader.run(&outlet))
+        .spawn(move || match reader {
+            Reading::ToEnd(reader) => reader.run(&outlet),
+            Reading::Follow(follow) => follow.run(&outlet),
+        })
         .context("no thread for the reader")?;
     for number in 0..threads.max(1) {
         let (plan, batches) = (Arc::clone(&plan), batches.clone());
@@ -188,12 +213,13 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
-        while let Some((mut item, permit)) = order.take() {
+        while let Some((mut item, mut permit)) = order.take() {
             for source in opened.try_iter() {
                 watcher.opened(&source.name, source.size);
                 fold.state.open(source.source, &source.name);
             }
             let output = fold.absorb(&mut item);
+            permit.folded();
             problems.extend(item.problem.take().map(|problem| (problem, 74)));
             if let Some(to) = &mut committing {
                 to.keeper.absorbed(output.mark.as_deref());
@@ -247,7 +273,9 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
     if let Some(to) = committing {
         problems.extend(to.finish(&stop, say).map(|problem| (problem, 74)));
     }
-    Ok(close(fold, problems, &read, written))
+    let mut outcome = close(fold, problems, &read, written);
+    outcome.kept = kept;
+    Ok(outcome)
 }
 
 /// The fold's side of checkpoints.
@@ -337,6 +365,7 @@ fn close(
         state,
         problems,
         pipe_closed,
+        kept: None,
     }
 }
 

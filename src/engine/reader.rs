@@ -427,6 +427,7 @@ impl Reading<'_> {
             self.lines += feeds as u64 + u64::from(unfinished);
         }
         let permit = self.outlet.budget.take(content.capacity());
+        let permit = permit.of(length + cut_bytes);
         let batch = Batch {
             sequence: self.sequence,
             source: self.source,

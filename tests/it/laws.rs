@@ -12,7 +12,7 @@ use logweir::config::plan::{Plan, ReportTask, Select, Task};
 use logweir::engine::reader::{Input, Reader};
 use logweir::engine::signals::Stop;
 use logweir::engine::writer::Destination;
-use logweir::engine::{self, NoWatcher, Run};
+use logweir::engine::{self, NoWatcher, Reading, Run};
 use logweir::expr::condition::Condition;
 use logweir::flow::key::{GroupField, Grouping};
 use logweir::flow::level::Level;
@@ -283,7 +283,7 @@ fn run(files: &[&[u8]], ask: &Ask, way: &Way) -> Answer {
     };
     let run = Run {
         plan: Arc::new(plan),
-        reader: Reader {
+        reader: Reading::ToEnd(Reader {
             inputs,
             chunk_bytes: way.chunk_bytes,
             counts_lines,
@@ -292,13 +292,14 @@ fn run(files: &[&[u8]], ask: &Ask, way: &Way) -> Answer {
             format: None,
             now: NOW,
             live: false,
-        },
+        }),
         threads: way.threads,
         budget_bytes: way.budget_bytes,
         sink: matches!(ask.what, What::Lines { count: false, .. })
             .then(|| Destination::Plain(Box::new(collected.clone()))),
         store: None,
         stop: Stop::new().expect("a pair of sockets"),
+        grace: None,
         watcher: Box::new(NoWatcher),
         say: |_| {},
     };

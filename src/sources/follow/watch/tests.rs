@@ -250,3 +250,90 @@ fn says_when_hints_were_lost_and_goes_on() {
     (&files[1]).write_all(b"x").unwrap();
     tells(&mut hints, &[2], false);
 }
+
+/// The limit is the user's, so this runs itself again as the only user of a new name space.
+#[test]
+fn says_once_that_the_watches_are_all_taken() {
+    let program = std::env::current_exe().unwrap();
+    let own = "sources::follow::watch::tests::with_two_watches_for_this_user";
+    let output = std::process::Command::new("unshare")
+        .args(["-Ur", "sh", "-c"])
+        .arg(
+            "echo 2 > /proc/sys/user/max_inotify_watches || exit 9
+             exec \"$0\" --ignored --exact \"$1\"",
+        )
+        .arg(program)
+        .arg(own)
+        .output();
+    match output {
+        Ok(output) if output.status.success() => {
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(said.contains("1 passed"), "{said}");
+        }
+        Ok(output) if output.status.code() == Some(101) => {
+            panic!("{}", String::from_utf8_lossy(&output.stdout))
+        }
+        _ => {
+            let skipped = b"skipped: no user name space, so no small limit on watches\n";
+            let _ = io::stderr().write_all(skipped);
+        }
+    }
+}
+
+#[test]
+#[ignore = "run by `says_once_that_the_watches_are_all_taken`"]
+fn with_two_watches_for_this_user() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |number: u64| folder.path().join(number.to_string());
+    let mut hints = Inotify::new().unwrap();
+    for number in 0..5 {
+        append(&path(number), b"x");
+        assert_eq!(
+            hints.watch_file(&path(number), Generation(number)),
+            number < 2
+        );
+    }
+    assert!(!hints.watch_directory(folder.path()));
+    let problem = hints.problem().unwrap();
+    assert!(problem.contains(" 2 ") && problem.contains("max_user_watches"));
+    assert_eq!(hints.problem(), None);
+    // One that is let go makes room for another.
+    hints.forget_file(Generation(0));
+    assert!(hints.watch_file(&path(4), Generation(4)));
+    append(&path(4), b"x");
+    tells(&mut hints, &[4], false);
+    assert_eq!(hints.problem(), None);
+}
+
+/// What 10,000 watches cost, printed: `cargo test --profile quick … -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn cost_of_ten_thousand_watches() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths: Vec<_> = (0..10_000)
+        .map(|number| folder.path().join(format!("application-{number}.log")))
+        .collect();
+    paths.iter().for_each(|path| append(path, b"x"));
+    let resident = || -> usize {
+        let text = fs::read_to_string("/proc/self/statm").unwrap();
+        text.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+    };
+    let (before, started) = (resident(), std::time::Instant::now());
+    let mut hints = Inotify::new().unwrap();
+    for (number, path) in paths.iter().enumerate() {
+        assert!(hints.watch_file(path, Generation(number as u64)));
+    }
+    let added = started.elapsed();
+    let held = resident() - before;
+    paths.iter().for_each(|path| append(path, b"x"));
+    let started = std::time::Instant::now();
+    let mut all = Changes::default();
+    hints.changes(&mut all);
+    assert_eq!(all.files.len(), 10_000);
+    assert!(held <= 4 << 20, "{held}");
+    let text = format!(
+        "adding {added:?}, {held} bytes held, telling of all {:?}\n",
+        started.elapsed()
+    );
+    io::stderr().write_all(text.as_bytes()).unwrap();
+}

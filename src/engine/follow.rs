@@ -1,0 +1,215 @@
+//! The thread that drives the follower: hands its batches on as the budget allows, sleeps when there is
+//! nothing to do, and passes on what signals ask for. What a followed file is, it does not know.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::FileType;
+use rustix::io::Errno;
+
+use crate::clock::Clock;
+use crate::engine::failpoint::{self, Failpoint};
+use crate::engine::grace::timespec;
+use crate::engine::notes::Notes;
+use crate::engine::reader::{Outlet, ReadReport};
+use crate::engine::signals::Hangup;
+use crate::engine::systemd::Systemd;
+use crate::flow::batch::Batch;
+use crate::sources::follow::{Note, Step};
+
+/// What a batch costs besides its content: a batch that only carries news has none, and a queue of
+/// them is to have a limit too.
+const BATCH_BYTES: usize = 512;
+
+/// How long after the last batch the buffers that came back are let go, so that a quiet run holds
+/// none of what it needed under load.
+const TRIM: Duration = Duration::from_secs(1);
+
+/// Followed files, as far as the thread that reads them knows them. Called by that thread alone, which
+/// never waits inside for anything but the disk.
+pub trait Follower: Send {
+    fn step(&mut self) -> Step;
+
+    /// Batches from now on end what is open; then comes [`Step::End`].
+    fn finish(&mut self);
+
+    /// One of the next batches asks the sinks to open their files anew; it is empty if there is
+    /// nothing else.
+    fn reopen(&mut self);
+
+    /// What a user should know, since the last call.
+    fn notes(&mut self) -> Vec<Note>;
+
+    /// A buffer that came with a batch, to be filled again.
+    fn give_back(&mut self, buffer: Vec<u8>);
+
+    /// Bytes handed out in batches.
+    fn bytes(&self) -> u64;
+
+    /// Readable when [`Follower::step`] has something to do before the time it gave.
+    fn hints_descriptor(&self) -> Option<BorrowedFd<'_>>;
+}
+
+/// Following, ready to start.
+pub struct Follow {
+    pub follower: Box<dyn Follower>,
+    pub clock: Arc<dyn Clock>,
+    /// `None` if there is nothing to open anew.
+    pub hangup: Option<Hangup>,
+    /// [`output_to_look_at`] if the output goes there: when nobody reads it any more the run ends, also
+    /// if there is nothing to write.
+    pub output: Option<OwnedFd>,
+    pub notes: Notes,
+    /// Only problems are said.
+    pub quiet: bool,
+    pub systemd: Option<Arc<Systemd>>,
+}
+
+/// Standard output, if it is one whose reader can go away for good: a pipe or a terminal. The sockets
+/// that service managers give come back.
+pub fn output_to_look_at() -> Option<OwnedFd> {
+    let output = io::stdout();
+    let stat = rustix::fs::fstat(&output).ok()?;
+    let is_pipe = FileType::from_raw_mode(stat.st_mode) == FileType::Fifo;
+    let looked_at = is_pipe || rustix::termios::isatty(&output);
+    looked_at
+        .then(|| output.as_fd().try_clone_to_owned().ok())
+        .flatten()
+}
+
+impl Follow {
+    /// Follows until asked to stop, or until nobody takes batches any more.
+    pub fn run(mut self, outlet: &Outlet) -> ReadReport {
+        let mut report = ReadReport::default();
+        if let Err(error) = self.all(outlet) {
+            report.problems.push((format!("cannot wait: {error}"), 74));
+        }
+        self.notes.finish();
+        report.bytes = self.follower.bytes();
+        report.finished = true;
+        report
+    }
+
+    fn all(&mut self, outlet: &Outlet) -> io::Result<()> {
+        let mut finishing = false;
+        let mut is_ready = false;
+        // Batches that a test made us lose; the numbers of the others close up.
+        let mut lost = 0;
+        loop {
+            if !finishing && outlet.stop.asked() {
+                self.follower.finish();
+                finishing = true;
+            }
+            if self.hangup.as_ref().is_some_and(Hangup::came) {
+                if let Some(systemd) = &self.systemd {
+                    systemd.reloading();
+                }
+                self.follower.reopen();
+            }
+            for buffer in outlet.buffers.try_iter() {
+                self.follower.give_back(buffer);
+            }
+            let step = self.follower.step();
+            self.say();
+            // The first step has looked for the files.
+            if !std::mem::replace(&mut is_ready, true)
+                && let Some(systemd) = &self.systemd
+            {
+                systemd.ready();
+            }
+            match step {
+                Step::Batch(mut batch) => {
+                    if failpoint::hit(Failpoint::Batch, batch.sequence) {
+                        lost += 1;
+                        continue;
+                    }
+                    batch.sequence -= lost;
+                    if !self.send(batch, outlet) {
+                        return Ok(());
+                    }
+                }
+                Step::Idle { until } => self.idle(until, finishing, outlet)?,
+                Step::End => return Ok(()),
+            }
+        }
+    }
+
+    /// Waits for the budget and hands the batch on; false when nobody takes it.
+    fn send(&self, batch: Batch, outlet: &Outlet) -> bool {
+        let length = batch.content.len() as u64 + batch.cut_bytes;
+        let new = length.saturating_sub(batch.context_bytes as u64);
+        let permit = outlet.budget.take(batch.content.capacity() + BATCH_BYTES);
+        let mut permit = permit.of(new);
+        if batch.mark.as_ref().is_some_and(|mark| mark.reopen)
+            && let Some(systemd) = self.systemd.clone()
+        {
+            // The old files are not written to any more when this batch is done.
+            permit = permit.then(move || systemd.ready());
+        }
+        outlet.batches.send((batch, permit)).is_ok()
+    }
+
+    /// Sleeps until the follower has something to do or a signal comes.
+    fn idle(&mut self, until: Duration, finishing: bool, outlet: &Outlet) -> io::Result<()> {
+        let now = self.clock.monotonic();
+        let in_flight = outlet.budget.way().unwritten_bytes > 0 || !outlet.buffers.is_empty();
+        let trim = in_flight.then_some(now + TRIM);
+        let until = [Some(until), self.notes.due(), trim];
+        let until = until.into_iter().flatten().min().unwrap_or(now);
+        let timeout = timespec(until.saturating_sub(now));
+
+        let none = PollFlags::empty();
+        let mut polled = Vec::with_capacity(4);
+        let hints = self.follower.hints_descriptor();
+        polled.extend(hints.map(|hints| PollFd::from_borrowed_fd(hints, PollFlags::IN)));
+        let hangup = self.hangup.as_ref().map(Hangup::descriptor);
+        polled.extend(hangup.map(|hangup| PollFd::from_borrowed_fd(hangup, PollFlags::IN)));
+        // The stop stays readable; once it is heard it would end every wait at once.
+        if !finishing {
+            let stop = outlet.stop.descriptor();
+            polled.push(PollFd::from_borrowed_fd(stop, PollFlags::IN));
+            // A pipe that nobody reads is told of without being asked.
+            polled.extend(self.output.iter().map(|output| PollFd::new(output, none)));
+        }
+        let woken = match poll(&mut polled, Some(&timeout)) {
+            Ok(count) => count > 0,
+            Err(Errno::INTR) => true,
+            Err(error) => return Err(error.into()),
+        };
+        let gone = PollFlags::ERR | PollFlags::HUP;
+        let output_gone = !finishing
+            && self.output.is_some()
+            && polled
+                .last()
+                .is_some_and(|last| last.revents().intersects(gone));
+        drop(polled);
+        if output_gone {
+            outlet.stop.ask();
+        }
+        let now = self.clock.monotonic();
+        self.notes.tell_left_out(now);
+        if !woken && trim.is_some_and(|trim| now >= trim) {
+            outlet.buffers.try_iter().for_each(drop);
+        }
+        Ok(())
+    }
+
+    fn say(&mut self) {
+        let notes = self.follower.notes();
+        if notes.is_empty() {
+            return;
+        }
+        let now = self.clock.monotonic();
+        for note in notes {
+            if note.is_problem || !self.quiet {
+                self.notes.put(&note.text, now);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
