@@ -17,6 +17,9 @@ use super::clock::SimClock;
 use super::platter::{Platter, Serial, errno, os_error};
 use super::random::Random;
 
+/// Calls in one step of the program.
+const CALLS_MAX: u64 = 100_000;
+
 /// How often the program's calls go wrong, each in a thousand.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Faults {
@@ -71,6 +74,8 @@ struct Shared {
     /// Bytes that the program can still write.
     room: Option<u64>,
     locks: BTreeMap<Serial, u64>,
+    /// Of the program, since somebody looked.
+    calls: u64,
     /// So that no two changes bear the same time.
     stamps: i64,
 }
@@ -87,6 +92,7 @@ impl SimDisk {
             fuse: None,
             room: None,
             locks: BTreeMap::new(),
+            calls: 0,
             stamps: 0,
         };
         SimDisk {
@@ -98,7 +104,10 @@ impl SimDisk {
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
-        self.shared.lock().unwrap()
+        // A panic of the program is told; its destructors still run.
+        self.shared
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Kills the process that was alive and returns the handle of the next.
@@ -122,8 +131,22 @@ impl SimDisk {
         self.shared().fuse = Some(calls);
     }
 
+    /// A step begins.
+    pub fn count_calls_anew(&self) {
+        self.shared().calls = 0;
+    }
+
     pub fn is_dead(&self) -> bool {
         self.shared().fuse == Some(0)
+    }
+
+    pub fn put_fuse_out(&self) {
+        self.shared().fuse = None;
+    }
+
+    /// There is an end to what the program can write.
+    pub fn is_full(&self) -> bool {
+        self.shared().room.is_some()
     }
 
     /// Bytes that the program may still write; `None` for any number.
@@ -232,7 +255,12 @@ impl SimDisk {
 
     /// Whether this handle's process may still do something.
     fn enter(&self) -> io::Result<MutexGuard<'_, Shared>> {
-        let shared = self.shared();
+        let mut shared = self.shared();
+        shared.calls += 1;
+        assert!(
+            shared.calls < CALLS_MAX,
+            "the program spins: {CALLS_MAX} calls in one step"
+        );
         match self.process {
             Some(process) if shared.alive != process || shared.fuse == Some(0) => {
                 Err(os_error(errno::IO))

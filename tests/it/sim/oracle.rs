@@ -71,6 +71,8 @@ pub struct Oracle {
     torn: HashSet<Vec<u8>>,
     /// There are NUL bytes within lines.
     pub has_nuls: bool,
+    /// The program has said that lines may stand twice, and why.
+    pub may_repeat: bool,
 }
 
 /// Part of a line.
@@ -326,7 +328,7 @@ impl Oracle {
         problems: &mut Vec<String>,
     ) {
         let fragment = self.get(id).expect("it was just found");
-        if fragment.copies > 0 {
+        if fragment.copies > 0 || self.may_repeat {
             return;
         }
         if let Some(before) = newest.insert(fragment.lane, id)
@@ -353,7 +355,11 @@ impl Oracle {
         for (source, list) in self.fragments.iter().enumerate() {
             for (sequence, fragment) in list.iter().enumerate() {
                 let least = u32::from(fragment.must);
-                let most = 1 + fragment.copies;
+                let most = if self.may_repeat {
+                    u32::MAX
+                } else {
+                    1 + fragment.copies
+                };
                 if fragment.seen < least || fragment.seen > most {
                     problems.push(format!(
                         "<{source}.{sequence}> came {} times, not {least} to {most}",

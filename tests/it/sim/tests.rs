@@ -12,7 +12,7 @@ use super::disk::{Faults, Lies, Nature, SimDisk};
 use super::oracle::Lane;
 use super::platter::Serial;
 use super::random::Random;
-use super::world::{LOGS, Setting, World};
+use super::world::{LOGS, Setting, Trace, World};
 
 fn nature() -> Nature {
     Nature {
@@ -218,7 +218,7 @@ fn simple_world(seed: u64) -> (World, Vec<Vec<u8>>) {
     };
     let clock = SimClock::new();
     let disk = SimDisk::new(nature(), clock.clone(), random.split());
-    let mut world = World::new(setting, disk, clock, random.split());
+    let mut world = World::new(setting, disk, clock, random.split(), Trace::on());
     let mut reader = Reader::default();
     for _ in 0..30 {
         world.act();
@@ -260,7 +260,7 @@ fn the_oracle_lets_a_perfect_reader_pass_and_nothing_less() {
             }
             let problems = world.oracle.judge(&lines.concat());
             if wrong == 0 {
-                let trace = world.trace.join("\n");
+                let trace = world.trace.lines().join("\n");
                 assert!(problems.is_empty(), "seed {seed}\n{trace}\n{problems:#?}");
             }
             *refused += u32::from(!problems.is_empty());

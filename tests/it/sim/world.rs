@@ -1,9 +1,11 @@
 //! Everything but the program: writers, log rotation, the administrator, the machine. Each action is
 //! chosen by seed, told to the trace, and the oracle knows what it means.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +37,6 @@ pub struct Setting {
     pub logs: u32,
     /// Rotated names match the pattern as well.
     pub broad: bool,
-    pub pairs: bool,
     pub crlf: bool,
     pub cri: bool,
     pub traces: bool,
@@ -59,7 +60,6 @@ impl Setting {
         Setting {
             logs: 1 + random.below(3) as u32,
             broad: random.chance(1, 2),
-            pairs: rare(random),
             crlf: rare(random),
             cri: rare(random),
             traces: rare(random),
@@ -77,6 +77,43 @@ impl Setting {
         }
     }
 }
+
+/// What happened, for the reader of a failure. Only kept when a seed is run for its trace.
+#[derive(Clone, Debug, Default)]
+pub struct Trace(Option<Rc<RefCell<Vec<String>>>>);
+
+impl Trace {
+    pub fn on() -> Trace {
+        Trace(Some(Rc::default()))
+    }
+
+    pub fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub fn add(&self, text: String) {
+        if let Some(lines) = &self.0 {
+            lines.borrow_mut().push(text);
+        }
+    }
+
+    pub fn lines(&self) -> Vec<String> {
+        let lines = self.0.as_ref();
+        lines
+            .map(|lines| lines.borrow().clone())
+            .unwrap_or_default()
+    }
+}
+
+/// Tells the trace, if there is one.
+macro_rules! say {
+    ($world:expr, $($text:tt)*) => {
+        if $world.trace.is_on() {
+            $world.tell(&format!($($text)*));
+        }
+    };
+}
+pub(crate) use say;
 
 /// A name that is written to.
 struct Log {
@@ -127,7 +164,7 @@ pub struct World {
     pub clock: SimClock,
     pub oracle: Oracle,
     pub setting: Setting,
-    pub trace: Vec<String>,
+    pub trace: Trace,
     random: Random,
     logs: Vec<Log>,
     /// The lane of each file's present life.
@@ -141,7 +178,13 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(setting: Setting, disk: SimDisk, clock: SimClock, random: Random) -> World {
+    pub fn new(
+        setting: Setting,
+        disk: SimDisk,
+        clock: SimClock,
+        random: Random,
+        trace: Trace,
+    ) -> World {
         disk.make_directory(Path::new("/"));
         disk.make_directory(Path::new(LOGS));
         disk.make_directory(Path::new(DATA));
@@ -150,7 +193,7 @@ impl World {
             clock,
             oracle: Oracle::default(),
             setting,
-            trace: Vec::new(),
+            trace,
             random,
             logs: Vec::new(),
             lanes: HashMap::new(),
@@ -178,10 +221,10 @@ impl World {
         self.setting.broad || path.extension().is_some_and(|extension| extension == "log")
     }
 
-    pub fn say(&mut self, text: impl Into<String>) {
+    pub fn tell(&self, text: &str) {
         let time = self.clock.monotonic().as_millis();
         self.trace
-            .push(format!("{:4} {time:>7} ms  {}", self.action, text.into()));
+            .add(format!("{:4} {time:>7} ms  {text}", self.action));
     }
 
     fn new_log(&mut self) {
@@ -227,12 +270,12 @@ impl World {
             17..19 if setting.backups => self.back_up(place),
             19 if self.logs.len() < 4 => {
                 self.new_log();
-                self.say("a new log");
+                say!(self, "a new log");
             }
             20..22 if setting.preallocates => self.preallocate(place),
             22 => {
                 self.disk.write_back();
-                self.say("the kernel writes back");
+                say!(self, "the kernel writes back");
             }
             _ => self.write(place, false),
         }
@@ -300,9 +343,10 @@ impl World {
             log.writer = Some(writer);
         }
         let to = if late { "the old file of " } else { "" };
-        self.say(format!(
+        say!(
+            self,
             "write {what} to {to}{path} (file {number}: {before} to {after} bytes)"
-        ));
+        );
     }
 
     fn write_with(&mut self, place: usize, writer: &mut Writer) -> String {
@@ -507,10 +551,11 @@ impl World {
         if at_once {
             self.make_writer(place);
         }
-        self.say(format!(
+        say!(
+            self,
             "rotate {} (old writer goes on: {goes_on}, new file at once: {at_once})",
             path.display()
-        ));
+        );
     }
 
     fn known_length(&self, serial: Serial) -> usize {
@@ -541,11 +586,12 @@ impl World {
         };
         to.put(&content[..done]);
         let recognisable = self.is_recognisable(from, done);
-        self.say(format!(
+        say!(
+            self,
             "copytruncate {}: {done} of {} bytes copied",
             path.display(),
             content.len()
-        ));
+        );
         self.logs[place].copying = Some(Copying {
             from,
             to,
@@ -572,17 +618,19 @@ impl World {
         self.strand_log(place);
         // What is written between the copy and the truncation is lost, whoever reads the file.
         if self.random.chance(1, 4) {
-            self.say(format!(
+            say!(
+                self,
                 "the copy of {} is whole; more is written",
                 self.logs[place].path.display()
-            ));
+            );
             self.write(place, false);
         }
         self.empty(place, copying.from, 0);
-        self.say(format!(
+        say!(
+            self,
             "copytruncate {}: truncated",
             self.logs[place].path.display()
-        ));
+        );
     }
 
     /// A new life of a file begins.
@@ -609,7 +657,7 @@ impl World {
         }
         let length = self.disk.length(serial);
         self.empty(place, serial, 0);
-        self.say(format!("truncate {} at {length} bytes", path.display()));
+        say!(self, "truncate {} at {length} bytes", path.display());
         if self.random.chance(1, 2) {
             let times = self.random.between(1, 4);
             for _ in 0..times {
@@ -627,7 +675,7 @@ impl World {
         self.end_late(place);
         self.disk.remove(&path).unwrap();
         self.logs[place].writer = None;
-        self.say(format!("delete {}", path.display()));
+        say!(self, "delete {}", path.display());
         if self.random.chance(1, 2) {
             self.write(place, false);
         }
@@ -646,7 +694,7 @@ impl World {
         let path = log.path.clone();
         drop(self.disk.writer(&target));
         self.disk.symlink(&target, &path);
-        self.say(format!("{} leads to {}", path.display(), target.display()));
+        say!(self, "{} leads to {}", path.display(), target.display());
     }
 
     /// A rotated file becomes a `.gz`.
@@ -683,7 +731,7 @@ impl World {
         }
         self.plain.insert(file.serial, content);
         self.disk.remove(from).unwrap();
-        self.say(format!("compress {} to {}", from.display(), to.display()));
+        say!(self, "compress {} to {}", from.display(), to.display());
     }
 
     fn back_up(&mut self, place: usize) {
@@ -706,12 +754,13 @@ impl World {
         } else if self.setting.broad {
             self.oracle.copied(&content);
         }
-        self.say(format!(
+        say!(
+            self,
             "copy {} to {} ({} bytes)",
             path.display(),
             to.display(),
             content.len()
-        ));
+        );
     }
 
     /// Room for the future: NUL bytes at the end.
@@ -725,10 +774,11 @@ impl World {
             let length = writer.file.length();
             writer.file.truncate(length + more);
         }
-        self.say(format!(
+        say!(
+            self,
             "preallocate {more} bytes in {}",
             self.logs[place].path.display()
-        ));
+        );
     }
 
     /// Nobody is in the middle of anything any more.
@@ -800,7 +850,7 @@ impl World {
                     // logrotate would do it again from the file that it had not yet removed; here a
                     // torn archive is just gone.
                     self.disk.remove(&path).unwrap();
-                    self.say(format!("{} is torn and removed", path.display()));
+                    say!(self, "{} is torn and removed", path.display());
                 }
                 continue;
             }
@@ -809,7 +859,7 @@ impl World {
             if let Some(seen) = self.seen.get_mut(&serial) {
                 seen.length = seen.length.min(length);
             }
-            self.say(format!("{} is left with {length} bytes", path.display()));
+            say!(self, "{} is left with {length} bytes", path.display());
         }
     }
 }
