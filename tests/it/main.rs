@@ -16,5 +16,6 @@ mod loss;
 mod program;
 mod readme;
 mod shared;
+mod sim;
 mod tidy;
 mod truth;

@@ -1,0 +1,102 @@
+//! The deterministic simulation: the follower, the fold, the checkpoints and the file output on a disk
+//! in memory, with a world around them that rotates, truncates, deletes and pulls the plug. One seed
+//! gives one schedule.
+//!
+//! * [`disk`], [`platter`], [`clock`], [`random`]: what the schedule runs on;
+//! * [`world`]: writers and log rotation; [`program`]: the program taken apart into steps;
+//! * [`schedule`]: what happens when, by seed; [`oracle`]: what may come out, and why.
+//!
+//! ```text
+//! cargo test --test it sim::                                       5,000 schedules
+//! WEIR_SIM_SEED=123 cargo test --test it sim:: -- --nocapture      one, with its trace
+//! WEIR_SIM_SCHEDULES=100000 cargo test --profile quick --test it sim::schedules -- --nocapture
+//! ```
+
+mod clock;
+mod disk;
+mod oracle;
+mod platter;
+mod program;
+mod random;
+mod schedule;
+mod tests;
+mod world;
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
+use disk::Lies;
+use schedule::{Failure, Stats};
+
+/// Schedules in a normal test run.
+const SCHEDULES: u64 = 5_000;
+
+/// Threads that run schedules, each its own.
+const THREADS: u64 = 2;
+
+/// Failures that are shown in full.
+const SHOWN_MAX: usize = 3;
+
+/// Runs the seeds of a range on all threads; stops early after `failures_max` failures.
+fn run_all(seeds: std::ops::Range<u64>, lies: Lies, failures_max: usize) -> (Stats, Vec<Failure>) {
+    let next = AtomicU64::new(seeds.start);
+    let worker = || {
+        let mut stats = Stats::default();
+        let mut failures = Vec::new();
+        while failures.len() < failures_max {
+            let seed = next.fetch_add(1, Relaxed);
+            if seed >= seeds.end {
+                break;
+            }
+            match schedule::run(seed, lies) {
+                Ok(of_one) => stats.add(&of_one),
+                Err(failure) => failures.push(*failure),
+            }
+        }
+        next.store(seeds.end, Relaxed);
+        (stats, failures)
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..THREADS).map(|_| scope.spawn(worker)).collect();
+        let mut all = (Stats::default(), Vec::new());
+        for worker in workers {
+            let (stats, failures) = worker.join().expect("schedules catch their panics");
+            all.0.add(&stats);
+            all.1.extend(failures);
+        }
+        all
+    })
+}
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().expect("a number"))
+}
+
+#[test]
+fn schedules() {
+    let (seeds, failures_max) = match number("WEIR_SIM_SEED") {
+        Some(seed) => (seed..seed + 1, 1),
+        None => {
+            let from = number("WEIR_SIM_FROM").unwrap_or(0);
+            let count = number("WEIR_SIM_SCHEDULES").unwrap_or(SCHEDULES);
+            (from..from + count, 20)
+        }
+    };
+    let started = Instant::now();
+    let (stats, mut failures) = run_all(seeds, Lies::default(), failures_max);
+    failures.sort_by_key(|failure| failure.trace.len());
+    let say = |text: String| {
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+    };
+    say(format!("{stats:?} in {:?}\n", started.elapsed()));
+    for failure in failures.iter().take(SHOWN_MAX) {
+        say(format!("{failure}\n"));
+    }
+    for failure in &failures {
+        let first: String = failure.problems[0].chars().take(150).collect();
+        say(format!("seed {}: {first}\n", failure.seed));
+    }
+    let seeds: Vec<u64> = failures.iter().map(|failure| failure.seed).collect();
+    assert!(failures.is_empty(), "{} seeds fail: {seeds:?}", seeds.len());
+}

@@ -1,0 +1,403 @@
+//! The oracle: what was written, by source and sequence number, against what came out.
+//!
+//! The unit is the *fragment*: what a writer wrote in one go into one line. It holds its number
+//! (`<source.sequence:…>`), so it is known wherever it turns up. A line is one fragment, or several
+//! where a writer stopped in the middle. The rules, with where DESIGN.md says so:
+//!
+//! * **Nothing invented.** Every line that comes out is made of fragments, byte for byte, in the order
+//!   and company in which they stood in a file. A line is cut between two fragments only where a file was
+//!   rotated, copied, truncated or lost its power just there ("the last line of a rotated file that lacks
+//!   its LF is written with one").
+//! * **Exactly once** (section 10, files to file sink) for what was in a followed file when the program
+//!   was last idle and alive, and for what is on disk at the end: under a followed name, or in a file that
+//!   was one and was renamed, copied or compressed.
+//! * **At most once** for the rest: lines destroyed before the program could have read them, and a last
+//!   line without its line feed (it waits for the next start).
+//! * **Twice is allowed** for what stood in a copy that cannot be recognised: "a copy of a followed file
+//!   inside the glob is recognised from 1 KiB up; smaller files are always read".
+//! * **Order** within one life of a file is that of its bytes; of two lives of one name that did not
+//!   overlap, all of the first comes before the second ("a generation is drained before the next").
+//! * After a power cut lines may be torn or full of NUL bytes in the files themselves. What is left of
+//!   them may come out or not; nothing else changes, since a line that survived is on disk at the end.
+
+use std::collections::{HashMap, HashSet};
+
+/// A fragment's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Id {
+    pub source: u32,
+    pub sequence: u32,
+}
+
+impl std::fmt::Display for Id {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "<{}.{}>", self.source, self.sequence)
+    }
+}
+
+/// One life of a file as the world knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Lane(pub usize);
+
+#[derive(Debug)]
+struct Fragment {
+    bytes: Vec<u8>,
+    lane: Lane,
+    /// A line feed follows.
+    ends: bool,
+    /// It stands directly behind this one, in the same line.
+    follows: Option<Id>,
+    /// The file ended for the program behind this one, though its line did not.
+    stranded: bool,
+    must: bool,
+    /// Copies that cannot be recognised.
+    copies: u32,
+    seen: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Life {
+    source: u32,
+    /// Numbers of the first and the last action that wrote it.
+    first: u64,
+    last: u64,
+}
+
+#[derive(Debug, Default)]
+pub struct Oracle {
+    fragments: Vec<Vec<Fragment>>,
+    lives: Vec<Life>,
+    /// What is left of lines that a power cut tore.
+    torn: HashSet<Vec<u8>>,
+    /// There are NUL bytes within lines.
+    pub has_nuls: bool,
+    /// The program has said that lines may stand twice, and why.
+    pub may_repeat: bool,
+}
+
+/// Part of a line.
+#[derive(Debug, PartialEq, Eq)]
+enum Tile {
+    Whole(Id),
+    Torn,
+}
+
+impl Oracle {
+    pub fn new_lane(&mut self, source: u32, action: u64) -> Lane {
+        self.lives.push(Life {
+            source,
+            first: action,
+            last: action,
+        });
+        Lane(self.lives.len() - 1)
+    }
+
+    pub fn next_id(&mut self, source: u32) -> Id {
+        let place = source as usize;
+        if self.fragments.len() <= place {
+            self.fragments.resize_with(place + 1, Vec::new);
+        }
+        Id {
+            source,
+            sequence: self.fragments[place].len() as u32,
+        }
+    }
+
+    /// The fragment with the id that [`Oracle::next_id`] gave is being written.
+    pub fn written(
+        &mut self,
+        id: Id,
+        bytes: &[u8],
+        lane: Lane,
+        follows: Option<Id>,
+        ends: bool,
+        action: u64,
+    ) {
+        self.lives[lane.0].last = action;
+        let list = &mut self.fragments[id.source as usize];
+        assert_eq!(
+            list.len(),
+            id.sequence as usize,
+            "fragments are numbered in order"
+        );
+        list.push(Fragment {
+            bytes: bytes.to_vec(),
+            lane,
+            ends,
+            follows,
+            stranded: false,
+            must: false,
+            copies: 0,
+            seen: 0,
+        });
+    }
+
+    fn get(&self, id: Id) -> Option<&Fragment> {
+        self.fragments
+            .get(id.source as usize)?
+            .get(id.sequence as usize)
+    }
+
+    fn get_mut(&mut self, id: Id) -> &mut Fragment {
+        &mut self.fragments[id.source as usize][id.sequence as usize]
+    }
+
+    pub fn strand(&mut self, id: Id) {
+        self.get_mut(id).stranded = true;
+    }
+
+    /// Every whole fragment of the lines of a file that have their line feed; `all`: also of the last
+    /// line without one.
+    pub fn ids(&self, content: &[u8], all: bool) -> Vec<Id> {
+        let end = if all {
+            content.len()
+        } else {
+            memchr::memrchr(b'\n', content).map_or(0, |place| place + 1)
+        };
+        let mut ids = Vec::new();
+        for line in content[..end].split(|&byte| byte == b'\n') {
+            if line.is_empty() {
+                continue;
+            }
+            for tile in self.tiles(line) {
+                if let Ok(Tile::Whole(id)) = tile {
+                    ids.push(id);
+                }
+            }
+        }
+        ids
+    }
+
+    pub fn must(&mut self, content: &[u8]) {
+        for id in self.ids(content, false) {
+            self.get_mut(id).must = true;
+        }
+    }
+
+    pub fn copied(&mut self, content: &[u8]) {
+        for id in self.ids(content, true) {
+            self.get_mut(id).copies += 1;
+        }
+    }
+
+    /// A file as a power cut left it.
+    pub fn survived(&mut self, content: &[u8]) {
+        self.has_nuls |= content.contains(&0);
+        let mut torn = Vec::new();
+        for line in content.split(|&byte| byte == b'\n') {
+            let mut last = None;
+            for tile in self.tiles(line) {
+                match tile {
+                    Ok(Tile::Whole(id)) => last = Some(id),
+                    Ok(Tile::Torn) => {}
+                    Err(rest) => {
+                        torn.push(rest.iter().copied().filter(|&byte| byte != 0).collect());
+                        torn.push(rest.to_vec());
+                    }
+                }
+            }
+            if let Some(id) = last {
+                self.strand(id);
+            }
+        }
+        self.torn.extend(torn);
+        self.torn.remove(&b""[..]);
+    }
+
+    /// Cuts a line without its line feed into fragments. What is none comes back as an error, up to
+    /// the next one.
+    fn tiles<'a>(&self, line: &'a [u8]) -> Vec<Result<Tile, &'a [u8]>> {
+        let mut tiles = Vec::new();
+        let mut place = 0;
+        let mut unknown = 0;
+        while place < line.len() {
+            let rest = &line[place..];
+            let found = match self.fragment_at(rest) {
+                Some((id, length)) => Some((Tile::Whole(id), length)),
+                None => self.torn_at(rest).map(|length| (Tile::Torn, length)),
+            };
+            match found {
+                Some((tile, length)) => {
+                    if unknown < place {
+                        tiles.push(Err(&line[unknown..place]));
+                    }
+                    tiles.push(Ok(tile));
+                    place += length;
+                    unknown = place;
+                }
+                // A writer that keeps its offset leaves NUL bytes before what it writes next.
+                None if rest[0] == 0 && unknown == place => {
+                    place += 1;
+                    unknown = place;
+                }
+                None => place += 1,
+            }
+        }
+        if unknown < place {
+            tiles.push(Err(&line[unknown..]));
+        }
+        tiles
+    }
+
+    fn fragment_at(&self, rest: &[u8]) -> Option<(Id, usize)> {
+        // Heads are short.
+        let window = &rest[..rest.len().min(HEAD_BYTES_MAX)];
+        let open = memchr::memchr(b'<', window)?;
+        let id = parse_id(&rest[open + 1..])?;
+        let fragment = self.get(id)?;
+        rest.starts_with(&fragment.bytes)
+            .then_some((id, fragment.bytes.len()))
+    }
+
+    fn torn_at(&self, rest: &[u8]) -> Option<usize> {
+        let fitting = self.torn.iter().filter(|torn| rest.starts_with(torn));
+        fitting.map(Vec::len).max()
+    }
+
+    /// Judges everything that came out, lines in order. Returns what is wrong.
+    pub fn judge(&mut self, output: &[u8]) -> Vec<String> {
+        let mut problems = Vec::new();
+        if !output.is_empty() && output.last() != Some(&b'\n') {
+            problems.push("the output ends within a line".to_owned());
+        }
+        // Of each lane, the fragment that came last; of each source, the lane.
+        let mut newest: HashMap<Lane, Id> = HashMap::new();
+        let mut reached: HashMap<u32, Lane> = HashMap::new();
+        let mut cleaned = Vec::new();
+        let output = output.strip_suffix(b"\n").unwrap_or(output);
+        for line in output.split(|&byte| byte == b'\n') {
+            if line.is_empty() && !self.has_nuls && !output.is_empty() {
+                problems.push("an empty line".to_owned());
+            }
+            let line = if self.has_nuls {
+                cleaned.clear();
+                cleaned.extend(line.iter().copied().filter(|&byte| byte != 0));
+                &cleaned
+            } else {
+                if line.contains(&0) {
+                    problems.push(format!("NUL bytes: {}", shown(line)));
+                }
+                line
+            };
+            let mut before: Option<Tile> = None;
+            let tiles = self.tiles(line);
+            for tile in tiles {
+                let tile = match tile {
+                    Ok(tile) => tile,
+                    Err(unknown) => {
+                        problems.push(format!("invented: {} in {}", shown(unknown), shown(line)));
+                        before = Some(Tile::Torn);
+                        continue;
+                    }
+                };
+                if let Tile::Whole(id) = tile {
+                    self.came(id, &before, line, &mut problems);
+                    self.in_order(id, &mut newest, &mut reached, &mut problems);
+                }
+                before = Some(tile);
+            }
+            if let Some(Tile::Whole(id)) = before {
+                let fragment = self.get(id).expect("it was just found");
+                if !fragment.ends && !fragment.stranded {
+                    problems.push(format!("cut behind {id}: {}", shown(line)));
+                }
+            }
+        }
+        self.counts(&mut problems);
+        problems
+    }
+
+    fn came(&mut self, id: Id, before: &Option<Tile>, line: &[u8], problems: &mut Vec<String>) {
+        let follows = self.get(id).expect("it was just found").follows;
+        match (before, follows) {
+            (None, None) | (Some(Tile::Torn), _) => {}
+            (Some(Tile::Whole(before)), Some(follows)) if *before == follows => {}
+            (None, Some(follows)) if self.get(follows).is_some_and(|f| f.stranded) => {}
+            (before, _) => {
+                problems.push(format!("{id} behind {before:?}: {}", shown(line)));
+            }
+        }
+        self.get_mut(id).seen += 1;
+    }
+
+    fn in_order(
+        &self,
+        id: Id,
+        newest: &mut HashMap<Lane, Id>,
+        reached: &mut HashMap<u32, Lane>,
+        problems: &mut Vec<String>,
+    ) {
+        let fragment = self.get(id).expect("it was just found");
+        if fragment.copies > 0 || self.may_repeat {
+            return;
+        }
+        if let Some(before) = newest.insert(fragment.lane, id)
+            && before >= id
+        {
+            problems.push(format!(
+                "{id} after {before}, against the order of its file"
+            ));
+        }
+        let life = self.lives[fragment.lane.0];
+        let lane = reached.entry(life.source).or_insert(fragment.lane);
+        let latest = self.lives[lane.0];
+        if life.last < latest.first {
+            problems.push(format!(
+                "{id} after lines of a later life of its name ({}..{} after {}..{})",
+                life.first, life.last, latest.first, latest.last
+            ));
+        } else if latest.first < life.first {
+            *lane = fragment.lane;
+        }
+    }
+
+    fn counts(&self, problems: &mut Vec<String>) {
+        for (source, list) in self.fragments.iter().enumerate() {
+            for (sequence, fragment) in list.iter().enumerate() {
+                let least = u32::from(fragment.must);
+                let most = if self.may_repeat {
+                    u32::MAX
+                } else {
+                    1 + fragment.copies
+                };
+                if fragment.seen < least || fragment.seen > most {
+                    problems.push(format!(
+                        "<{source}.{sequence}> came {} times, not {least} to {most}",
+                        fragment.seen
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Fragments written, and those that had to come.
+    pub fn sizes(&self) -> (usize, usize) {
+        let all = self.fragments.iter().flatten();
+        (
+            all.clone().count(),
+            all.filter(|fragment| fragment.must).count(),
+        )
+    }
+}
+
+/// Longest text before a fragment's number.
+const HEAD_BYTES_MAX: usize = 80;
+
+/// `3.14:` at the start.
+fn parse_id(text: &[u8]) -> Option<Id> {
+    let end = memchr::memchr(b':', &text[..text.len().min(24)])?;
+    let text = std::str::from_utf8(&text[..end]).ok()?;
+    let (source, sequence) = text.split_once('.')?;
+    Some(Id {
+        source: source.parse().ok()?,
+        sequence: sequence.parse().ok()?,
+    })
+}
+
+pub fn shown(bytes: &[u8]) -> String {
+    let mut text = bytes[..bytes.len().min(300)].escape_ascii().to_string();
+    if bytes.len() > 300 {
+        text.push('…');
+    }
+    text
+}
