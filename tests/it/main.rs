@@ -10,6 +10,7 @@ mod bad_input;
 mod cases;
 mod cli;
 mod corpus;
+mod follow;
 mod laws;
 #[cfg(feature = "failpoints")]
 mod loss;
@@ -17,4 +18,5 @@ mod program;
 mod readme;
 mod shared;
 mod tidy;
+mod torture;
 mod truth;
