@@ -10,6 +10,7 @@ mod bad_input;
 mod cases;
 mod cli;
 mod corpus;
+mod follow;
 mod laws;
 #[cfg(feature = "failpoints")]
 mod loss;
@@ -18,4 +19,5 @@ mod readme;
 mod shared;
 mod sim;
 mod tidy;
+mod torture;
 mod truth;

@@ -1,0 +1,104 @@
+//! `docs/faults.md` says for every fault what must hold and which test shows it. The tests it names
+//! have to be there.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// Names of all test functions under `tests` and `src`.
+fn tests() -> BTreeSet<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = vec![root.join("tests"), root.join("src")];
+    let mut names = BTreeSet::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            if path.extension().is_none_or(|extension| extension != "rs") {
+                continue;
+            }
+            let text = fs::read_to_string(path).unwrap();
+            let mut is_test = false;
+            for line in text.lines().map(str::trim) {
+                if line == "#[test]" {
+                    is_test = true;
+                } else if let Some(rest) = line.strip_prefix("fn ").filter(|_| is_test) {
+                    names.insert(rest[..rest.find(['(', '<']).unwrap()].to_owned());
+                    is_test = false;
+                }
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn every_fault_has_a_test_that_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("docs/faults.md")).unwrap();
+    let tests = tests();
+    let mut rows = BTreeSet::new();
+    let mut named = BTreeSet::new();
+    let mut problems = Vec::new();
+    for line in text.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [row, _, shown, ..] = cells[..] else {
+            problems.push(format!("not a row: {line}"));
+            continue;
+        };
+        let is_row = row.starts_with(['F', 'S']) && row[1..].parse::<u32>().is_ok();
+        if !is_row {
+            continue;
+        }
+        rows.insert(row.to_owned());
+        let names: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
+        if names.is_empty() {
+            problems.push(format!("{row}: names no test"));
+        }
+        for name in names {
+            let name = name.rsplit("::").next().unwrap();
+            named.insert(name.to_owned());
+            if !tests.contains(name) {
+                problems.push(format!("{row}: there is no test {name}"));
+            }
+        }
+    }
+    let faults = (1..=36)
+        .chain([44, 45, 46, 50, 51, 52])
+        .map(|row| format!("F{row}"));
+    for row in faults.chain([7, 17, 22].map(|row| format!("S{row}"))) {
+        if !rows.contains(&row) {
+            problems.push(format!("{row}: is not in the table"));
+        }
+    }
+    // The other way round: a test that carries a row's number stands in the table.
+    for name in &tests {
+        let carries = name.len() > 4
+            && name.starts_with(['f', 's'])
+            && name[1..3].parse::<u32>().is_ok()
+            && name[3..].starts_with('_');
+        if carries && !named.contains(name) {
+            problems.push(format!("{name} is not in the table"));
+        }
+    }
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+}
+
+#[test]
+fn s17_overflow_is_checked_in_releases() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest: toml::Table = fs::read_to_string(root.join("Cargo.toml"))
+        .unwrap()
+        .parse()
+        .unwrap();
+    let release = &manifest["profile"]["release"];
+    assert_eq!(release["overflow-checks"].as_bool(), Some(true));
+    assert_eq!(release["panic"].as_str(), Some("unwind"));
+    assert_eq!(
+        manifest["lints"]["rust"]["unsafe_code"].as_str(),
+        Some("deny")
+    );
+}
