@@ -120,6 +120,7 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
         format: common.format,
         now: common.now,
         live: true,
+        quiet: args.output.quiet,
         engine,
         stop,
         sink,

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use crate::cli::Failure;
 use crate::cli::args::{FollowArgs, FromArg, RotateArgs};
+use crate::sinks::file::Rotation;
+use crate::sources::follow::From;
 use crate::units;
 
 /// Renamed output files that stay unless `--rotate-keep` says otherwise: a week of days.
@@ -20,23 +22,6 @@ pub struct Following {
     pub state: Option<PathBuf>,
     /// Never ask the kernel to tell of changes.
     pub poll: bool,
-}
-
-/// Where files begin that are there at the first start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
-    Start,
-    End,
-    /// So many lines before the end.
-    Tail(u64),
-}
-
-/// When the output file is renamed and begun anew.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rotation {
-    pub bytes_max: Option<u64>,
-    pub age_max: Option<Duration>,
-    pub keep: u32,
 }
 
 /// What is followed; `None` reads to the end, or standard input as it comes.

@@ -139,6 +139,7 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
         format: common.format,
         now: common.now,
         live: args.following.follow,
+        quiet: args.output.quiet,
         engine,
         stop,
         sink: None,

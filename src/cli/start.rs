@@ -1,24 +1,39 @@
 //! From a command's plan to a run of the engine: what `weir` and `weir filter` do alike.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use crate::cli::follow::{Following, Purpose, Rotation};
+use crate::cli::follow::{Following, Purpose};
 use crate::cli::{Failure, output};
-use crate::config::plan::Plan;
+use crate::clock::{Clock, System};
+use crate::config::plan::{Plan, Task};
+use crate::disk::real::Real;
+use crate::disk::{Disk, DiskFile, Identity, Kind};
+use crate::engine::checkpoint::{self, Asked, AskedOutput};
+use crate::engine::fold::Known;
+use crate::engine::follow::{Follow, output_to_look_at};
 use crate::engine::grace::{self, GRACE, Grace};
+use crate::engine::notes::{self, Notes};
 use crate::engine::reader::{CHUNK_BYTES, Input, Reader};
-use crate::engine::signals::Stop;
+use crate::engine::signals::{Hangup, Stop};
+use crate::engine::systemd::Systemd;
 use crate::engine::writer::Destination;
-use crate::engine::{self, Outcome, Reading, Run, Watcher};
+use crate::engine::{self, Outcome, Reading, Run, Watcher, descriptors};
 use crate::expr::aggregate::Check;
 use crate::expr::condition::Condition;
 use crate::flow::format::Format;
 use crate::flow::time::Time;
+use crate::registry;
 use crate::sinks::Sink;
+use crate::sinks::file::{Appender, Rotation};
+use crate::sources::follow::watch::{Hints, Inotify, NoHints};
+use crate::sources::follow::{Follower, Resume, Settings};
 use crate::state::State;
 
 /// What a run needs besides its plan.
@@ -36,6 +51,7 @@ pub struct Start {
     pub format: Option<Format>,
     pub now: Time,
     pub live: bool,
+    pub quiet: bool,
     /// Mapper threads and bytes in flight.
     pub engine: (usize, usize),
     pub stop: Stop,
@@ -70,6 +86,9 @@ pub fn counted(check: Option<&Check>) -> Vec<Condition> {
 
 /// Runs the plan to the end of its inputs.
 pub fn run(plan: Plan, start: Start, state: State) -> Result<Outcome, Failure> {
+    if start.following.is_some() {
+        return follow(plan, start, state);
+    }
     let (threads, budget_bytes) = start.engine;
     let reader = Reader {
         inputs: inputs(start.files, start.tail),
@@ -89,19 +108,159 @@ pub fn run(plan: Plan, start: Start, state: State) -> Result<Outcome, Failure> {
         sink: start.sink.map(Destination::Plain),
         store: None,
         stop: start.stop,
-        grace: start.live.then(grace),
+        grace: start.live.then(|| grace(false, None)),
         watcher: start.watcher,
         say: output::say,
     };
     engine::run(run, state).map_err(|error| Failure::io(format!("{error:#}")))
 }
 
+/// Follows the files until asked to stop; goes on from the state directory if there is one.
+fn follow(plan: Plan, start: Start, state: State) -> Result<Outcome, Failure> {
+    let following = start.following.expect("asked for by the caller");
+    let (threads, budget_bytes) = start.engine;
+    let disk: Arc<dyn Disk> = Arc::new(Real);
+    let clock: Arc<dyn Clock> = Arc::new(System::new());
+    let fail = |text: String| Failure::io(text);
+    let asked = match (&start.append, &start.sink) {
+        (Some(append), _) => AskedOutput::File(
+            append.path.clone(),
+            append.rotation.clone().unwrap_or_default(),
+        ),
+        (None, Some(_)) => AskedOutput::Plain,
+        (None, None) => AskedOutput::Nothing,
+    };
+    let (store, known, replay, file, resumed) = match &following.state {
+        Some(path) => {
+            let asked = Asked {
+                disk: Arc::clone(&disk),
+                clock: Arc::clone(&clock),
+                path,
+                purpose: start.purpose.text().to_owned(),
+                output: asked,
+            };
+            let ready = checkpoint::open(asked, state).map_err(|error| Failure {
+                message: error.text,
+                exit_code: error.exit_code,
+            })?;
+            ready.notes.iter().for_each(|note| output::say(note));
+            // Killed before it had looked at the files, a first start is still to be made.
+            let resumed =
+                ready.resumed && !(ready.known.places.is_empty() && ready.replay.is_empty());
+            let store = Some(ready.store);
+            (store, ready.known, ready.replay, ready.file, resumed)
+        }
+        None => {
+            let file = match asked {
+                AskedOutput::File(path, rotation) => {
+                    let (disk, clock) = (Arc::clone(&disk), Arc::clone(&clock));
+                    let file = Appender::open(disk, clock, &path, rotation);
+                    Some(file.map_err(|error| fail(format!("cannot write {error}")))?)
+                }
+                _ => None,
+            };
+            (None, Known::from(state), Vec::new(), file, false)
+        }
+    };
+    let resume = resumed.then(|| Resume {
+        places: known.places.iter().cloned().collect(),
+        sources: known
+            .state
+            .inputs
+            .iter()
+            .map(|input| input.name.clone())
+            .collect(),
+        replay,
+    });
+    let as_they_come = matches!(&plan.task, Task::Lines(task) if task.as_they_come);
+    let settings = Settings {
+        patterns: start.files,
+        exclude: following.exclude,
+        from: following.from,
+        multiline: plan.multiline.clone(),
+        as_they_come,
+        counts_lines: plan.needs_lines() || matches!(&plan.task, Task::Lines(task) if task.json),
+        chunk_bytes: CHUNK_BYTES,
+        zone: start.zone,
+        format: start.format,
+        csv_header: registry::csv_header,
+        files_open_max: descriptors::files_open_max(),
+        refused: our_streams(),
+        output: start.append.as_ref().map(|append| append.path.clone()),
+        keeps_torn: store.is_some(),
+    };
+    let hints: Box<dyn Hints> = if following.poll {
+        Box::new(NoHints)
+    } else {
+        match Inotify::new() {
+            Ok(inotify) => Box::new(inotify),
+            Err(error) => {
+                output::say(&format!(
+                    "the kernel gives no hints of changes ({error}); files are polled"
+                ));
+                Box::new(NoHints)
+            }
+        }
+    };
+    let follower =
+        Follower::new(settings, disk, Arc::clone(&clock), hints, resume).map_err(Failure::usage)?;
+    let hangup = Hangup::new()
+        .and_then(|hangup| hangup.on_signal().map(|()| hangup))
+        .map_err(|error| fail(format!("signals: {error}")))?;
+    let systemd = Systemd::from_environment()
+        .map_err(|error| fail(format!("NOTIFY_SOCKET: {error}")))?
+        .map(Arc::new);
+    let reads_again = store.is_some();
+    let writes_to_stdout = start.append.is_none() && start.sink.is_some();
+    let sink = match file {
+        Some(file) => Some(Destination::File(Box::new(file))),
+        None => start.sink.map(Destination::Plain),
+    };
+    let run = Run {
+        plan: Arc::new(plan),
+        reader: Reading::Follow(Follow {
+            follower: Box::new(follower),
+            clock,
+            hangup: Some(hangup),
+            output: writes_to_stdout.then(output_to_look_at).flatten(),
+            notes: Notes::new(notes::say),
+            quiet: start.quiet,
+            systemd: systemd.clone(),
+        }),
+        threads,
+        budget_bytes,
+        sink,
+        store,
+        stop: start.stop,
+        grace: Some(grace(reads_again, systemd)),
+        watcher: start.watcher,
+        say: output::say,
+    };
+    engine::run(run, known).map_err(|error| Failure::io(format!("{error:#}")))
+}
+
+/// Standard output and error when they are files: a pattern may match them.
+fn our_streams() -> Vec<(Identity, String)> {
+    let streams: [(&dyn AsFd, &str); 2] = [
+        (&io::stdout(), "our own standard output"),
+        (&io::stderr(), "our own standard error"),
+    ];
+    streams
+        .into_iter()
+        .filter_map(|(stream, name)| {
+            let file = File::from(stream.as_fd().try_clone_to_owned().ok()?);
+            let stat = DiskFile::stat(&file).ok()?;
+            (stat.kind == Kind::Regular).then(|| (stat.identity, name.to_owned()))
+        })
+        .collect()
+}
+
 /// Ends a run that does not end within its grace time.
-fn grace() -> Grace {
+fn grace(reads_again: bool, systemd: Option<Arc<Systemd>>) -> Grace {
     Grace {
         grace: GRACE,
-        reads_again: false,
-        systemd: None,
+        reads_again,
+        systemd,
         end: Box::new(grace::end),
     }
 }

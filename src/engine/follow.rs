@@ -18,7 +18,7 @@ use crate::engine::reader::{Outlet, ReadReport};
 use crate::engine::signals::Hangup;
 use crate::engine::systemd::Systemd;
 use crate::flow::batch::Batch;
-use crate::sources::follow::{Note, Step};
+use crate::sources::follow::{self, Note, Step};
 
 /// What a batch costs besides its content: a batch that only carries news has none, and a queue of
 /// them is to have a limit too.
@@ -51,6 +51,36 @@ pub trait Follower: Send {
 
     /// Readable when [`Follower::step`] has something to do before the time it gave.
     fn hints_descriptor(&self) -> Option<BorrowedFd<'_>>;
+}
+
+impl Follower for follow::Follower {
+    fn step(&mut self) -> Step {
+        self.step()
+    }
+
+    fn finish(&mut self) {
+        self.finish();
+    }
+
+    fn reopen(&mut self) {
+        self.reopen();
+    }
+
+    fn notes(&mut self) -> Vec<Note> {
+        self.notes()
+    }
+
+    fn give_back(&mut self, buffer: Vec<u8>) {
+        self.give_back(buffer);
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes()
+    }
+
+    fn hints_descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.hints_descriptor()
+    }
 }
 
 /// Following, ready to start.

@@ -141,6 +141,8 @@ mod tests {
             },
             anchor: Time(0),
             start: 0,
+            head: Default::default(),
+            tail: Default::default(),
         }
     }
 

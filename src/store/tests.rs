@@ -142,6 +142,8 @@ fn birth(path: &Path, identity: Identity) -> Birth {
         identity,
         anchor: Time(0),
         start: 0,
+        head: Default::default(),
+        tail: Default::default(),
     }
 }
 

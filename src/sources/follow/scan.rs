@@ -41,7 +41,7 @@ impl Follower {
                     continue;
                 }
             };
-            if let Some(reason) = self.refusal(&stat) {
+            if let Some(reason) = self.refusal(&path, &stat) {
                 self.note(&path, reason, true);
                 continue;
             }
@@ -72,7 +72,7 @@ impl Follower {
     }
 
     /// Why a file cannot be followed.
-    fn refusal(&self, stat: &Stat) -> Option<String> {
+    fn refusal(&self, path: &Path, stat: &Stat) -> Option<String> {
         match stat.kind {
             Kind::Directory => {
                 return Some("is a directory; name its files, for example with /*.log".to_owned());
@@ -83,12 +83,28 @@ impl Follower {
             Kind::Regular => {}
         }
         let refused = &self.settings.refused;
-        let (_, what) = refused
+        let refused = refused
             .iter()
-            .find(|(identity, _)| *identity == stat.identity)?;
+            .find(|(identity, _)| *identity == stat.identity);
+        let what = match refused {
+            Some((_, what)) => what,
+            None if self.is_output(path) => "our own output",
+            None => return None,
+        };
         Some(format!(
             "not followed: it is {what}, and would grow for ever"
         ))
+    }
+
+    /// Whether the path is that of our output, or one that it is rotated to.
+    fn is_output(&self, path: &Path) -> bool {
+        let Some(output) = &self.settings.output else {
+            return false;
+        };
+        let identity = |path: &Path| self.disk.stat(&parent(path)).ok().map(|stat| stat.identity);
+        patterns::stem(path).file_name() == patterns::stem(output).file_name()
+            && identity(path).is_some()
+            && identity(path) == identity(output)
     }
 
     /// Asks for hints about directories; false if some have to be polled.

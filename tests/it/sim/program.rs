@@ -179,6 +179,7 @@ impl<'p> Program<'p> {
             csv_header: |_, _| None,
             files_open_max: command.files_open_max,
             refused: Vec::new(),
+            output: None,
             keeps_torn: true,
         };
         let resume = ready.resumed.then(|| Resume {
