@@ -97,7 +97,7 @@ impl Follower {
         };
         if length == Some(0) {
             file.caught_up = true;
-            self.start_waiting(now);
+            self.start_younger(generation, now);
             return Ok(false);
         }
         let head = handle.head()?;

@@ -99,8 +99,9 @@ pub struct Followed {
     /// When the handle was last used, to close the one that was not for longest.
     pub used: u64,
     pub phase: Phase,
-    /// The generation before it in its rotated set.
+    /// The generations before and after it in its rotated set.
     pub after: Option<Generation>,
+    pub younger: Option<Generation>,
     pub name: Arc<str>,
     pub facts: Option<Arc<Facts>>,
     /// Length and modification time when its name was last looked at.
@@ -232,6 +233,7 @@ impl Followed {
             used: 0,
             phase: Phase::Open,
             after: None,
+            younger: None,
             name: place.birth.name.as_str().into(),
             facts: None,
             length: stat.map_or(0, |stat| stat.length),
@@ -370,8 +372,8 @@ impl Followed {
         Ok(count == bytes.len() && bytes == recent.bytes())
     }
 
-    /// One read at the front. `spare` is a buffer of a chunk's size that is taken if this needs one.
-    pub fn read(&mut self, rule: &Rule, spare: &mut Vec<u8>) -> io::Result<Read> {
+    /// One read at the front. `spare` holds buffers of a chunk's size, of which it may take one.
+    pub fn read(&mut self, rule: &Rule, spare: &mut Vec<Vec<u8>>) -> io::Result<Read> {
         let space = rule.chunk_bytes.max(1);
         if self.buffer.len() < self.filled + space.div_ceil(2) {
             self.grow(space, spare);
@@ -468,13 +470,17 @@ impl Followed {
     }
 
     /// Makes room for a chunk behind the filled bytes.
-    fn grow(&mut self, space: usize, spare: &mut Vec<u8>) {
-        if self.filled + space.div_ceil(2) <= spare.len() {
-            spare[..self.filled].copy_from_slice(&self.buffer[..self.filled]);
-            std::mem::swap(&mut self.buffer, spare);
-        } else {
-            let doubled = (self.buffer.len() * 2).clamp(space, BUFFER_BYTES_MAX);
-            self.buffer.resize(doubled.max(self.filled + space), 0);
+    fn grow(&mut self, space: usize, spare: &mut Vec<Vec<u8>>) {
+        let is_enough = |buffer: &Vec<u8>| self.filled + space.div_ceil(2) <= buffer.len();
+        match spare.pop_if(|buffer| is_enough(buffer)) {
+            Some(mut buffer) => {
+                buffer[..self.filled].copy_from_slice(&self.buffer[..self.filled]);
+                self.buffer = buffer;
+            }
+            None => {
+                let doubled = (self.buffer.len() * 2).clamp(space, BUFFER_BYTES_MAX);
+                self.buffer.resize(doubled.max(self.filled + space), 0);
+            }
         }
     }
 

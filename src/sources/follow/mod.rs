@@ -65,8 +65,17 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a file without a name must be quiet until it is let go: a writer may hold it a while.
 const GONE: Duration = Duration::from_secs(5);
 
+/// How long a file that has no name and cannot be read is tried.
+const FAILING: Duration = Duration::from_secs(60);
+
 /// How long a rotated file must be quiet until its torn last line goes out.
 const TORN: Duration = Duration::from_secs(2);
+
+/// Buffers that are kept to be filled again; one of them when there is nothing to do.
+const SPARE_MAX: usize = 8;
+
+/// How often what only time decides is looked at, while there is any.
+const TIMED: Duration = Duration::from_millis(25);
 
 /// Generations that ended and have no name any more are known until there are so many of them, to
 /// recognise a copy that comes late, a compressed one for example.
@@ -162,20 +171,24 @@ pub struct Follower {
     is_ready: HashSet<Generation>,
     /// Generations that wait for something that no hint tells: time.
     timed: HashSet<Generation>,
+    timed_at: Duration,
     watched_directories: HashMap<PathBuf, bool>,
     scan_at: Duration,
     poll_at: Duration,
     restless_until: Duration,
     is_first_scan: bool,
     replay: VecDeque<Mark>,
+    /// Where files stood when the replay began, and those that were not found.
+    located: HashMap<Identity, PathBuf>,
+    unfound: HashSet<Generation>,
     is_resumed: bool,
     /// Goes with the next batch.
     news: News,
     outgoing: VecDeque<Batch>,
     sequence: u64,
     bytes: u64,
-    /// A buffer of a chunk's size.
-    spare: Vec<u8>,
+    /// Buffers of a chunk's size.
+    spare: Vec<Vec<u8>>,
     handles: usize,
     uses: u64,
     notes: Vec<Note>,
@@ -240,12 +253,15 @@ impl Follower {
             ready: VecDeque::new(),
             is_ready: HashSet::new(),
             timed: HashSet::new(),
+            timed_at: now,
             watched_directories: HashMap::new(),
             scan_at: now,
             poll_at: now,
             restless_until: now,
             is_first_scan: resume.is_none(),
             replay: VecDeque::new(),
+            located: HashMap::new(),
+            unfound: HashSet::new(),
             is_resumed: resume.is_none(),
             news: News::default(),
             outgoing: VecDeque::new(),
@@ -292,15 +308,14 @@ impl Follower {
                     self.turn(generation, now);
                 }
                 None => {
-                    let timed = if self.timed.is_empty() {
-                        SWEEP
-                    } else {
-                        SETTLED / 4
-                    };
                     if self.has_news() {
                         continue;
                     }
-                    let until = self.scan_at.min(self.poll_at).min(now + timed);
+                    self.spare.truncate(1);
+                    let mut until = self.scan_at.min(self.poll_at);
+                    if !self.timed.is_empty() {
+                        until = until.min(self.timed_at);
+                    }
                     return Step::Idle { until };
                 }
             }
@@ -335,6 +350,14 @@ impl Follower {
     /// From now on what is open is ended and handed out; then [`Step::End`].
     pub fn finish(&mut self) {
         if self.finishing.is_none() {
+            let open: Vec<Generation> = self
+                .files
+                .values()
+                .filter(|file| file.phase == Phase::Open)
+                .map(Followed::generation)
+                .collect();
+            open.into_iter()
+                .for_each(|generation| self.ready(generation));
             self.finishing = Some(Finishing::Reading);
         }
     }
@@ -352,8 +375,8 @@ impl Follower {
 
     /// A used buffer, to be filled again.
     pub fn give_back(&mut self, buffer: Vec<u8>) {
-        if buffer.len() >= self.rule.chunk_bytes {
-            self.spare = buffer;
+        if buffer.len() >= self.rule.chunk_bytes && self.spare.len() < SPARE_MAX {
+            self.spare.push(buffer);
         }
     }
 

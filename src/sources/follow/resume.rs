@@ -1,7 +1,7 @@
 //! After a restart: finds the files of the checkpoint again, by identity, by name and by content, and
 //! reads the batches of the journal once more. What cannot be had again is named.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,9 +37,9 @@ impl Follower {
             .filter(|file| file.phase == Phase::Open)
             .map(Followed::generation)
             .collect();
-        let located = self.locate();
+        self.located = self.locate();
         for generation in open {
-            self.find(generation, &located, None);
+            self.find(generation, None);
         }
     }
 
@@ -92,59 +92,58 @@ impl Follower {
 
     /// Gives a generation a handle to its bytes: its own file, a copy of it, or none. With a `mark` the
     /// bytes that it names have to be there.
-    fn find(
-        &mut self,
-        generation: Generation,
-        located: &HashMap<Identity, PathBuf>,
-        mark: Option<&Mark>,
-    ) -> bool {
-        let file = &self.files[&generation];
-        let own = located.get(&file.identity).cloned();
-        let siblings = self.siblings(generation);
-        for path in own.into_iter().chain(siblings) {
-            let Ok(Some((mut handle, stat))) = self.open_path(&path) else {
-                continue;
-            };
-            let file = self.files.get_mut(&generation).expect("it is looked for");
-            let is_own = stat.identity == file.identity;
-            let length = match handle {
-                Handle::Plain(_) => Some(stat.length),
-                Handle::Decoded(_) => None,
-            };
-            let is_it = match mark {
-                Some(mark) => holds(&mut handle, mark).unwrap_or(false),
-                None if !is_own && file.place.waypoints.last().is_none() => false,
-                None => matches!(
-                    likeness(&file.place, &mut handle, length),
-                    Ok(Likeness::Whole)
-                ),
-            };
-            if !is_it {
-                continue;
-            }
-            if !is_own {
-                // Another generation may have been found there under its own identity.
-                if self.by_identity.get(&stat.identity).is_some_and(|other| {
-                    self.files
-                        .get(other)
-                        .is_some_and(|other| other.handle.is_some())
-                }) {
-                    continue;
-                }
-                self.settle_in(generation, stat.identity);
-            }
-            let file = self.files.get_mut(&generation).expect("it is looked for");
-            file.path = Some(path);
-            file.length = stat.length;
-            file.modified = stat.modified;
-            file.gone_at = None;
-            if file.handle.replace(handle).is_none() {
-                self.handles += 1;
-            }
-            self.limit_handles(generation);
+    fn find(&mut self, generation: Generation, mark: Option<&Mark>) -> bool {
+        let own = self.located.get(&self.files[&generation].identity).cloned();
+        if own.is_some_and(|path| self.is_in(generation, path, mark)) {
             return true;
         }
-        false
+        // Only a few are not where they were; listing directories for all would take long.
+        self.siblings(generation)
+            .into_iter()
+            .any(|path| self.is_in(generation, path, mark))
+    }
+
+    /// Takes the file at a path for the generation's, if it is.
+    fn is_in(&mut self, generation: Generation, path: PathBuf, mark: Option<&Mark>) -> bool {
+        let Ok(Some((mut handle, stat))) = self.open_path(&path) else {
+            return false;
+        };
+        let file = self.files.get_mut(&generation).expect("it is looked for");
+        let is_own = stat.identity == file.identity;
+        let length = match handle {
+            Handle::Plain(_) => Some(stat.length),
+            Handle::Decoded(_) => None,
+        };
+        let is_it = match mark {
+            Some(mark) => holds(&mut handle, mark).unwrap_or(false),
+            None if !is_own && file.place.waypoints.last().is_none() => false,
+            None => matches!(
+                likeness(&file.place, &mut handle, length),
+                Ok(Likeness::Whole)
+            ),
+        };
+        // Another generation may have been found there under its own identity.
+        let is_taken = !is_own
+            && self.by_identity.get(&stat.identity).is_some_and(|other| {
+                let other = self.files.get(other);
+                other.is_some_and(|other| other.handle.is_some())
+            });
+        if !is_it || is_taken {
+            return false;
+        }
+        if !is_own {
+            self.settle_in(generation, stat.identity);
+        }
+        let file = self.files.get_mut(&generation).expect("it is looked for");
+        file.path = Some(path);
+        file.length = stat.length;
+        file.modified = stat.modified;
+        file.gone_at = None;
+        if file.handle.replace(handle).is_none() {
+            self.handles += 1;
+        }
+        self.limit_handles(generation);
+        true
     }
 
     /// The generation stands in a copy now.
@@ -282,13 +281,9 @@ impl Follower {
             })
             .map(|piece| (piece.generation, ()))
             .collect();
-        let mut located = None;
         for (generation, ()) in missing {
-            if !self.open(generation).unwrap_or(false) {
-                let located = located.get_or_insert_with(|| self.locate());
-                let located = std::mem::take(located);
-                let wanted = (generation == last).then_some(mark);
-                self.find(generation, &located, wanted);
+            if !self.open(generation).unwrap_or(false) && !self.unfound.contains(&generation) {
+                self.find(generation, (generation == last).then_some(mark));
             }
         }
         let file = self.files.get_mut(&last)?;
@@ -300,8 +295,9 @@ impl Follower {
             if file.handle.take().is_some() {
                 self.handles -= 1;
             }
-            let located = self.locate();
-            if !self.find(last, &located, Some(mark)) {
+            if self.unfound.contains(&last) || !self.find(last, Some(mark)) {
+                // Looked for once: a directory that is listed for every batch would take for ever.
+                self.unfound.insert(last);
                 return None;
             }
         }
@@ -349,6 +345,8 @@ impl Follower {
     /// The journal was read again: every file goes on where its last batch ended.
     pub(super) fn settle_after_replay(&mut self) {
         let now = self.clock.monotonic();
+        self.located = HashMap::new();
+        self.unfound = HashSet::new();
         let open: Vec<Generation> = self
             .files
             .values()

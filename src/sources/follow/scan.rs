@@ -62,12 +62,12 @@ impl Follower {
         }
         self.is_first_scan = false;
         self.forget_old_ones();
-        self.start_waiting(now);
         let took = self.clock.monotonic().saturating_sub(now);
         self.scan_at = if !is_watched || now < self.restless_until {
             now + POLL + took * 20
         } else {
-            now + SWEEP + took * 20
+            // However many files there are, looking at all of them is a small part of the time.
+            now + SWEEP.max(took * 1000)
         };
     }
 
@@ -134,9 +134,9 @@ impl Follower {
             Phase::Ended => {
                 file.path = Some(path);
                 // Compressed files do not grow, whatever their length says.
-                let is_back = stat.length > file.place.offset && !file.is_finished_archive;
-                if is_back && is_changed {
+                if is_changed && !file.is_finished_archive {
                     file.phase = Phase::Open;
+                    file.is_unchecked = file.place.offset == 0;
                     file.caught_up = false;
                     file.is_polled = true;
                     self.ready(generation);
@@ -360,7 +360,9 @@ impl Follower {
         } else {
             self.ready(generation);
         }
-        if let Some(older) = after {
+        if let Some(older) = after.and_then(|older| self.files.get_mut(&older)) {
+            older.younger = Some(generation);
+            let older = older.generation();
             self.ready(older);
         }
         self.by_identity.insert(stat.identity, generation);

@@ -11,7 +11,7 @@ use crate::flow::mark::{self, Fate, Generation};
 use crate::sources::follow::decoded::Decoded;
 use crate::sources::follow::followed::{Followed, Handle, Phase, Read, Why};
 use crate::sources::follow::{
-    Follower, GONE, Note, PATIENCE, POLL, QUIET, RESTLESS, SETTLED, TORN,
+    FAILING, Follower, GONE, Note, PATIENCE, POLL, QUIET, RESTLESS, SETTLED, TIMED, TORN,
 };
 
 impl Follower {
@@ -76,7 +76,7 @@ impl Follower {
                     if let Some(file) = self.files.get_mut(&generation) {
                         file.is_finished_archive = true;
                     }
-                    return self.start_waiting(now);
+                    return self.start_younger(generation, now);
                 }
                 let file = &self.files[&generation];
                 let waits = file.holds_bytes() || file.path.is_none() || self.is_rotated(file);
@@ -87,7 +87,7 @@ impl Follower {
                     self.scan_by(now + POLL / 2);
                 }
                 self.rest(generation);
-                self.start_waiting(now);
+                self.start_younger(generation, now);
             }
             Read::Hole(until) => {
                 self.flush(generation, Why::End);
@@ -263,14 +263,18 @@ impl Follower {
         self.news.source = file.place.birth.source;
         self.news.fates.push((generation, Fate::Ended));
         self.timed.remove(&generation);
+        self.wake_copies(generation);
+        let now = self.clock.monotonic();
+        self.start_younger(generation, now);
     }
 
     /// What only time decides: quiet records, torn lines of rotated files, files without a name, and
     /// those that wait for others.
     pub(super) fn look_at_the_clock(&mut self, now: Duration) {
-        if self.timed.is_empty() {
+        if self.timed.is_empty() || now < self.timed_at {
             return;
         }
+        self.timed_at = now + TIMED;
         let mut timed: Vec<Generation> = self.timed.drain().collect();
         timed.sort_unstable();
         for generation in timed {
@@ -278,7 +282,6 @@ impl Follower {
                 self.timed.insert(generation);
             }
         }
-        self.start_waiting(now);
     }
 
     /// Does what is due; says whether there is more to wait for.
@@ -287,13 +290,21 @@ impl Follower {
             return false;
         };
         match file.phase {
-            Phase::Waiting => return true,
+            Phase::Waiting => {
+                self.start_if_due(generation, now);
+                return self.files[&generation].phase == Phase::Waiting;
+            }
             Phase::CopyOf(_) | Phase::Ended => return false,
             Phase::Open => {}
         }
         let quiet = now.saturating_sub(file.read_at);
         let is_due = now.saturating_sub(file.looked_at) >= POLL;
         if file.is_failing {
+            let since = file.gone_at.map(|gone_at| now.saturating_sub(gone_at));
+            if file.path.is_none() && since.is_some_and(|since| since >= FAILING) {
+                self.let_go(generation);
+                return false;
+            }
             if is_due {
                 self.ready(generation);
             }
@@ -340,20 +351,16 @@ impl Follower {
         self.end(generation);
     }
 
-    /// Starts those whose predecessor was read.
-    pub(super) fn start_waiting(&mut self, now: Duration) {
-        let mut waiting: Vec<Generation> = self
-            .timed
-            .iter()
-            .copied()
-            .filter(|generation| {
-                let file = self.files.get(generation);
-                file.is_some_and(|file| file.phase == Phase::Waiting)
-            })
-            .collect();
-        waiting.sort_unstable();
-        for generation in waiting {
-            self.start_if_due(generation, now);
+    /// Starts the one after this in its rotated set, if it waits and is due.
+    pub(super) fn start_younger(&mut self, generation: Generation, now: Duration) {
+        let younger = self.files.get(&generation).and_then(|file| file.younger);
+        if let Some(younger) = younger
+            && self
+                .files
+                .get(&younger)
+                .is_some_and(|file| file.phase == Phase::Waiting)
+        {
+            self.start_if_due(younger, now);
         }
     }
 
