@@ -121,6 +121,8 @@ pub enum Stepped {
 /// What a run counted when it ended well.
 pub struct Ended {
     pub ledger: Ledger,
+    /// Bytes that were there and could not be read, or not again after a kill.
+    pub lost_bytes: u64,
 }
 
 pub struct Program<'p> {
@@ -369,6 +371,7 @@ impl<'p> Program<'p> {
         let state = self.fold.close(self.follower.bytes(), Some(accepted));
         Ok(Ended {
             ledger: state.ledger,
+            lost_bytes: state.losses.lost_bytes(),
         })
     }
 }
