@@ -307,6 +307,7 @@ impl Oracle {
         let mut newest: HashMap<Lane, Id> = HashMap::new();
         let mut reached: HashMap<u32, Lane> = HashMap::new();
         let mut cleaned = Vec::new();
+        let mut cuts = Vec::new();
         let output = output.strip_suffix(b"\n").unwrap_or(output);
         for line in output.split(|&byte| byte == b'\n') {
             if line.is_empty() && !self.has_nuls && !output.is_empty() {
@@ -342,8 +343,19 @@ impl Oracle {
             if let Some(Tile::Whole(id)) = before {
                 let fragment = self.get(id).expect("it was just found");
                 if !fragment.ends && !fragment.stranded {
-                    problems.push(format!("cut behind {id}: {}", shown(line)));
+                    cuts.push((id, shown(line)));
                 }
+            }
+        }
+        for (id, line) in cuts {
+            // Cut rightly if what followed was destroyed before it was read.
+            let behind = Id {
+                sequence: id.sequence + 1,
+                ..id
+            };
+            let next = self.get(behind).filter(|next| next.follows == Some(id));
+            if next.is_none_or(|next| next.must || next.seen > 0) {
+                problems.push(format!("cut behind {id}: {line}"));
             }
         }
         self.counts(&mut problems);

@@ -273,7 +273,13 @@ impl Schedule<'_> {
         self.world.disk.set_faults(self.faults);
         self.process = Some(process.clone());
         self.stats.starts += 1;
-        match Program::start(&self.command, self.plan, process, self.world.clock.clone()) {
+        match Program::start(
+            &self.command,
+            self.plan,
+            process,
+            self.world.clock.clone(),
+            self.world.trace.clone(),
+        ) {
             Ok(program) => {
                 say!(self.world, "the program starts");
                 self.program = Some(program);
