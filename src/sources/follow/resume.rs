@@ -402,7 +402,11 @@ impl Follower {
 
     /// The file does not hold what was read of it. If its end is a part of that, a power cut has taken
     /// the rest, and it goes on at its present end; else it was truncated and is read from its start.
-    fn truncated_while_away(&mut self, generation: Generation, now: Duration) -> io::Result<()> {
+    pub(super) fn truncated_while_away(
+        &mut self,
+        generation: Generation,
+        now: Duration,
+    ) -> io::Result<()> {
         let file = self.files.get_mut(&generation).expect("it was just there");
         let place = file.place.clone();
         let Some(Handle::Plain(plain)) = &file.handle else {

@@ -157,9 +157,25 @@ impl Follower {
         }
         let file = self.files.get_mut(&generation).expect("it was just there");
         file.handle = Some(handle);
+        // The one that is opened is not the one to be closed for it.
+        self.uses += 1;
+        file.used = self.uses;
         self.handles += 1;
         let behind = !file.holds_bytes() && file.front() == offset && offset > 0;
         if behind && file.tail().length == 0 {
+            // Known from a process before: its bytes alone say whether it still is what it was.
+            let last = file
+                .place
+                .waypoints
+                .last()
+                .filter(|last| last.end == offset);
+            if let (Some(last), Some(handle)) = (last, &mut file.handle)
+                && !handle.holds(&last)?
+            {
+                let now = self.clock.monotonic();
+                self.truncated_while_away(generation, now)?;
+                return Ok(false);
+            }
             file.rewind()?;
         }
         self.close_one();
@@ -221,17 +237,21 @@ impl Follower {
             let file = self.files.get_mut(&generation).expect("it was just there");
             let front = file.front();
             file.path = None;
-            self.flush(generation, Why::End);
-            if length > front {
+            // A line of which more was to come is lost as a whole.
+            let is_whole = file.caught_up && length <= front;
+            self.flush(generation, if is_whole { Why::End } else { Why::Quiet });
+            let from = self.files[&generation].place.offset;
+            let length = length.max(front);
+            if length > from {
                 let piece = mark::Piece {
                     generation,
-                    from: front,
+                    from,
                     to: length,
                 };
                 self.hand_out_nothing(generation, piece, mark::Kind::Lost);
                 self.notes.push(Note {
                     text: format!(
-                        "{name}: truncated before bytes {front} to {length} were read, and no copy has them"
+                        "{name}: truncated before bytes {from} to {length} were read, and no copy has them"
                     ),
                     is_problem: true,
                 });

@@ -159,8 +159,12 @@ impl SimDisk {
         shared.platter.write_back(&mut shared.random);
     }
 
-    pub fn write_back_all(&self) {
-        self.shared().platter.write_back_all();
+    /// Everything in these directories becomes durable.
+    pub fn write_back_under(&self, directories: &[&Path]) {
+        let mut shared = self.shared();
+        for directory in directories {
+            shared.platter.write_back_under(directory);
+        }
     }
 
     /// The power goes and comes back. The process dies; the world must forget its handles.

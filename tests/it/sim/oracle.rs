@@ -18,7 +18,10 @@
 //! * **Order** within one life of a file is that of its bytes; of two lives of one name that did not
 //!   overlap, all of the first comes before the second ("a generation is drained before the next").
 //! * After a power cut lines may be torn or full of NUL bytes in the files themselves. What is left of
-//!   them may come out or not; nothing else changes, since a line that survived is on disk at the end.
+//!   them may come out or not. A file that came back shorter than it was may be read twice up to where it
+//!   was cut; a file whose writer synced may not.
+//! * Runs of NUL bytes below 4 KiB pass as part of a line where the program did not see how they came
+//!   about (`sources::follow::nul`); they are left out before a line is compared.
 
 use std::collections::{HashMap, HashSet};
 
@@ -49,6 +52,8 @@ struct Fragment {
     follows: Option<Id>,
     /// The file ended for the program behind this one, though its line did not.
     stranded: bool,
+    /// A power cut left the file with this at its end; whatever is written next stands behind it.
+    open_end: bool,
     must: bool,
     /// Copies that cannot be recognised.
     copies: u32,
@@ -73,6 +78,8 @@ pub struct Oracle {
     pub has_nuls: bool,
     /// The program has said that lines may stand twice, and why.
     pub may_repeat: bool,
+    /// CR before LF is no part of a record's text (JSON lines).
+    pub cuts_returns: bool,
 }
 
 /// Part of a line.
@@ -126,6 +133,7 @@ impl Oracle {
             ends,
             follows,
             stranded: false,
+            open_end: false,
             must: false,
             copies: 0,
             seen: 0,
@@ -180,8 +188,37 @@ impl Oracle {
         }
     }
 
-    /// A file as a power cut left it.
-    pub fn survived(&mut self, content: &[u8]) {
+    /// A copy that cannot be recognised stopped for long behind its first `done` bytes: to a reader its
+    /// last line ended there.
+    pub fn stopped(&mut self, content: &[u8], done: usize) {
+        let start = memchr::memrchr(b'\n', &content[..done]).map_or(0, |place| place + 1);
+        let end = memchr::memchr(b'\n', &content[done..]).map_or(content.len(), |to| done + to);
+        let mut at = start;
+        for tile in self.tiles(&content[start..end]) {
+            let length = match tile {
+                Ok(Tile::Whole(id)) => self.get(id).expect("it was just found").bytes.len(),
+                Ok(Tile::Torn) | Err(_) => return,
+            };
+            let cut = at.max(done.min(at + length));
+            if at < cut && cut < at + length {
+                self.torn.insert(content[at..cut].to_vec());
+                self.torn.insert(content[cut..at + length].to_vec());
+            } else if cut == at + length && cut == done && done < end {
+                if let Ok(Tile::Whole(id)) = self.tiles(&content[at..cut]).remove(0) {
+                    self.get_mut(id).stranded = true;
+                }
+            }
+            at += length;
+        }
+    }
+
+    /// A file as a power cut left it; `shrunk` if it had more bytes before.
+    pub fn survived(&mut self, content: &[u8], shrunk: bool) {
+        if shrunk {
+            // What the program had read is known by markers at the ends of its batches. What stands
+            // behind the last marker that is left may be taken for new.
+            self.copied(content);
+        }
         self.has_nuls |= content.contains(&0);
         let mut torn = Vec::new();
         for line in content.split(|&byte| byte == b'\n') {
@@ -196,8 +233,11 @@ impl Oracle {
                     }
                 }
             }
-            if let Some(id) = last {
-                self.strand(id);
+            if let Some(id) = last
+                && !self.get_mut(id).ends
+            {
+                self.get_mut(id).stranded = true;
+                self.get_mut(id).open_end = true;
             }
         }
         self.torn.extend(torn);
@@ -245,8 +285,11 @@ impl Oracle {
         let open = memchr::memchr(b'<', window)?;
         let id = parse_id(&rest[open + 1..])?;
         let fragment = self.get(id)?;
-        rest.starts_with(&fragment.bytes)
-            .then_some((id, fragment.bytes.len()))
+        if rest.starts_with(&fragment.bytes) {
+            return Some((id, fragment.bytes.len()));
+        }
+        (self.cuts_returns && fragment.bytes.strip_suffix(b"\r") == Some(rest))
+            .then_some((id, rest.len()))
     }
 
     fn torn_at(&self, rest: &[u8]) -> Option<usize> {
@@ -264,6 +307,7 @@ impl Oracle {
         let mut newest: HashMap<Lane, Id> = HashMap::new();
         let mut reached: HashMap<u32, Lane> = HashMap::new();
         let mut cleaned = Vec::new();
+        let mut cuts = Vec::new();
         let output = output.strip_suffix(b"\n").unwrap_or(output);
         for line in output.split(|&byte| byte == b'\n') {
             if line.is_empty() && !self.has_nuls && !output.is_empty() {
@@ -299,8 +343,19 @@ impl Oracle {
             if let Some(Tile::Whole(id)) = before {
                 let fragment = self.get(id).expect("it was just found");
                 if !fragment.ends && !fragment.stranded {
-                    problems.push(format!("cut behind {id}: {}", shown(line)));
+                    cuts.push((id, shown(line)));
                 }
+            }
+        }
+        for (id, line) in cuts {
+            // Cut rightly if what followed was destroyed before it was read.
+            let behind = Id {
+                sequence: id.sequence + 1,
+                ..id
+            };
+            let next = self.get(behind).filter(|next| next.follows == Some(id));
+            if next.is_none_or(|next| next.must || next.seen > 0) {
+                problems.push(format!("cut behind {id}: {line}"));
             }
         }
         self.counts(&mut problems);
@@ -313,6 +368,7 @@ impl Oracle {
             (None, None) | (Some(Tile::Torn), _) => {}
             (Some(Tile::Whole(before)), Some(follows)) if *before == follows => {}
             (None, Some(follows)) if self.get(follows).is_some_and(|f| f.stranded) => {}
+            (Some(Tile::Whole(before)), None) if self.get(*before).is_some_and(|f| f.open_end) => {}
             (before, _) => {
                 problems.push(format!("{id} behind {before:?}: {}", shown(line)));
             }
@@ -337,6 +393,10 @@ impl Oracle {
             problems.push(format!(
                 "{id} after {before}, against the order of its file"
             ));
+        }
+        if fragment.stranded {
+            // It went out when nobody was expected to finish it any more.
+            return;
         }
         let life = self.lives[fragment.lane.0];
         let lane = reached.entry(life.source).or_insert(fragment.lane);
@@ -368,6 +428,12 @@ impl Oracle {
                 }
             }
         }
+    }
+
+    /// Lines may stand in the output twice for a reason that the program cannot know.
+    pub fn has_copies(&self) -> bool {
+        let mut all = self.fragments.iter().flatten();
+        all.any(|fragment| fragment.copies > 0)
     }
 
     /// Fragments written, and those that had to come.

@@ -207,7 +207,6 @@ pub mod errno {
     pub const INTR: i32 = 4;
     pub const IO: i32 = 5;
     pub const ISDIR: i32 = 21;
-    pub const NOTDIR: i32 = 20;
     pub const XDEV: i32 = 18;
     pub const NOSPC: i32 = 28;
     pub const LOOP: i32 = 40;
@@ -372,10 +371,15 @@ impl Platter {
         }
     }
 
-    /// Everything reaches the platter.
-    pub fn write_back_all(&mut self) {
-        self.nodes.iter_mut().for_each(Node::sync);
-        self.directories.values_mut().for_each(Directory::sync);
+    /// What stands in this directory reaches the platter.
+    pub fn write_back_under(&mut self, path: &Path) {
+        let Some(directory) = self.directories.get_mut(path) else {
+            return;
+        };
+        directory.sync();
+        for serial in directory.cache.values() {
+            self.nodes[serial.0].sync();
+        }
     }
 
     /// What is left when the machine starts again. Nobody holds a descriptor any more.

@@ -17,7 +17,6 @@ use logweir::engine::mapper::Mapper;
 use logweir::engine::writer::{Destination, Recorder, Wrote};
 use logweir::flow::batch::{Batch, Content};
 use logweir::flow::level::Level;
-use logweir::flow::mark::{Kind, Mark};
 use logweir::flow::output::{Dedup, DedupMode, LinesTask, Output};
 use logweir::flow::wanted::Wanted;
 use logweir::framing::Multiline;
@@ -32,6 +31,7 @@ use logweir::store::checkpoint::Checkpoint;
 use super::clock::SimClock;
 use super::disk::SimDisk;
 use super::random::Random;
+use super::world::Trace;
 
 pub const OUT: &str = "/out";
 pub const OUTPUT: &str = "/out/lines.log";
@@ -121,6 +121,8 @@ pub enum Stepped {
 /// What a run counted when it ended well.
 pub struct Ended {
     pub ledger: Ledger,
+    /// Bytes that were there and could not be read, or not again after a kill.
+    pub lost_bytes: u64,
 }
 
 pub struct Program<'p> {
@@ -141,6 +143,44 @@ pub struct Program<'p> {
     /// When the last batch came.
     pub busy: Duration,
     pub notes: Vec<String>,
+    trace: Trace,
+}
+
+/// What a batch's mark says.
+fn told(batch: &Batch) -> String {
+    use std::fmt::Write;
+    let mut text = String::new();
+    let Some(mark) = &batch.mark else {
+        return text;
+    };
+    for birth in &mark.births {
+        let _ = write!(
+            text,
+            "birth of {} at {}+{} inode {}, ",
+            birth.generation.0,
+            birth.path().display(),
+            birth.start,
+            birth.identity.inode
+        );
+    }
+    for (generation, fate) in &mark.fates {
+        let _ = write!(text, "{} {fate:?}, ", generation.0);
+    }
+    let pieces: Vec<String> = mark
+        .pieces
+        .iter()
+        .map(|piece| format!("{}:{}..{}", piece.generation.0, piece.from, piece.to))
+        .collect();
+    let _ = write!(
+        text,
+        "{:?} [{}], {} of context{}{}",
+        mark.kind,
+        pieces.join(" "),
+        mark.context_bytes,
+        if mark.replayed { ", replayed" } else { "" },
+        if mark.urgent { ", urgent" } else { "" }
+    );
+    text
 }
 
 impl<'p> Program<'p> {
@@ -150,6 +190,7 @@ impl<'p> Program<'p> {
         plan: &'p Plan,
         disk: SimDisk,
         clock: SimClock,
+        trace: Trace,
     ) -> Result<Program<'p>, String> {
         let disk: Arc<dyn Disk> = Arc::new(disk);
         let shape = Shape {
@@ -220,6 +261,7 @@ impl<'p> Program<'p> {
             waits_for_room: false,
             busy: now,
             notes: ready.notes,
+            trace,
             clock,
         })
     }
@@ -266,6 +308,9 @@ impl<'p> Program<'p> {
         match self.follower.step() {
             Step::Batch(batch) => {
                 self.busy = self.clock.monotonic();
+                if self.trace.is_on() {
+                    self.trace.add(format!("    batch: {}", told(&batch)));
+                }
                 self.batches.push_back(batch);
             }
             Step::Idle { until } => self.idle_until = until,
@@ -369,6 +414,7 @@ impl<'p> Program<'p> {
         let state = self.fold.close(self.follower.bytes(), Some(accepted));
         Ok(Ended {
             ledger: state.ledger,
+            lost_bytes: state.losses.lost_bytes(),
         })
     }
 }

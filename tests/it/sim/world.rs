@@ -48,6 +48,8 @@ pub struct Setting {
     pub links: bool,
     pub compresses: bool,
     pub backups: bool,
+    /// Writers sync what they write, and whoever renames syncs the directory.
+    pub synced: bool,
     /// Writers without O_APPEND.
     pub keeps_offset: bool,
     pub preallocates: bool,
@@ -71,6 +73,7 @@ impl Setting {
             links: random.chance(1, 8),
             compresses: rare(random),
             backups: rare(random),
+            synced: random.chance(1, 2),
             keeps_offset: random.chance(1, 8),
             preallocates: random.chance(1, 8),
             jumps: random.chance(1, 8),
@@ -202,6 +205,7 @@ impl World {
             plain: HashMap::new(),
             action: 0,
         };
+        world.oracle.has_nuls = world.setting.keeps_offset || world.setting.preallocates;
         for _ in 0..world.setting.logs {
             world.new_log();
         }
@@ -246,6 +250,14 @@ impl World {
 
     /// One action of somebody.
     pub fn act(&mut self) {
+        self.act_once();
+        if self.setting.synced {
+            self.disk
+                .write_back_under(&[Path::new(LOGS), Path::new(DATA)]);
+        }
+    }
+
+    fn act_once(&mut self) {
         self.action += 1;
         let place = self.random.place(self.logs.len());
         let setting = self.setting.clone();
@@ -607,7 +619,11 @@ impl World {
     fn copy_on(&mut self, place: usize) {
         let copying = self.logs[place].copying.take().expect("it was begun");
         let content = self.disk.content(copying.from);
-        copying.to.put(&content[copying.done.min(content.len())..]);
+        let done = copying.done.min(content.len());
+        if !copying.recognisable {
+            self.oracle.stopped(&content, done);
+        }
+        copying.to.put(&content[done..]);
         let file = copying.to.serial;
         let content = self.disk.content(file);
         if copying.recognisable {
@@ -835,6 +851,11 @@ impl World {
             log.late = None;
             log.copying = None;
         }
+        let lengths: HashMap<Serial, usize> = [LOGS, DATA]
+            .iter()
+            .flat_map(|directory| self.disk.files(Path::new(directory)))
+            .map(|(_, serial)| (serial, self.disk.length(serial)))
+            .collect();
         self.disk.cut_power();
         self.lanes.clear();
         let mut files = self.disk.files(Path::new(LOGS));
@@ -854,8 +875,9 @@ impl World {
                 }
                 continue;
             }
-            self.oracle.survived(&content);
             let length = content.len();
+            let before = lengths.get(&serial).copied().unwrap_or(0);
+            self.oracle.survived(&content, length < before);
             if let Some(seen) = self.seen.get_mut(&serial) {
                 seen.length = seen.length.min(length);
             }
