@@ -79,7 +79,7 @@ fn benches(criterion: &mut Criterion) {
     let plan = report(Level::Warn);
     let known = Known::from(full(&plan));
     let rows = known.state.messages.rows().len();
-    let fold = Fold::new(&plan, known.clone());
+    let mut fold = Fold::new(&plan, known.clone());
     let mut group = criterion.benchmark_group("checkpoint");
     group.sample_size(20);
     group.bench_function(

@@ -259,7 +259,7 @@ impl Keeper {
     /// Copies what the fold knows at the border between two batches. The checkpoint goes through the
     /// writer, if there is one, and then to [`Commit::run`]; what that returns comes to
     /// [`Keeper::end`].
-    pub fn begin(&mut self, fold: &Fold) -> Checkpoint {
+    pub fn begin(&mut self, fold: &mut Fold) -> Checkpoint {
         let started = self.clock.monotonic();
         self.number += 1;
         self.cadence.begin();

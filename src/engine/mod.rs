@@ -219,13 +219,13 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
             if let Some(to) = &mut committing
                 && to.keeper.is_due()
             {
-                to.begin(&fold, outputs_in.as_ref());
+                to.begin(&mut fold, outputs_in.as_ref());
             }
         }
         if let Some(to) = &mut committing {
             to.look(&stop, say);
             if to.keeper.is_due() {
-                to.begin(&fold, outputs_in.as_ref());
+                to.begin(&mut fold, outputs_in.as_ref());
             }
         }
         if interval.is_some_and(|interval| looked.elapsed() >= interval) {
@@ -241,7 +241,7 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
         // have said it here.
         to.look(&stop, say);
         if to.keeper.has_work() && to.problem.is_none() {
-            to.begin(&fold, outputs_in.as_ref());
+            to.begin(&mut fold, outputs_in.as_ref());
         }
     } else {
         let last = fold.finish();
@@ -293,7 +293,7 @@ impl Committing {
     }
 
     /// Begins a checkpoint here, behind what went to the writer.
-    fn begin(&mut self, fold: &Fold, borders: Option<&Sender<Sent>>) {
+    fn begin(&mut self, fold: &mut Fold, borders: Option<&Sender<Sent>>) {
         if self.problem.is_some() {
             return;
         }
