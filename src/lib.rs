@@ -51,8 +51,10 @@
 //! 2. **Conservation.** `records = kept + filtered + duplicate + malformed + held`, counted by reader,
 //!    mappers and writer apart; what differs is `unaccounted`, and the exit code is 3
 //!    ([`state::ledger::Ledger`]).
-//! 3. **Crash.** Nothing is followed or checkpointed yet, so there is nothing to break; all state is one
-//!    value at a batch border for the day when it is.
+//! 3. **Crash.** Killed anywhere, any number of times, a restart on the same state directory ends with the
+//!    same output file and the same totals: places, state and what was sent are one value at a batch
+//!    border ([`store::checkpoint::Checkpoint`]), the journal names each output before its bytes go out
+//!    ([`store::journal`]), and after a kill both are compared with the file ([`store::recover`]).
 //! 4. **Merge.** State of A followed by B = merge of both ([`state::State::merge`]), as long as no limit
 //!    is reached; totals stay exact beyond it.
 //! 5. **A prefilter or a guess never changes a result**: not the literal search over a chunk, not the

@@ -127,7 +127,14 @@ pub fn open(asked: Asked<'_>, fresh: State) -> Result<Ready, StoreError> {
         place = recovered.output;
         number = opened.number;
     } else {
-        file = open_file(&disk)?;
+        let mut opened_file = open_file(&disk)?;
+        if let Some(file) = &mut opened_file {
+            file.unsynced().sync(&*disk).map_err(|error| StoreError {
+                text: format!("cannot write {}: {error}", file.path().display()),
+                exit_code: 74,
+            })?;
+        }
+        file = opened_file;
         known = Known::from(fresh);
         place = file.as_ref().map(Appender::place);
         number = 1;
@@ -135,12 +142,12 @@ pub fn open(asked: Asked<'_>, fresh: State) -> Result<Ready, StoreError> {
         // that cannot be written to is known at once.
         let checkpoint = checkpoint(number, &purpose, &*clock, known.clone(), place);
         opened.dir.write(&checkpoint)?;
-        journal = Journal::create(Arc::clone(&disk), path, number, number).map_err(|error| {
-            StoreError {
+        journal = Journal::create(Arc::clone(&disk), path, number, number)
+            .and_then(|journal| disk.sync_directory(path).map(|()| journal))
+            .map_err(|error| StoreError {
                 text: format!("{}: cannot write the journal: {error}", path.display()),
                 exit_code: 74,
-            }
-        })?;
+            })?;
         replay = Vec::new();
     }
     let keeper = Keeper {
@@ -252,7 +259,7 @@ impl Keeper {
     /// Copies what the fold knows at the border between two batches. The checkpoint goes through the
     /// writer, if there is one, and then to [`Commit::run`]; what that returns comes to
     /// [`Keeper::end`].
-    pub fn begin(&mut self, fold: &Fold) -> Checkpoint {
+    pub fn begin(&mut self, fold: &mut Fold) -> Checkpoint {
         let started = self.clock.monotonic();
         self.number += 1;
         self.cadence.begin();
@@ -375,12 +382,7 @@ impl Commit {
                 "the output is not durable: {error}; stopping, so that a restart writes it again"
             ))
         };
-        for file in &border.unsynced.files {
-            file.sync().map_err(lost)?;
-        }
-        if let Some(directory) = &border.unsynced.directory {
-            dir.disk().sync_directory(directory).map_err(lost)?;
-        }
+        border.unsynced.sync(&**dir.disk()).map_err(lost)?;
         self.checkpoint.output = border.output;
         dir.write(&self.checkpoint)
             .map_err(|error| given_up(error.text))

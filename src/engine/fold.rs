@@ -59,9 +59,9 @@ impl Fold {
     }
 
     /// A copy of everything, for a checkpoint.
-    pub fn known(&self) -> Known {
+    pub fn known(&mut self) -> Known {
         Known {
-            state: self.state.clone(),
+            state: self.state.share(),
             lines: self.lines.clone(),
             places: self.places.clone(),
             sent: self.sent,

@@ -120,7 +120,7 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
         threads,
         budget_bytes,
         sink,
-        store,
+        mut store,
         stop,
         grace,
         mut watcher,
@@ -158,30 +158,16 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
             .context("no thread for a mapper")?;
     }
     drop((batches, mapped_in, buffers_in));
-    let mut committing = None;
-    let mut journal = None;
-    let mut output = None;
-    if let Some(mut store) = store {
-        (journal, output) = (store.journal.take(), store.output);
-        let (commits_in, commits) = unbounded::<Commit>();
-        let (done_in, done) = unbounded::<Done>();
-        let Store { keeper, dir, .. } = store;
-        let thread = spawn("committer")
-            .spawn(move || commit_all(dir, &System::new(), &commits, &done_in))
-            .context("no thread for checkpoints")?;
-        committing = Some(Committing {
-            keeper,
-            commits: commits_in,
-            done,
-            thread,
-            problem: None,
-        });
-    }
+    let recorder = sink.map(|destination| match &mut store {
+        Some(store) => store.recorder(destination, &known),
+        None => Recorder::new(destination, None, known.sent, None),
+    });
+    let mut committing = store.map(Committing::start).transpose()?;
     let (outputs_in, outputs) = unbounded::<Sent>();
-    let writing = match sink {
-        Some(destination) => {
+    let writing = match recorder {
+        Some(recorder) => {
             let writing = Writing {
-                recorder: Recorder::new(destination, journal, known.sent, output),
+                recorder,
                 commits: committing.as_ref().map(|to| to.commits.clone()),
                 stop: stop.clone(),
                 say,
@@ -233,13 +219,13 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
             if let Some(to) = &mut committing
                 && to.keeper.is_due()
             {
-                to.begin(&fold, outputs_in.as_ref());
+                to.begin(&mut fold, outputs_in.as_ref());
             }
         }
         if let Some(to) = &mut committing {
             to.look(&stop, say);
             if to.keeper.is_due() {
-                to.begin(&fold, outputs_in.as_ref());
+                to.begin(&mut fold, outputs_in.as_ref());
             }
         }
         if interval.is_some_and(|interval| looked.elapsed() >= interval) {
@@ -255,7 +241,7 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
         // have said it here.
         to.look(&stop, say);
         if to.keeper.has_work() && to.problem.is_none() {
-            to.begin(&fold, outputs_in.as_ref());
+            to.begin(&mut fold, outputs_in.as_ref());
         }
     } else {
         let last = fold.finish();
@@ -289,8 +275,25 @@ struct Committing {
 }
 
 impl Committing {
+    fn start(store: Store) -> anyhow::Result<Committing> {
+        let (commits_in, commits) = unbounded::<Commit>();
+        let (done_in, done) = unbounded::<Done>();
+        let Store { keeper, dir, .. } = store;
+        let thread = thread::Builder::new()
+            .name("committer".to_owned())
+            .spawn(move || commit_all(dir, &System::new(), &commits, &done_in))
+            .context("no thread for checkpoints")?;
+        Ok(Committing {
+            keeper,
+            commits: commits_in,
+            done,
+            thread,
+            problem: None,
+        })
+    }
+
     /// Begins a checkpoint here, behind what went to the writer.
-    fn begin(&mut self, fold: &Fold, borders: Option<&Sender<Sent>>) {
+    fn begin(&mut self, fold: &mut Fold, borders: Option<&Sender<Sent>>) {
         if self.problem.is_some() {
             return;
         }

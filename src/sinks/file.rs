@@ -96,6 +96,19 @@ pub struct Unsynced {
     pub directory: Option<PathBuf>,
 }
 
+impl Unsynced {
+    /// Makes it durable. After an error it is not, and asking again proves nothing.
+    pub fn sync(&self, disk: &dyn Disk) -> io::Result<()> {
+        for file in &self.files {
+            file.sync()?;
+        }
+        match &self.directory {
+            Some(directory) => disk.sync_directory(directory),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Appender {
     /// Opens the file or makes it. Symbolic links, directories and devices are refused.
     pub fn open(

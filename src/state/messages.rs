@@ -25,7 +25,7 @@ const HEAD_BYTES: usize = 128;
 pub const MASKED_BYTES_MAX: usize = 2048;
 
 /// What a row costs besides its texts.
-const ROW_BYTES: usize = size_of::<Row>() + 64;
+const ROW_BYTES: usize = size_of::<Row>() + size_of::<Texts>() + 64;
 
 /// One unique message of one level.
 #[derive(Clone, Debug)]

@@ -9,16 +9,20 @@
 //! When only the `other` rows are left, values still enter count, sum, minimum and maximum, but
 //! their buckets are not kept (`Histogram::without_shape`). Totals are exact in every case.
 
+mod held;
+
 use super::counts::Budget;
 use super::histogram::Histogram;
 use crate::flow::sample::{Sample, SeriesKey, UnitSet};
 use crate::units::Unit;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use held::Held;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::{ByteBuf, Bytes};
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 /// Bytes that the table may use, if the user does not say otherwise: 10,000 series of a thousand
 /// well spread values each.
@@ -71,8 +75,8 @@ struct Table {
 #[derive(Clone, Debug)]
 struct Series {
     table: u32,
-    key: Box<[u8]>,
-    histogram: Histogram,
+    key: Arc<[u8]>,
+    histogram: Held<Histogram>,
 }
 
 /// A metric as the report shows it.
@@ -113,6 +117,14 @@ impl Metrics {
         }
     }
 
+    /// A copy for a checkpoint: the histograms are shared until they change.
+    pub fn share(&mut self) -> Metrics {
+        for series in &mut self.series {
+            series.histogram.share();
+        }
+        self.clone()
+    }
+
     /// Takes in the samples of one batch, in record order; `Sample::series` is a row of `keys`.
     ///
     /// A key is looked up with its first sample and not before, because what is admitted has to
@@ -135,7 +147,7 @@ impl Metrics {
     fn record(&mut self, slot: u32, sample: &Sample) {
         let weight = u64::from(sample.weight);
         let histogram = match self.series.get_mut(slot as usize) {
-            Some(series) => &mut series.histogram,
+            Some(series) => series.histogram.own(),
             None if slot == REFUSED => {
                 self.refused = self.refused.saturating_add(weight);
                 return;
@@ -162,7 +174,7 @@ impl Metrics {
         self.make_room();
         let slot = home.1.and_then(|key| self.find(home.0, &key));
         let histogram = match slot {
-            Some(slot) => &mut self.series[slot as usize].histogram,
+            Some(slot) => self.series[slot as usize].histogram.own(),
             None => &mut self.tables[home.0 as usize].other,
         };
         if histogram
@@ -244,7 +256,7 @@ impl Metrics {
         self.push(Series {
             table,
             key: key.into(),
-            histogram: Histogram::default(),
+            histogram: Held::Own(Histogram::default()),
         });
         Some(self.series.len() as u32 - 1)
     }
@@ -352,7 +364,7 @@ impl Metrics {
                 .find(table, &series.key)
                 .or_else(|| self.admit(table, &series.key));
             let histogram = match slot {
-                Some(slot) => &mut self.series[slot as usize].histogram,
+                Some(slot) => self.series[slot as usize].histogram.own(),
                 None => &mut self.tables[table as usize].other,
             };
             histogram.merge_within(&series.histogram, &mut self.budget);
@@ -456,7 +468,7 @@ impl Serialize for Metrics {
         let series: Vec<(u32, &Bytes, &Histogram)> = self
             .series
             .iter()
-            .map(|series| (series.table, Bytes::new(&series.key), &series.histogram))
+            .map(|series| (series.table, Bytes::new(&series.key), &*series.histogram))
             .collect();
         (
             self.budget.limit as u64,
@@ -490,7 +502,7 @@ impl<'de> Deserialize<'de> for Metrics {
             let series = Series {
                 table,
                 key: key.into_vec().into(),
-                histogram,
+                histogram: Held::Own(histogram),
             };
             metrics.budget.charge(series.bytes());
             metrics.push(series);

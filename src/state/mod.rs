@@ -213,6 +213,17 @@ impl State {
         self.metrics.fold(&dictionary, &samples.column);
     }
 
+    /// A copy for a checkpoint, which shares what is large.
+    pub fn share(&mut self) -> State {
+        // The table that is shared takes the place of a deep copy.
+        let metrics = self.metrics.share();
+        let own = std::mem::replace(&mut self.metrics, Metrics::new(0));
+        let mut state = self.clone();
+        state.metrics = metrics;
+        self.metrics = own;
+        state
+    }
+
     /// Adds a run that came after this one (law 4).
     pub fn merge(&mut self, other: &State) {
         let sources = u32::try_from(self.inputs.len()).expect("a run has fewer than 2^32 inputs");

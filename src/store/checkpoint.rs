@@ -1,4 +1,4 @@
-//! A checkpoint as bytes: eight bytes of magic, a CRC-32 of the rest, then everything as MessagePack
+//! A checkpoint as bytes: eight bytes of magic, a CRC-32 of all else, then everything as MessagePack
 //! with field names, so that a later version can add fields.
 
 use serde::{Deserialize, Serialize};
@@ -43,9 +43,16 @@ pub fn encode(checkpoint: &Checkpoint) -> Vec<u8> {
     bytes.extend_from_slice(&[0; 4]);
     rmp_serde::encode::write_named(&mut bytes, checkpoint)
         .expect("a checkpoint has no type that MessagePack lacks");
-    let sum = crc32fast::hash(&bytes[12..]);
+    let sum = checksum(&MAGIC, &bytes[12..]);
     bytes[8..12].copy_from_slice(&sum.to_le_bytes());
     bytes
+}
+
+fn checksum(magic: &[u8; 8], body: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(magic);
+    hasher.update(body);
+    hasher.finalize()
 }
 
 /// The checkpoint that `bytes` hold, whole and unharmed.
@@ -57,7 +64,7 @@ pub fn decode(bytes: &[u8]) -> Result<Checkpoint, Unreadable> {
     let Some((sum, body)) = rest.split_first_chunk::<4>() else {
         return broken("torn: it ends too early");
     };
-    let is_whole = crc32fast::hash(body) == u32::from_le_bytes(*sum);
+    let is_whole = checksum(magic, body) == u32::from_le_bytes(*sum);
     if *magic != MAGIC {
         // All versions have a checksum there. The next one is known without it: it is two flipped
         // bits away from this one, so one flipped bit never keeps the checkpoint before from use.

@@ -41,6 +41,21 @@ pub enum Entry<'a> {
     Output(OutputPlace),
 }
 
+impl Entry<'_> {
+    /// Appends the entry with its length and its CRC-32 before it.
+    pub fn encode(&self, bytes: &mut Vec<u8>) {
+        let start = bytes.len();
+        bytes.extend_from_slice(&[0; FRAME_BYTES]);
+        rmp_serde::encode::write(bytes, self).expect("an entry has no type that MessagePack lacks");
+        let body = start + FRAME_BYTES;
+        let length = u32::try_from(bytes.len() - body)
+            .expect("a mark names the files of one batch, not 4 GiB of them");
+        let sum = crc32fast::hash(&bytes[body..]);
+        bytes[start..start + 4].copy_from_slice(&length.to_le_bytes());
+        bytes[start + 4..body].copy_from_slice(&sum.to_le_bytes());
+    }
+}
+
 /// An entry that was read, and where it ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -124,15 +139,7 @@ impl Journal {
         }
         let start = if self.length == 0 { MAGIC.len() } else { 0 };
         self.scratch.truncate(start);
-        self.scratch.extend_from_slice(&[0; FRAME_BYTES]);
-        rmp_serde::encode::write(&mut self.scratch, entry)
-            .expect("an entry has no type that MessagePack lacks");
-        let body = start + FRAME_BYTES;
-        let length = u32::try_from(self.scratch.len() - body)
-            .map_err(|_| io::Error::other("a journal entry of more than 4 GiB"))?;
-        let sum = crc32fast::hash(&self.scratch[body..]);
-        self.scratch[start..start + 4].copy_from_slice(&length.to_le_bytes());
-        self.scratch[start + 4..body].copy_from_slice(&sum.to_le_bytes());
+        entry.encode(&mut self.scratch);
         if let Err(error) = super::append_all(&*self.file, &self.scratch) {
             // What got through of it would hide all that follows.
             self.torn = self.file.set_length(self.length).is_err();

@@ -19,7 +19,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::disk::{Disk, DiskFile, Lock, read_full};
+use crate::disk::{Disk, DiskFile, Lock, directory_of, read_full};
 use crate::store::checkpoint::{Checkpoint, Unreadable};
 use crate::store::journal::Record;
 
@@ -91,6 +91,9 @@ impl StateDir {
         let failed = |what, error: &io::Error| StoreError::io(path, what, error);
         disk.create_directory(path)
             .map_err(|error| failed("cannot make the state directory", &error))?;
+        // A directory that a power cut can take away holds nothing.
+        disk.sync_directory(directory_of(path))
+            .map_err(|error| failed("cannot make the state directory durable", &error))?;
         disk.check_private(path)
             .map_err(|error| failed("not usable as state directory", &error))?;
         let lock = disk.lock(&path.join(LOCK)).map_err(|error| {

@@ -130,7 +130,7 @@ fn the_newest_is_taken_and_a_broken_one_falls_back_to_the_one_before() {
     }
     // The next one does not take the place of the only one that is whole.
     let (mut ready, mut recorder) = bench.start();
-    let checkpoint = ready.store.keeper.begin(&Fold::new(&plan(), known()));
+    let checkpoint = ready.store.keeper.begin(&mut Fold::new(&plan(), known()));
     assert_eq!(checkpoint.number, 3);
     let border = recorder.border(3);
     let commit = Commit {
@@ -189,9 +189,9 @@ fn a_state_of_something_else_is_refused_and_said() {
 fn a_full_disk_costs_a_checkpoint_and_not_the_one_before() {
     let bench = two();
     let (mut ready, mut recorder) = bench.start();
-    let fold = Fold::new(&plan(), known());
-    let go = |recorder: &mut Recorder, ready: &mut Ready| {
-        let checkpoint = Box::new(ready.store.keeper.begin(&fold));
+    let mut fold = Fold::new(&plan(), known());
+    let mut go = |recorder: &mut Recorder, ready: &mut Ready| {
+        let checkpoint = Box::new(ready.store.keeper.begin(&mut fold));
         let border = recorder.border(checkpoint.number);
         let done = Commit { checkpoint, border }.run(&mut ready.store.dir, &*bench.clock);
         ready.store.keeper.end(done)
@@ -226,7 +226,7 @@ fn a_failed_sync_is_never_taken_for_durable() {
         checkpoint.number = ready
             .store
             .keeper
-            .begin(&Fold::new(&plan(), known()))
+            .begin(&mut Fold::new(&plan(), known()))
             .number;
         let border = recorder.border(checkpoint.number);
         Commit { checkpoint, border }

@@ -5,6 +5,11 @@ use std::time::Duration;
 use super::*;
 use crate::engine::checkpoint::{Done, Failure};
 use crate::engine::fold::Fold;
+use crate::engine::reader::{Input, Reader};
+use crate::engine::signals::Stop;
+use crate::engine::{self, NoWatcher, Outcome, Run};
+use crate::flow::output::LinesTask;
+use crate::stages::literals::Literals;
 
 fn done(milliseconds: u64) -> Done {
     Done {
@@ -18,21 +23,21 @@ fn a_checkpoint_comes_a_second_after_work_and_takes_a_twentieth_of_the_time() {
     let bench = Bench::new();
     let (mut ready, _recorder) = bench.start();
     let keeper = &mut ready.store.keeper;
-    let fold = Fold::new(&plan(), known());
+    let mut fold = Fold::new(&plan(), known());
     assert_eq!((keeper.is_due(), keeper.wait()), (false, None));
     let mark = Mark::default();
     keeper.absorbed(Some(&mark));
     assert_eq!(keeper.wait(), Some(Duration::from_secs(1)));
     bench.clock.advance(Duration::from_secs(1));
     assert!(keeper.is_due());
-    assert_eq!(keeper.begin(&fold).number, 2);
+    assert_eq!(keeper.begin(&mut fold).number, 2);
     keeper.absorbed(Some(&mark));
     assert!(!keeper.is_due(), "one at a time");
     assert_eq!(keeper.end(done(100)), Ok(None));
     assert_eq!(keeper.wait(), Some(Duration::from_secs(2)));
     bench.clock.advance(Duration::from_secs(2));
     assert!(keeper.is_due());
-    keeper.begin(&fold);
+    keeper.begin(&mut fold);
     assert_eq!(keeper.end(done(1)), Ok(None));
     assert_eq!(keeper.wait(), None, "nothing happened since");
     bench.clock.advance(Duration::from_secs(1));
@@ -76,4 +81,91 @@ fn failing_checkpoints_are_said_once_and_a_lost_output_ends_the_run() {
     assert!(keeper.end(done(1)).unwrap().unwrap().contains("again"));
     let lost = failed(Failure::Output("lost".to_owned()));
     assert_eq!(keeper.end(lost), Err("lost".to_owned()));
+}
+
+/// Runs `weir filter -m ERROR` over a file with all threads, as a run that goes on where the one
+/// before it ended.
+fn run(bench: &Bench, text: &str) -> Outcome {
+    let input = bench.output.with_file_name("input");
+    std::fs::write(&input, text).unwrap();
+    let mut ready = bench.open().unwrap();
+    let file = ready.file.take().unwrap();
+    let plan = Plan {
+        select: Select {
+            literals: Some(Literals::new(&[b"ERROR".to_vec()], false)),
+            ..Select::default()
+        },
+        task: Task::Lines(LinesTask {
+            level: None,
+            json: false,
+            count: false,
+            dedup: None,
+            before: 0,
+            after: 0,
+            as_they_come: false,
+        }),
+        ..plan()
+    };
+    let run = Run {
+        reader: Reader {
+            inputs: vec![Input::Named(input.into())],
+            chunk_bytes: 4096,
+            counts_lines: false,
+            multiline: plan.multiline.clone(),
+            zone: jiff::tz::TimeZone::UTC,
+            format: None,
+            now: Time(0),
+            live: false,
+        },
+        plan: Arc::new(plan),
+        threads: 2,
+        budget_bytes: 1 << 20,
+        sink: Some(Destination::File(Box::new(file))),
+        store: Some(ready.store),
+        stop: Stop::new().unwrap(),
+        watcher: Box::new(NoWatcher),
+        say: |_| {},
+    };
+    engine::run(run, ready.known).unwrap()
+}
+
+#[test]
+fn totals_and_output_go_on_over_restarts_and_nothing_is_unaccounted() {
+    let bench = Bench::new();
+    let (mut kept, mut all) = (String::new(), 0);
+    for life in 0..4 {
+        let mut text = String::new();
+        for number in 0..2000 {
+            let level = if number % 7 == life { "ERROR" } else { "INFO" };
+            let line = format!("2024-03-01T00:00:00Z {level} life {life} number {number}\n");
+            if level == "ERROR" {
+                kept.push_str(&line);
+            }
+            text.push_str(&line);
+        }
+        all += text.len() as u64;
+        let outcome = run(&bench, &text);
+        assert_eq!(outcome.problems, []);
+        let ledger = outcome.state.ledger;
+        assert_eq!((ledger.unaccounted, ledger.bytes), (0, all));
+        assert_eq!(ledger.records, 2000 * (life + 1));
+        assert_eq!(ledger.kept, kept.lines().count() as u64);
+        assert_eq!(bench.text(), kept);
+    }
+    let ready = bench.open().unwrap();
+    assert!(ready.replay.is_empty());
+    assert_eq!(ready.known.sent.bytes, kept.len() as u64);
+}
+
+#[test]
+fn an_output_that_cannot_be_made_durable_ends_the_run_with_74() {
+    let bench = Bench::new();
+    drop(bench.open().unwrap());
+    bench.disk.set(|faults| faults.sync_fails = Some("out"));
+    let outcome = run(&bench, "ERROR one\n");
+    assert_eq!(outcome.problems.len(), 1);
+    let (text, code) = &outcome.problems[0];
+    assert!(text.contains("not durable") && *code == 74, "{text}");
+    bench.disk.set(|faults| faults.sync_fails = None);
+    assert!(bench.open().unwrap().resumed);
 }
