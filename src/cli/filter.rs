@@ -110,8 +110,8 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
         .flag("--count", args.count)
         .add("--dedup", args.dedup)
         .add("--every", &args.every)
-        .add("--before-context", [before])
-        .add("--after-context", [after])
+        .add("--before-context", (before > 0).then_some(before))
+        .add("--after-context", (after > 0).then_some(after))
         .flag("--output=json", json)
         .add("--fail-on", &args.output.fail_on);
     let start = Start {
