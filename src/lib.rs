@@ -22,6 +22,8 @@
 //! | [`sinks`] | where lines and reports go |
 //! | [`report`] | the finished report as text and as JSON |
 //! | [`registry`] | what the engine may know of formats |
+//! | [`disk`] | the file system as following and checkpoints need it, behind a trait |
+//! | [`clock`] | the two clocks of a live run, behind a trait |
 //! | [`units`] | quantities as people write them |
 //!
 //! # The flow
@@ -51,10 +53,13 @@
 //! 2. **Conservation.** `records = kept + filtered + duplicate + malformed + held`, counted by reader,
 //!    mappers and writer apart; what differs is `unaccounted`, and the exit code is 3
 //!    ([`state::ledger::Ledger`]).
-//! 3. **Crash.** Killed anywhere, any number of times, a restart on the same state directory ends with the
-//!    same output file and the same totals: places, state and what was sent are one value at a batch
-//!    border ([`store::checkpoint::Checkpoint`]), the journal names each output before its bytes go out
-//!    ([`store::journal`]), and after a kill both are compared with the file ([`store::recover`]).
+//! 3. **Crash.** Kill a follower anywhere, any number of times: a restart on the same state directory ends
+//!    with the same output file and the same totals as a run that never stopped, over the bytes that still
+//!    exist. Places, state and what was sent are one value at a batch border
+//!    ([`store::checkpoint::Checkpoint`]); the journal names each output before its bytes go out
+//!    ([`store::journal`]), with the bytes of files that it was made of ([`flow::mark::Mark`]); after a
+//!    kill both are compared with the output ([`store::recover`]), and what cannot be read again is
+//!    named ([`state::losses::Losses`]).
 //! 4. **Merge.** State of A followed by B = merge of both ([`state::State::merge`]), as long as no limit
 //!    is reached; totals stay exact beyond it.
 //! 5. **A prefilter or a guess never changes a result**: not the literal search over a chunk, not the

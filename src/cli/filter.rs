@@ -9,7 +9,7 @@ use crate::cli::plan::{check, common, engine};
 use crate::cli::progress::Progress;
 use crate::cli::report::failed;
 use crate::cli::start::{self, Append, Start};
-use crate::cli::{Failure, exit, output};
+use crate::cli::{Failure, exit, globs, output};
 use crate::config::plan::{Plan, Task};
 use crate::engine::{NoWatcher, Watcher};
 use crate::flow::level::Level;
@@ -85,6 +85,10 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
     notes.extend(following.as_ref().and_then(|it| it.note(what)));
     start::say_notes(&notes, args.output.quiet);
     let engine = engine(&args.input)?;
+    let files = match &following {
+        Some(_) => args.input.files,
+        None => globs::expand(args.input.files)?,
+    };
     let stop = start::stop()?;
     // A bar between lines on the same terminal would tear both.
     let silent = args.output.quiet
@@ -106,12 +110,12 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
         .flag("--count", args.count)
         .add("--dedup", args.dedup)
         .add("--every", &args.every)
-        .add("--before-context", [before])
-        .add("--after-context", [after])
+        .add("--before-context", (before > 0).then_some(before))
+        .add("--after-context", (after > 0).then_some(after))
         .flag("--output=json", json)
         .add("--fail-on", &args.output.fail_on);
     let start = Start {
-        files: args.input.files,
+        files,
         tail: args.following.tail,
         following,
         purpose,

@@ -5,6 +5,7 @@ mod docs;
 mod explain;
 mod filter;
 mod follow;
+mod globs;
 mod live;
 mod merge;
 mod output;

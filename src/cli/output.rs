@@ -2,13 +2,10 @@
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use serde_json::json;
 
 use crate::cli::args::LogFormat;
 use crate::cli::{Failure, exit};
-use crate::engine::Outcome;
+use crate::engine::{Outcome, notes};
 use crate::flow::output::Output;
 use crate::sinks::Sink;
 use crate::sinks::file::Target;
@@ -99,43 +96,12 @@ pub fn problems(outcome: &Outcome) -> u8 {
     code
 }
 
-/// Whether [`say`] writes JSON. One for the process, as standard error is.
-static SAYS_JSON: AtomicBool = AtomicBool::new(false);
-
-/// How [`say`] writes from now on.
+/// How [`say`] writes from now on, and what the engine says.
 pub fn log_as(format: LogFormat) {
-    SAYS_JSON.store(format == LogFormat::Json, Ordering::Relaxed);
+    notes::log_as_json(format == LogFormat::Json);
 }
 
 /// A line on standard error; if that is closed or full, the data path goes on all the same.
 pub fn say(message: &str) {
-    let line = said(message, SAYS_JSON.load(Ordering::Relaxed));
-    let _ = io::stderr().write_all(&line);
-}
-
-fn said(message: &str, as_json: bool) -> Vec<u8> {
-    if as_json {
-        let line = json!({"time": jiff::Timestamp::now().to_string(), "program": "weir", "message": message});
-        return format!("{line}\n").into_bytes();
-    }
-    let mut line = b"weir: ".to_vec();
-    crate::flow::terminal::escape(message.as_bytes(), &mut line);
-    line.push(b'\n');
-    line
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_cannot_be_forged_in_json_nor_drive_a_terminal() {
-        let message = "a \"b\"\nweir: forged \u{1b}[2J";
-        let line = said(message, true);
-        let json: serde_json::Value = serde_json::from_slice(&line).unwrap();
-        assert_eq!(json["message"], message);
-        assert!(json["time"].as_str().unwrap().ends_with('Z'));
-        assert_eq!(line.iter().filter(|&&byte| byte == b'\n').count(), 1);
-        assert!(!said(message, false).contains(&0x1b));
-    }
+    let _ = io::stderr().write_all(&notes::line(message));
 }

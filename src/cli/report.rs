@@ -11,7 +11,7 @@ use crate::cli::live::{self, Live};
 use crate::cli::plan::{check, common, engine, grouping, slot};
 use crate::cli::progress::Progress;
 use crate::cli::start::{self, Start};
-use crate::cli::{Failure, exit, output};
+use crate::cli::{Failure, exit, globs, output};
 use crate::config::plan::{Plan, ReportTask, Task};
 use crate::engine::{NoWatcher, Watcher};
 use crate::expr::aggregate::Check;
@@ -105,6 +105,10 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
     );
     start::say_notes(&notes, args.output.quiet);
     let engine = engine(&args.input)?;
+    let files = match &following {
+        Some(_) => args.input.files,
+        None => globs::expand(args.input.files)?,
+    };
     let stop = start::stop()?;
     let live = args.following.follow
         && args.output.output == Format::Text
@@ -130,7 +134,7 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
         .add("--metric", &args.metric)
         .add("--fail-on", &args.output.fail_on);
     let start = Start {
-        files: args.input.files,
+        files,
         tail: args.following.tail,
         following,
         purpose,

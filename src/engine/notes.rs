@@ -2,9 +2,13 @@
 //! data. A standard error that is closed, full or stuck only loses notes.
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde_json::json;
+
+use crate::flow::terminal;
 
 /// Notes that are said in one second at most. The others are counted: a fault that comes with every
 /// line of the input must not write as many lines itself.
@@ -73,6 +77,33 @@ impl Notes {
     }
 }
 
+/// Whether lines on standard error are JSON. One for the process, as standard error is.
+static IS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// How [`line`] writes from now on.
+pub fn log_as_json(is_json: bool) {
+    IS_JSON.store(is_json, Ordering::Relaxed);
+}
+
+/// What the user is told, as a line for standard error, harmless for a terminal.
+pub fn line(text: &str) -> Vec<u8> {
+    line_as(text, IS_JSON.load(Ordering::Relaxed))
+}
+
+fn line_as(text: &str, as_json: bool) -> Vec<u8> {
+    let mut line = Vec::new();
+    if as_json {
+        let time = jiff::Timestamp::now().to_string();
+        let object = json!({"time": time, "program": "weir", "message": text});
+        terminal::escape_json(&object.to_string(), &mut line);
+    } else {
+        line.extend_from_slice(b"weir: ");
+        terminal::escape(text.as_bytes(), &mut line);
+    }
+    line.push(b'\n');
+    line
+}
+
 /// Writes a line to standard error if that takes it at once; else it is not said, and this is false.
 pub fn say(text: &str) -> bool {
     say_to(&io::stderr(), text)
@@ -82,10 +113,12 @@ fn say_to<Out: std::os::fd::AsFd>(out: &Out, text: &str) -> bool
 where
     for<'a> &'a Out: Write,
 {
-    let mut line = b"weir: ".to_vec();
-    crate::flow::terminal::escape(text.as_bytes(), &mut line);
-    line.truncate(LINE_BYTES_MAX - 1);
-    line.push(b'\n');
+    let mut line = line(text);
+    if line.len() > LINE_BYTES_MAX {
+        // Escapes are at most ten times as long as what they stand for.
+        let shown: String = text.chars().take(LINE_BYTES_MAX / 12).collect();
+        line = self::line(&format!("{shown}…"));
+    }
     let mut polled = [PollFd::new(out, PollFlags::OUT)];
     let takes = poll(&mut polled, Some(&Timespec::default())).is_ok()
         && polled[0].revents().contains(PollFlags::OUT);
@@ -100,6 +133,20 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
+
+    #[test]
+    fn a_line_cannot_be_forged_in_json_nor_drive_a_terminal() {
+        let text = "a \"b\"\nweir: forged \u{1b}[2J \u{9b}";
+        let line = line_as(text, true);
+        let object: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!(object["message"], text);
+        assert!(object["time"].as_str().unwrap().ends_with('Z'));
+        assert_eq!(line.iter().filter(|&&byte| byte == b'\n').count(), 1);
+        for line in [line, line_as(text, false)] {
+            let line = String::from_utf8(line).unwrap();
+            assert!(!line.contains(['\u{1b}', '\u{9b}']), "{line}");
+        }
+    }
 
     #[test]
     fn says_twenty_a_second_and_counts_the_others() {

@@ -337,3 +337,69 @@ impl Window {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::batch::SourceId;
+    use crate::flow::mark::Mark;
+    use crate::flow::span::Span;
+
+    /// A batch of one JSON line, the second one of it.
+    fn batch(source: u32, lines_before: u64, is_followed: bool) -> Mapped {
+        let mut mapped = Mapped {
+            source: SourceId(source),
+            lines_before,
+            mark: is_followed.then(Box::<Mark>::default),
+            lines: b"}\n".to_vec(),
+            ..Mapped::default()
+        };
+        mapped.counts.lines = 3;
+        mapped.records.push(Line {
+            text: Span::new(0..2),
+            template_at: 0,
+            line: 1,
+            selected: true,
+            identity: 0,
+            time: None,
+            masked: Span::default(),
+            fingerprint: Default::default(),
+        });
+        mapped
+    }
+
+    #[test]
+    fn lines_of_followed_files_that_take_turns_keep_their_numbers() {
+        let task = LinesTask {
+            level: None,
+            json: true,
+            count: false,
+            dedup: None,
+            before: 0,
+            after: 0,
+            as_they_come: false,
+        };
+        let mut lines = Lines::new(&task);
+        let mut number = |source, before, is_followed| {
+            let mut mapped = batch(source, before, is_followed);
+            let output = lines.absorb(&mut mapped, &mut Ledger::default());
+            let text = String::from_utf8(output.bytes).unwrap();
+            let digits = text.strip_prefix("{\"line\":").unwrap();
+            digits[..digits.find(',').unwrap()].parse::<u64>().unwrap()
+        };
+        // Read to the end: the fold counts, whatever the batch says.
+        assert_eq!(
+            [
+                number(0, 0, false),
+                number(0, 0, false),
+                number(1, 0, false)
+            ],
+            [2, 5, 2]
+        );
+        // Followed: the follower counts.
+        assert_eq!(
+            [number(0, 40, true), number(1, 7, true), number(0, 43, true)],
+            [42, 9, 45]
+        );
+    }
+}

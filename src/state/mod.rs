@@ -263,3 +263,52 @@ impl State {
         tables
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state() -> State {
+        let shape = Shape {
+            list: Level::Warn,
+            groupings: Vec::new(),
+            zone: "UTC".to_owned(),
+        };
+        State::new(shape, 0)
+    }
+
+    #[test]
+    fn followed_names_beyond_the_limit_share_a_row() {
+        let mut state = state();
+        for source in 0..FOLLOWED_MAX + 500 {
+            let name = format!("file-{source}");
+            state.open_followed(SourceId(source), &name);
+            let mut mapped = Mapped {
+                source: State::followed(SourceId(source)),
+                ..Mapped::default()
+            };
+            mapped.counts.bytes = 1;
+            state.absorb(&mapped);
+        }
+        assert_eq!(state.inputs.len(), FOLLOWED_MAX as usize + 1);
+        let last = state.inputs.last().unwrap();
+        assert_eq!((&*last.name, last.bytes), ("other", 500));
+        assert_eq!(state.inputs[7].name, "file-7");
+        assert_eq!(state.ledger.bytes, u64::from(FOLLOWED_MAX) + 500);
+    }
+
+    #[test]
+    fn a_batch_of_nothing_may_come_before_any_file() {
+        let mut state = state();
+        state.absorb(&Mapped::default());
+        assert_eq!(state.ledger, Ledger::default());
+    }
+
+    #[test]
+    fn a_state_from_before_losses_were_counted_is_read() {
+        let mut value = serde_json::to_value(state()).unwrap();
+        assert!(value.as_object_mut().unwrap().remove("losses").is_some());
+        let read: State = serde_json::from_value(value).unwrap();
+        assert_eq!(read.losses, Losses::default());
+    }
+}
