@@ -92,8 +92,8 @@ impl Hangup {
         })
     }
 
-    /// From now on SIGHUP does not end the process any more. So it is left alone where there is
-    /// nothing to open anew: a terminal that goes away then ends the run, as it ends others.
+    /// From now on SIGHUP does not end the process any more. A terminal that goes away has to be seen
+    /// by other means then.
     pub fn on_signal(&self) -> io::Result<()> {
         signal_hook::flag::register(SIGHUP, Arc::clone(&self.came))?;
         signal_hook::low_level::pipe::register(SIGHUP, OwnedFd::from(self.wake.1.try_clone()?))?;
