@@ -26,7 +26,7 @@ const BATCH_BYTES: usize = 512;
 
 /// How long after the last batch the buffers that came back are let go, so that a quiet run holds
 /// none of what it needed under load.
-const TRIM: Duration = Duration::from_secs(1);
+const TRIM: Duration = Duration::from_millis(200);
 
 /// Followed files, as far as the thread that reads them knows them. Called by that thread alone, which
 /// never waits inside for anything but the disk.
@@ -195,6 +195,7 @@ impl Follow {
         let mut polled = Vec::with_capacity(4);
         let hints = self.follower.hints_descriptor();
         polled.extend(hints.map(|hints| PollFd::from_borrowed_fd(hints, PollFlags::IN)));
+        let hangup_place = polled.len();
         let hangup = self.hangup.as_ref().map(Hangup::descriptor);
         polled.extend(hangup.map(|hangup| PollFd::from_borrowed_fd(hangup, PollFlags::IN)));
         // The stop stays readable; once it is heard it would end every wait at once.
@@ -209,6 +210,11 @@ impl Follow {
             Err(Errno::INTR) => true,
             Err(error) => return Err(error.into()),
         };
+        if let Some(hangup) = &self.hangup
+            && !polled[hangup_place].revents().is_empty()
+        {
+            hangup.heard();
+        }
         let gone = PollFlags::ERR | PollFlags::HUP;
         let output_gone = !finishing
             && self.output.is_some()

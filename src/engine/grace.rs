@@ -120,7 +120,7 @@ impl Grace {
         let what = match (bytes, self.reads_again) {
             (0, _) => "the end is not written",
             (_, true) => "are not written; they are read again at the next start",
-            (_, false) => "are not written, and lost; with --state they would be read again",
+            (_, false) => "are not written, and nothing reads them again",
         };
         let read = match bytes {
             0 => String::new(),
@@ -172,8 +172,8 @@ mod tests {
             ),
             (
                 false,
-                "0.01 s after the first signal 300 bytes that were read are not written, and lost; \
-                 with --state they would be read again",
+                "0.01 s after the first signal 300 bytes that were read are not written, \
+                 and nothing reads them again",
             ),
         ] {
             let (budget, stop) = (Budget::new(10), Stop::new().unwrap());

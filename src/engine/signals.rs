@@ -75,7 +75,7 @@ impl Stop {
 /// SIGHUP: what is written to is to be opened anew. Any number of signals before one look are one.
 #[derive(Clone, Debug)]
 pub struct Hangup {
-    /// Set after the wake byte is written, so that a byte never stays behind for long.
+    /// Set before the byte that wakes is written: who is woken finds it set.
     came: Arc<AtomicBool>,
     wake: Arc<(UnixStream, UnixStream)>,
 }
@@ -92,37 +92,39 @@ impl Hangup {
         })
     }
 
-    /// From now on SIGHUP does not end the process any more. So it is left alone where there is
-    /// nothing to open anew: a terminal that goes away then ends the run, as it ends others.
+    /// From now on SIGHUP does not end the process any more. A terminal that goes away has to be seen
+    /// by other means then.
     pub fn on_signal(&self) -> io::Result<()> {
-        signal_hook::low_level::pipe::register(SIGHUP, OwnedFd::from(self.wake.1.try_clone()?))?;
         signal_hook::flag::register(SIGHUP, Arc::clone(&self.came))?;
+        signal_hook::low_level::pipe::register(SIGHUP, OwnedFd::from(self.wake.1.try_clone()?))?;
         Ok(())
     }
 
     /// Does what the signal does.
     pub fn send(&self) {
-        let _ = io::Write::write(&mut &self.wake.1, b"!");
         self.came.store(true, Ordering::Release);
+        let _ = io::Write::write(&mut &self.wake.1, b"!");
     }
 
-    /// Whether one came since the last call.
+    /// Whether one came since the last call. No system call, so it may be asked with every batch.
     pub fn came(&self) -> bool {
-        // Called with every batch: no system call unless there is something.
-        if !self.came.load(Ordering::Relaxed) || !self.came.swap(false, Ordering::AcqRel) {
-            return false;
-        }
+        self.came.load(Ordering::Relaxed) && self.came.swap(false, Ordering::AcqRel)
+    }
+
+    /// To be called when the descriptor has woken somebody, before [`Hangup::came`] is asked: it wakes
+    /// again with the next signal only.
+    pub fn heard(&self) {
         let mut bytes = [0; 64];
         loop {
             match (&self.wake.0).read(&mut bytes) {
                 Ok(1..) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(0) | Err(_) => return true,
+                Ok(0) | Err(_) => return,
             }
         }
     }
 
-    /// Readable when one came.
+    /// Readable when one came that was not heard.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.wake.0.as_fd()
     }
@@ -152,6 +154,7 @@ mod tests {
         for count in [1, 3, 100_000] {
             (0..count).for_each(|_| hangup.send());
             assert!(is_readable(hangup.descriptor()));
+            hangup.heard();
             assert!(hangup.came() && !hangup.came() && !is_readable(hangup.descriptor()));
         }
     }
@@ -162,6 +165,8 @@ mod tests {
         hangup.on_signal().unwrap();
         for _ in 0..3 {
             signal_hook::low_level::raise(SIGHUP).unwrap();
+            assert!(is_readable(hangup.descriptor()));
+            hangup.heard();
             assert!(hangup.came() && !hangup.came());
         }
     }

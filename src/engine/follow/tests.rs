@@ -227,6 +227,22 @@ fn hands_batches_on_as_the_budget_allows_and_gives_buffers_back() {
 }
 
 #[test]
+fn a_quiet_run_lets_buffers_go() {
+    let stage = stage(vec![Step::Batch(batch(100))], Vec::new(), |_| {});
+    stage.expect(&["batch", "idle"]);
+    let (_, permit) = stage.batches.recv_timeout(LONG).unwrap();
+    stage.buffers.send(vec![0; 100]).unwrap();
+    drop(permit);
+    // It looks again since a batch was on its way; the follower does not get the buffer.
+    stage.expect(&["idle"]);
+    assert!(stage.buffers.is_empty());
+    // And then it sleeps for good.
+    let more = stage.calls.recv_timeout(TRIM * 3);
+    assert!(more.is_err(), "{more:?}");
+    stage.end();
+}
+
+#[test]
 fn wakes_for_hints_and_hangups_and_stops_and_for_nothing_else() {
     let hangup = Hangup::new().unwrap();
     let also = hangup.clone();

@@ -370,6 +370,10 @@ impl Follower {
 
     /// What a user should know, since the last call.
     pub fn notes(&mut self) -> Vec<Note> {
+        self.notes.extend(self.hints.problem().map(|text| Note {
+            text,
+            is_problem: true,
+        }));
         std::mem::take(&mut self.notes)
     }
 

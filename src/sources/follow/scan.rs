@@ -107,17 +107,12 @@ impl Follower {
             && identity(path) == identity(output)
     }
 
-    /// Asks for hints about directories; false if some have to be polled.
+    /// Asks for hints about directories, also about those that are watched: another one may stand at the
+    /// path now. False if some have to be polled.
     fn watch(&mut self, directories: BTreeSet<PathBuf>) -> bool {
         for directory in directories {
-            if !self
-                .watched_directories
-                .get(&directory)
-                .is_some_and(|&watched| watched)
-            {
-                let is_watched = self.hints.watch_directory(&directory);
-                self.watched_directories.insert(directory, is_watched);
-            }
+            let is_watched = self.hints.watch_directory(&directory);
+            self.watched_directories.insert(directory, is_watched);
         }
         self.watched_directories.values().all(|&watched| watched)
     }
