@@ -158,6 +158,9 @@ impl Follower {
         let file = self.files.get_mut(&generation).expect("it was just there");
         file.handle = Some(handle);
         self.handles += 1;
+        // Used now, or it would be the first to be closed again.
+        self.uses += 1;
+        file.used = self.uses;
         let behind = !file.holds_bytes() && file.front() == offset && offset > 0;
         if behind && file.tail().length == 0 {
             file.rewind()?;
