@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::disk::Identity;
 use crate::flow::mark::{Fate, Generation, HEAD_BYTES, Marker, Place};
+use crate::sources::follow::decoded::Decoded;
 use crate::sources::follow::followed::{Followed, Handle, Phase};
 use crate::sources::follow::{Follower, patterns};
 
@@ -91,6 +92,13 @@ impl Follower {
         }
         let file = self.files.get_mut(&generation).expect("its turn it is");
         let handle = file.handle.as_mut().expect("it was just opened");
+        // A compressor makes its file first and fills it later: what was opened empty may turn out to
+        // be compressed.
+        if let Handle::Plain(plain) = handle
+            && let Some(decoded) = Decoded::open(plain, &file.name)?
+        {
+            *handle = Handle::Decoded(Box::new(decoded));
+        }
         let length = match handle {
             Handle::Plain(plain) => Some(plain.stat()?.length),
             Handle::Decoded(_) => None,

@@ -361,7 +361,8 @@ impl Follower {
         self.scan_at = now;
     }
 
-    fn settle(&mut self, generation: Generation, now: Duration) -> io::Result<()> {
+    /// The file goes on where its last batch ended, if it still holds what was read there.
+    pub(super) fn settle(&mut self, generation: Generation, now: Duration) -> io::Result<()> {
         if !self.open(generation)? {
             // A scan finds it, or it is let go.
             self.timed.insert(generation);

@@ -161,6 +161,9 @@ impl Follower {
         self.uses += 1;
         file.used = self.uses;
         self.handles += 1;
+        // Used now, or it would be the first to be closed again.
+        self.uses += 1;
+        file.used = self.uses;
         let behind = !file.holds_bytes() && file.front() == offset && offset > 0;
         if behind && file.tail().length == 0 {
             // Known from a process before: its bytes alone say whether it still is what it was.

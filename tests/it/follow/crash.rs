@@ -12,6 +12,11 @@ use crate::program::balances;
 /// Starts the program under strace with one fault; `None` and a notice if that cannot be. The tracer
 /// runs apart, so the child that is started is the program itself.
 fn injected(scene: &Scene, faults: &[&str], args: &[&str]) -> Option<Following> {
+    injected_at(scene, faults, &[], args)
+}
+
+/// The same for calls on these paths alone.
+fn injected_at(scene: &Scene, faults: &[&str], paths: &[&str], args: &[&str]) -> Option<Following> {
     if !has("strace") {
         return None;
     }
@@ -26,6 +31,9 @@ fn injected(scene: &Scene, faults: &[&str], args: &[&str]) -> Option<Following> 
     for fault in faults {
         wrapper.extend(["-e", fault]);
     }
+    for path in paths {
+        wrapper.extend(["-P", path]);
+    }
     Some(scene.start(
         &wrapper,
         &[&["filter", "-f", "--from", "start", "-O", "out"], args].concat(),
@@ -37,7 +45,10 @@ fn reading_fails(fault: &str) {
     let scene = Scene::new();
     let mut source = Source::new(0);
     scene.append("app.log", &source.next(2000));
-    let Some(running) = injected(&scene, &[fault], &["app.log"]) else {
+    // Only calls on the followed file fail, under both of its names; the loader reads, too.
+    let (own, rotated) = (scene.path("app.log"), scene.path("app.log.1"));
+    let paths = [own.to_str().unwrap(), rotated.to_str().unwrap()];
+    let Some(running) = injected_at(&scene, &[fault], &paths, &["app.log"]) else {
         return;
     };
     scene.until_out(&[&source]);

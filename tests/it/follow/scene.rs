@@ -376,8 +376,14 @@ impl Following {
 
     /// SIGTERM, and what was left behind; has to end with 0.
     #[track_caller]
-    pub fn terminate(self) -> Ran {
-        self.signal("TERM");
+    pub fn terminate(mut self) -> Ran {
+        // Before it listens to signals they end it in their own way.
+        until("a process that hears SIGTERM", || {
+            !self.is_alive() || hears_term(self.id())
+        });
+        if self.is_alive() {
+            self.signal("TERM");
+        }
         self.ended().exits(0)
     }
 
@@ -442,6 +448,14 @@ pub fn busy(id: u32) -> f64 {
     let fields: Vec<&str> = text[text.rfind(')').unwrap() + 2..].split(' ').collect();
     let ticks = |place: usize| fields[place].parse::<f64>().unwrap();
     (ticks(11) + ticks(12)) / 100.0
+}
+
+fn hears_term(id: u32) -> bool {
+    let Ok(text) = fs::read_to_string(format!("/proc/{id}/status")) else {
+        return false;
+    };
+    let caught = text.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    caught.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() & (1 << 14) != 0)
 }
 
 /// The most memory a process ever had, in bytes.
