@@ -410,12 +410,6 @@ impl Follower {
     fn listen(&mut self, now: Duration) {
         let mut changes = std::mem::take(&mut self.changes);
         self.hints.changes(&mut changes);
-        if let Some(text) = self.hints.problem() {
-            self.notes.push(Note {
-                text,
-                is_problem: true,
-            });
-        }
         for generation in changes.files.drain(..) {
             self.ready(generation);
         }

@@ -7,7 +7,7 @@ use crate::engine::checkpoint::{Done, Failure};
 use crate::engine::fold::Fold;
 use crate::engine::reader::{Input, Reader};
 use crate::engine::signals::Stop;
-use crate::engine::{self, NoWatcher, Outcome, Run};
+use crate::engine::{self, NoWatcher, Outcome, Reading, Run};
 use crate::flow::output::LinesTask;
 use crate::stages::literals::Literals;
 
@@ -107,7 +107,7 @@ fn run(bench: &Bench, text: &str) -> Outcome {
         ..plan()
     };
     let run = Run {
-        reader: Reader {
+        reader: Reading::ToEnd(Reader {
             inputs: vec![Input::Named(input.into())],
             chunk_bytes: 4096,
             counts_lines: false,
@@ -116,13 +116,14 @@ fn run(bench: &Bench, text: &str) -> Outcome {
             format: None,
             now: Time(0),
             live: false,
-        },
+        }),
         plan: Arc::new(plan),
         threads: 2,
         budget_bytes: 1 << 20,
         sink: Some(Destination::File(Box::new(file))),
         store: Some(ready.store),
         stop: Stop::new().unwrap(),
+        grace: None,
         watcher: Box::new(NoWatcher),
         say: |_| {},
     };

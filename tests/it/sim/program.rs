@@ -336,7 +336,7 @@ impl<'p> Program<'p> {
 
     /// The fold begins a checkpoint.
     fn begin(&mut self) -> Result<(), String> {
-        let checkpoint = self.keeper.begin(&self.fold);
+        let checkpoint = self.keeper.begin(&mut self.fold);
         self.sent.push_back(Sent::Border(Box::new(checkpoint)));
         Ok(())
     }
