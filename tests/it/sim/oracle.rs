@@ -154,6 +154,14 @@ impl Oracle {
         self.get_mut(id).stranded = true;
     }
 
+    /// A file ends here for its readers: each half line in it may be the last that they saw.
+    pub fn strand_halves(&mut self, content: &[u8]) {
+        for id in self.ids(content, true) {
+            let fragment = self.get_mut(id);
+            fragment.stranded |= !fragment.ends;
+        }
+    }
+
     /// Every whole fragment of the lines of a file that have their line feed; `all`: also of the last
     /// line without one.
     pub fn ids(&self, content: &[u8], all: bool) -> Vec<Id> {

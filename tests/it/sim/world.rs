@@ -657,6 +657,8 @@ impl World {
             Some(writer) if writer.file.serial == serial => Arc::clone(&writer.file),
             _ => self.disk.writer(&log.path),
         };
+        // Whoever read the file may have come so far as any of its half lines.
+        self.oracle.strand_halves(&file.content());
         file.truncate(length);
         self.lanes.remove(&serial);
         self.seen.remove(&serial);
