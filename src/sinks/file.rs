@@ -303,7 +303,10 @@ impl Appender {
 
     fn rotate(&mut self) -> io::Result<()> {
         self.leave()?;
-        self.shift().map_err(|error| named(&self.path, &error))?;
+        // Durable before the new file is made: it must not come through a power cut in the old one's place.
+        self.shift()
+            .and_then(|()| self.disk.sync_directory(directory_of(&self.path)))
+            .map_err(|error| named(&self.path, &error))?;
         self.is_away = true;
         self.renew()
     }

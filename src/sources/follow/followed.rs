@@ -289,7 +289,8 @@ impl Followed {
             || self.overlong.is_some_and(|overlong| overlong.is_complete)
     }
 
-    fn ends_torn(&self) -> bool {
+    /// Whether the bytes that are held end within a line.
+    pub fn ends_torn(&self) -> bool {
         self.overlong.is_some()
             || self.buffer[..self.filled]
                 .last()

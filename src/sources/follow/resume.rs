@@ -376,6 +376,7 @@ impl Follower {
     /// The journal was read again: every file goes on where its last batch ended.
     pub(super) fn settle_after_replay(&mut self) {
         let now = self.clock.monotonic();
+        self.line_up();
         self.located = HashMap::new();
         self.unfound = HashSet::new();
         let open: Vec<Generation> = self
@@ -390,6 +391,22 @@ impl Follower {
             }
         }
         self.scan_at = now;
+    }
+
+    /// A generation that was not begun waits again for the one before it in its rotated set.
+    fn line_up(&mut self) {
+        let mut last: HashMap<PathBuf, Generation> = HashMap::new();
+        for (generation, file) in &mut self.files {
+            if file.phase != Phase::Open {
+                continue;
+            }
+            let older = last.insert(patterns::stem(&file.place.birth.path()), *generation);
+            file.after = older;
+            if older.is_some() && file.place.offset == 0 {
+                file.phase = Phase::Waiting;
+                self.timed.insert(*generation);
+            }
+        }
     }
 
     /// The file goes on where its last batch ended, if it still holds what was read there.

@@ -430,6 +430,10 @@ impl Follower {
         let Some(older) = file.after.filter(|older| *older != generation) else {
             return;
         };
+        if self.files.get(&older).is_some_and(Followed::ends_torn) {
+            // Nothing goes on behind half a line, so what is whole goes out before the next file.
+            self.flush(older, Why::Quiet);
+        }
         if let Some(mut file) = self.files.remove(&generation) {
             if let Some(older) = self.files.get_mut(&older)
                 && older.path != file.path
