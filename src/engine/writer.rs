@@ -175,6 +175,9 @@ impl Recorder {
             if let Destination::File(file) = &self.destination {
                 journal
                     .append(&Entry::Output(file.place()))
+                    // What the file before holds was made durable when it was left. If a power cut
+                    // took the entries that explain it, its lines would be written again.
+                    .and_then(|()| journal.sync())
                     .map_err(named)?;
             }
             self.moved = false;

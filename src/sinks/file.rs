@@ -279,9 +279,13 @@ impl Appender {
         Ok(true)
     }
 
-    /// Makes the file durable that no more is written to.
+    /// Makes the file durable that no more is written to, with its name: a power cut must leave it for
+    /// the journal to go on from.
     fn leave(&mut self) -> io::Result<()> {
-        self.file.sync().map_err(|error| {
+        let directory = directory_of(&self.path);
+        let synced = self.file.sync();
+        let synced = synced.and_then(|()| self.disk.sync_directory(directory));
+        synced.map_err(|error| {
             let text = format!("{}: not durable: {error}", self.path.display());
             io::Error::other(text)
         })
@@ -299,7 +303,10 @@ impl Appender {
 
     fn rotate(&mut self) -> io::Result<()> {
         self.leave()?;
-        self.shift().map_err(|error| named(&self.path, &error))?;
+        // Durable before the new file is made: it must not come through a power cut in the old one's place.
+        self.shift()
+            .and_then(|()| self.disk.sync_directory(directory_of(&self.path)))
+            .map_err(|error| named(&self.path, &error))?;
         self.is_away = true;
         self.renew()
     }

@@ -81,8 +81,10 @@ impl Follower {
     pub(super) fn check_fresh(&mut self, generation: Generation, now: Duration) -> bool {
         match self.judge_fresh(generation, now) {
             Ok(reads) => reads,
-            // Reading will meet the same error, and say so.
-            Err(_) => true,
+            Err(error) => {
+                self.failing(generation, &error, now);
+                false
+            }
         }
     }
 

@@ -117,6 +117,10 @@ pub struct Followed {
     pub after_truncation: bool,
     /// It could be a copy of another; looked into when there are enough bytes.
     pub is_unchecked: bool,
+    /// Known from a process before; not compared yet with what is there now.
+    pub is_unsettled: bool,
+    /// What the file before it has not handed out goes on in this one.
+    pub takes_over: bool,
     /// When bytes last came, when it was last looked at, when it lost its name, when it was first
     /// seen.
     pub read_at: Duration,
@@ -243,6 +247,8 @@ impl Followed {
             caught_up: false,
             after_truncation: false,
             is_unchecked: false,
+            is_unsettled: false,
+            takes_over: false,
             read_at: now,
             looked_at: now,
             gone_at: None,
@@ -283,7 +289,8 @@ impl Followed {
             || self.overlong.is_some_and(|overlong| overlong.is_complete)
     }
 
-    fn ends_torn(&self) -> bool {
+    /// Whether the bytes that are held end within a line.
+    pub fn ends_torn(&self) -> bool {
         self.overlong.is_some()
             || self.buffer[..self.filled]
                 .last()
@@ -304,28 +311,43 @@ impl Followed {
         self.buffer = Vec::new();
         self.pieces.clear();
         self.overlong = None;
-        self.before = Recent::new();
-        self.recent = Recent::new();
-        let mut bytes = [0; TAIL_BYTES];
-        let start = self.front.saturating_sub(TAIL_BYTES as u64);
-        let bytes = &mut bytes[..(self.front - start) as usize];
-        if let Some(handle) = &mut self.handle {
-            let count = handle.read_full(bytes, start)?;
-            if count == bytes.len() {
-                self.before.push(bytes);
-                self.recent.push(bytes);
-            }
-        }
+        self.before = self.bytes_before(self.front)?;
+        self.recent = self.before;
         Ok(())
     }
 
     /// The bytes of an open record, delivered before: context for what follows.
-    pub fn set_context(&mut self, bytes: Vec<u8>, pieces: Vec<Piece>, lines: u64) {
+    pub fn set_context(
+        &mut self,
+        bytes: Vec<u8>,
+        pieces: Vec<Piece>,
+        lines: u64,
+    ) -> io::Result<()> {
+        let own = pieces
+            .iter()
+            .filter(|piece| piece.generation == self.generation());
+        let own: u64 = own.map(|piece| piece.to - piece.from).sum();
+        self.before = self.bytes_before(self.front - own)?;
         self.filled = bytes.len();
         self.context = bytes.len();
         self.buffer = bytes;
         self.pieces = pieces;
         self.lines = lines;
+        Ok(())
+    }
+
+    /// The bytes before an offset, to know the file by; none if they cannot be read.
+    fn bytes_before(&mut self, offset: u64) -> io::Result<Recent> {
+        let mut recent = Recent::new();
+        let mut bytes = [0; TAIL_BYTES];
+        let start = offset.saturating_sub(TAIL_BYTES as u64);
+        let bytes = &mut bytes[..(offset - start) as usize];
+        if let Some(handle) = &mut self.handle
+            && handle.read_full(bytes, start)? == bytes.len()
+        {
+            recent.push(bytes);
+        }
+        Ok(recent)
     }
 
     /// Takes over what an older generation of the same name has not handed out: a record may go on

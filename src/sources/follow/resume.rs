@@ -14,6 +14,9 @@ use crate::sources::follow::copies::{Likeness, likeness};
 use crate::sources::follow::followed::{Followed, Handle, Phase};
 use crate::sources::follow::{Follower, Resume, patterns};
 
+/// How often bytes are asked for once more after an error of reading, before they count as lost.
+const TRIES: usize = 20;
+
 impl Follower {
     /// Takes over what a checkpoint knows. Nothing is read yet but to recognise files.
     pub(super) fn resume(&mut self, resume: Resume) {
@@ -39,7 +42,8 @@ impl Follower {
             .collect();
         self.located = self.locate();
         for generation in open {
-            self.find(generation, None);
+            // After an error it is looked for when its turn comes.
+            let _ = self.find(generation, None);
         }
     }
 
@@ -50,6 +54,7 @@ impl Follower {
         self.sources.insert(place.birth.name.clone(), source);
         let mut file = Followed::new(place, None, None, now);
         file.gone_at = Some(now);
+        file.is_unsettled = true;
         if file.place.ended {
             file.phase = Phase::Ended;
         }
@@ -91,22 +96,35 @@ impl Follower {
     }
 
     /// Gives a generation a handle to its bytes: its own file, a copy of it, or none. With a `mark` the
-    /// bytes that it names have to be there.
-    fn find(&mut self, generation: Generation, mark: Option<&Mark>) -> bool {
+    /// bytes that it names have to be there. An error is of a file that may be the one.
+    fn find(&mut self, generation: Generation, mark: Option<&Mark>) -> io::Result<bool> {
         let own = self.located.get(&self.files[&generation].identity).cloned();
-        if own.is_some_and(|path| self.is_in(generation, path, mark)) {
-            return true;
+        let mut met = Ok(false);
+        if let Some(path) = own {
+            match self.is_in(generation, path, mark) {
+                Ok(true) => return Ok(true),
+                result => met = result,
+            }
         }
         // Only a few are not where they were; listing directories for all would take long.
-        self.siblings(generation)
-            .into_iter()
-            .any(|path| self.is_in(generation, path, mark))
+        for path in self.siblings(generation) {
+            match self.is_in(generation, path, mark) {
+                Ok(true) => return Ok(true),
+                result => met = met.and(result),
+            }
+        }
+        met
     }
 
     /// Takes the file at a path for the generation's, if it is.
-    fn is_in(&mut self, generation: Generation, path: PathBuf, mark: Option<&Mark>) -> bool {
-        let Ok(Some((mut handle, stat))) = self.open_path(&path) else {
-            return false;
+    fn is_in(
+        &mut self,
+        generation: Generation,
+        path: PathBuf,
+        mark: Option<&Mark>,
+    ) -> io::Result<bool> {
+        let Some((mut handle, stat)) = self.open_path(&path)? else {
+            return Ok(false);
         };
         let file = self.files.get_mut(&generation).expect("it is looked for");
         let is_own = stat.identity == file.identity;
@@ -115,12 +133,9 @@ impl Follower {
             Handle::Decoded(_) => None,
         };
         let is_it = match mark {
-            Some(mark) => holds(&mut handle, mark).unwrap_or(false),
+            Some(mark) => holds(&mut handle, mark)?,
             None if !is_own && file.place.waypoints.last().is_none() => false,
-            None => matches!(
-                likeness(&file.place, &mut handle, length),
-                Ok(Likeness::Whole)
-            ),
+            None => likeness(&file.place, &mut handle, length)? == Likeness::Whole,
         };
         // Another generation may have been found there under its own identity.
         let is_taken = !is_own
@@ -129,7 +144,7 @@ impl Follower {
                 other.is_some_and(|other| other.handle.is_some())
             });
         if !is_it || is_taken {
-            return false;
+            return Ok(false);
         }
         if !is_own {
             self.settle_in(generation, stat.identity);
@@ -143,7 +158,7 @@ impl Follower {
             self.handles += 1;
         }
         self.limit_handles(generation);
-        true
+        Ok(true)
     }
 
     /// The generation stands in a copy now.
@@ -201,7 +216,19 @@ impl Follower {
             self.advance(&mark);
             return self.empty(row, name, mark);
         }
-        match self.read_again(&mark) {
+        let mut bytes = self.read_again(&mark);
+        for _ in 0..TRIES {
+            if bytes.is_ok() {
+                break;
+            }
+            bytes = self.read_again(&mark);
+        }
+        if bytes.is_err()
+            && let Some(last) = mark.pieces.last()
+        {
+            self.unfound.insert(last.generation);
+        }
+        match bytes.ok().flatten() {
             Some(bytes) => {
                 let length = bytes.len();
                 let lines_before = self.lines_before(&mark, &bytes);
@@ -270,8 +297,10 @@ impl Follower {
     }
 
     /// The bytes of a mark, if they are still there as they were.
-    fn read_again(&mut self, mark: &Mark) -> Option<Vec<u8>> {
-        let last = mark.pieces.last()?.generation;
+    fn read_again(&mut self, mark: &Mark) -> io::Result<Option<Vec<u8>>> {
+        let Some(last) = mark.pieces.last().map(|piece| piece.generation) else {
+            return Ok(None);
+        };
         let missing: BTreeMap<Generation, ()> = mark
             .pieces
             .iter()
@@ -283,25 +312,27 @@ impl Follower {
             .collect();
         for (generation, ()) in missing {
             if !self.open(generation).unwrap_or(false) && !self.unfound.contains(&generation) {
-                self.find(generation, (generation == last).then_some(mark));
+                self.find(generation, (generation == last).then_some(mark))?;
             }
         }
-        let file = self.files.get_mut(&last)?;
+        let Some(file) = self.files.get_mut(&last) else {
+            return Ok(None);
+        };
         let is_there = match &mut file.handle {
-            Some(handle) => holds(handle, mark).unwrap_or(false),
+            Some(handle) => holds(handle, mark)?,
             None => false,
         };
         if !is_there {
             if file.handle.take().is_some() {
                 self.handles -= 1;
             }
-            if self.unfound.contains(&last) || !self.find(last, Some(mark)) {
+            if self.unfound.contains(&last) || !self.find(last, Some(mark))? {
                 // Looked for once: a directory that is listed for every batch would take for ever.
                 self.unfound.insert(last);
-                return None;
+                return Ok(None);
             }
         }
-        self.gather(&mark.pieces, mark.cut_bytes).ok().flatten()
+        self.gather(&mark.pieces, mark.cut_bytes)
     }
 
     /// The bytes of some pieces, but for `cut` at the end.
@@ -345,6 +376,7 @@ impl Follower {
     /// The journal was read again: every file goes on where its last batch ended.
     pub(super) fn settle_after_replay(&mut self) {
         let now = self.clock.monotonic();
+        self.line_up();
         self.located = HashMap::new();
         self.unfound = HashSet::new();
         let open: Vec<Generation> = self
@@ -354,19 +386,36 @@ impl Follower {
             .map(Followed::generation)
             .collect();
         for generation in open {
-            if self.settle(generation, now).is_err() {
-                self.ready(generation);
+            if let Err(error) = self.settle(generation, now) {
+                self.failing(generation, &error, now);
             }
         }
         self.scan_at = now;
     }
 
+    /// A generation that was not begun waits again for the one before it in its rotated set.
+    fn line_up(&mut self) {
+        let mut last: HashMap<PathBuf, Generation> = HashMap::new();
+        for (generation, file) in &mut self.files {
+            if file.phase != Phase::Open {
+                continue;
+            }
+            let older = last.insert(patterns::stem(&file.place.birth.path()), *generation);
+            file.after = older;
+            if older.is_some() && file.place.offset == 0 {
+                file.phase = Phase::Waiting;
+                self.timed.insert(*generation);
+            }
+        }
+    }
+
     /// The file goes on where its last batch ended, if it still holds what was read there.
-    pub(super) fn settle(&mut self, generation: Generation, now: Duration) -> io::Result<()> {
+    /// False if it is not there, or is not what it was. After an error it is to be called again.
+    pub(super) fn settle(&mut self, generation: Generation, now: Duration) -> io::Result<bool> {
         if !self.open(generation)? {
             // A scan finds it, or it is let go.
             self.timed.insert(generation);
-            return Ok(());
+            return Ok(false);
         }
         let file = self.files.get_mut(&generation).expect("it was just there");
         let handle = file.handle.as_mut().expect("it was just opened");
@@ -377,10 +426,12 @@ impl Follower {
         file.rewind()?;
         if !is_same {
             self.truncated_while_away(generation, now)?;
-            return Ok(());
+            return Ok(false);
         }
         let path = file.path.clone();
         let open = file.place.open.clone();
+        // One that was never read may be a copy.
+        file.is_unchecked = file.place.offset == 0;
         if let Some(path) = path {
             let is_watched = self.hints.watch_file(&path, generation);
             if let Some(file) = self.files.get_mut(&generation) {
@@ -395,10 +446,13 @@ impl Follower {
             let feeds = memchr::memchr_iter(b'\n', &bytes).count() as u64;
             let lines = file.place.lines.saturating_sub(feeds);
             debug_assert!(own > 0, "an open record has bytes");
-            file.set_context(bytes, open, lines);
+            file.set_context(bytes, open, lines)?;
+        }
+        if let Some(file) = self.files.get_mut(&generation) {
+            file.is_unsettled = false;
         }
         self.ready(generation);
-        Ok(())
+        Ok(true)
     }
 
     /// The file does not hold what was read of it. If its end is a part of that, a power cut has taken

@@ -151,17 +151,6 @@ impl Follower {
                     file.path = Some(path);
                     file.caught_up = false;
                 }
-                // Known from a checkpoint and not seen since: its name was found, not its content.
-                let is_unknown = file.phase == Phase::Open
-                    && file.handle.is_none()
-                    && file.place.offset > 0
-                    && file.tail().length == 0;
-                if is_unknown && self.settle(generation, now).is_err() {
-                    self.ready(generation);
-                }
-                let Some(file) = self.files.get(&generation) else {
-                    return;
-                };
                 if is_moved || is_changed || file.front() != stat.length {
                     if file.phase != Phase::Waiting {
                         self.ready(generation);

@@ -28,9 +28,21 @@ impl Follower {
             }
             Phase::Ended => return,
         }
-        if file.is_unchecked && !self.check_fresh(generation, now) {
+        if file.is_unsettled {
+            match self.settle(generation, now) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => return self.failing(generation, &error, now),
+            }
+        }
+        let is_unchecked = self
+            .files
+            .get(&generation)
+            .is_some_and(|file| file.is_unchecked);
+        if is_unchecked && !self.check_fresh(generation, now) {
             return;
         }
+        self.take_over_rest(generation);
         if let Some(file) = self.files.get_mut(&generation) {
             file.looked_at = now;
         }
@@ -115,7 +127,7 @@ impl Follower {
     }
 
     /// An error of reading: said once, and tried again.
-    fn failing(&mut self, generation: Generation, error: &io::Error, now: Duration) {
+    pub(super) fn failing(&mut self, generation: Generation, error: &io::Error, now: Duration) {
         let Some(file) = self.files.get_mut(&generation) else {
             return;
         };
@@ -161,24 +173,8 @@ impl Follower {
         self.uses += 1;
         file.used = self.uses;
         self.handles += 1;
-        // Used now, or it would be the first to be closed again.
-        self.uses += 1;
-        file.used = self.uses;
         let behind = !file.holds_bytes() && file.front() == offset && offset > 0;
         if behind && file.tail().length == 0 {
-            // Known from a process before: its bytes alone say whether it still is what it was.
-            let last = file
-                .place
-                .waypoints
-                .last()
-                .filter(|last| last.end == offset);
-            if let (Some(last), Some(handle)) = (last, &mut file.handle)
-                && !handle.holds(&last)?
-            {
-                let now = self.clock.monotonic();
-                self.truncated_while_away(generation, now)?;
-                return Ok(false);
-            }
             file.rewind()?;
         }
         self.close_one();
@@ -412,18 +408,39 @@ impl Follower {
         }
     }
 
-    /// From now on the file is read; a record that is open in the one before goes on in it.
+    /// From now on the file is read.
     fn start(&mut self, generation: Generation, older: Option<Generation>) {
         self.timed.remove(&generation);
-        if let Some(mut file) = self.files.remove(&generation) {
+        if let Some(file) = self.files.get_mut(&generation) {
             file.phase = Phase::Open;
-            if let Some(older) = older.and_then(|older| self.files.get_mut(&older))
+            file.takes_over = older.is_some();
+        }
+        self.ready(generation);
+    }
+
+    /// A record that is open in the file before goes on in this one; not before it is known that this
+    /// is no copy of that, which is never read.
+    fn take_over_rest(&mut self, generation: Generation) {
+        let Some(file) = self.files.get_mut(&generation) else {
+            return;
+        };
+        if !std::mem::take(&mut file.takes_over) {
+            return;
+        }
+        let Some(older) = file.after.filter(|older| *older != generation) else {
+            return;
+        };
+        if self.files.get(&older).is_some_and(Followed::ends_torn) {
+            // Nothing goes on behind half a line, so what is whole goes out before the next file.
+            self.flush(older, Why::Quiet);
+        }
+        if let Some(mut file) = self.files.remove(&generation) {
+            if let Some(older) = self.files.get_mut(&older)
                 && older.path != file.path
             {
                 file.carry(older);
             }
             self.files.insert(generation, file);
         }
-        self.ready(generation);
     }
 }

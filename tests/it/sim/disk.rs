@@ -475,6 +475,10 @@ impl SimFile {
     pub fn length(&self) -> usize {
         self.disk.length(self.serial)
     }
+
+    pub fn content(&self) -> Vec<u8> {
+        self.disk.content(self.serial)
+    }
 }
 
 impl Drop for SimFile {

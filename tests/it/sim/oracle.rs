@@ -18,8 +18,8 @@
 //! * **Order** within one life of a file is that of its bytes; of two lives of one name that did not
 //!   overlap, all of the first comes before the second ("a generation is drained before the next").
 //! * After a power cut lines may be torn or full of NUL bytes in the files themselves. What is left of
-//!   them may come out or not. A file that came back shorter than it was may be read twice up to where it
-//!   was cut; a file whose writer synced may not.
+//!   them may come out or not. A file that came back shorter than it was, or with zeros, may be read twice;
+//!   a file whose writer synced may not.
 //! * Runs of NUL bytes below 4 KiB pass as part of a line where the program did not see how they came
 //!   about (`sources::follow::nul`); they are left out before a line is compared.
 
@@ -154,6 +154,14 @@ impl Oracle {
         self.get_mut(id).stranded = true;
     }
 
+    /// A file ends here for its readers: each half line in it may be the last that they saw.
+    pub fn strand_halves(&mut self, content: &[u8]) {
+        for id in self.ids(content, true) {
+            let fragment = self.get_mut(id);
+            fragment.stranded |= !fragment.ends;
+        }
+    }
+
     /// Every whole fragment of the lines of a file that have their line feed; `all`: also of the last
     /// line without one.
     pub fn ids(&self, content: &[u8], all: bool) -> Vec<Id> {
@@ -212,9 +220,9 @@ impl Oracle {
         }
     }
 
-    /// A file as a power cut left it; `shrunk` if it had more bytes before.
-    pub fn survived(&mut self, content: &[u8], shrunk: bool) {
-        if shrunk {
+    /// A file as a power cut left it; `harmed` if it held more before.
+    pub fn survived(&mut self, content: &[u8], harmed: bool) {
+        if harmed {
             // What the program had read is known by markers at the ends of its batches. What stands
             // behind the last marker that is left may be taken for new.
             self.copied(content);

@@ -657,6 +657,8 @@ impl World {
             Some(writer) if writer.file.serial == serial => Arc::clone(&writer.file),
             _ => self.disk.writer(&log.path),
         };
+        // Whoever read the file may have come so far as any of its half lines.
+        self.oracle.strand_halves(&file.content());
         file.truncate(length);
         self.lanes.remove(&serial);
         self.seen.remove(&serial);
@@ -849,12 +851,17 @@ impl World {
             let log = &mut self.logs[place];
             log.writer = None;
             log.late = None;
-            log.copying = None;
+            if let Some(copying) = log.copying.take()
+                && !copying.recognisable
+                && self.setting.broad
+            {
+                self.oracle.copied(&copying.to.content());
+            }
         }
-        let lengths: HashMap<Serial, usize> = [LOGS, DATA]
+        let contents: HashMap<Serial, Vec<u8>> = [LOGS, DATA]
             .iter()
             .flat_map(|directory| self.disk.files(Path::new(directory)))
-            .map(|(_, serial)| (serial, self.disk.length(serial)))
+            .map(|(_, serial)| (serial, self.disk.content(serial)))
             .collect();
         self.disk.cut_power();
         self.lanes.clear();
@@ -876,8 +883,8 @@ impl World {
                 continue;
             }
             let length = content.len();
-            let before = lengths.get(&serial).copied().unwrap_or(0);
-            self.oracle.survived(&content, length < before);
+            let is_whole = contents.get(&serial) == Some(&content);
+            self.oracle.survived(&content, !is_whole);
             if let Some(seen) = self.seen.get_mut(&serial) {
                 seen.length = seen.length.min(length);
             }
