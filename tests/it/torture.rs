@@ -139,10 +139,11 @@ fn torture(rotation: Rotation, kills: usize, seed: u64) {
                 &restarts,
             )
         });
-        let ended = (filter.join().unwrap(), report.join().unwrap());
+        let ended = (filter.join(), report.join());
+        // Also when one of them failed, or the writer would go on for ever.
         over.store(true, Ordering::Relaxed);
         writing.join().unwrap();
-        ended
+        (ended.0.unwrap(), ended.1.unwrap())
     });
     let bytes = writer.truth.len() as u64;
     until_quiet(&[&filter, &report, &undisturbed]);
