@@ -14,7 +14,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
@@ -121,28 +121,27 @@ fn torture(rotation: Rotation, kills: usize, seed: u64) {
         let filter = scope.spawn(|| {
             let out = scene.path("out");
             let grown = || fs::metadata(&out).map_or(0, |found| found.len());
-            killed(
-                kills.div_ceil(2),
-                seed ^ 1,
-                || filter(&scene),
-                grown,
-                &restarts,
-            )
+            // It reads when the output grows past what it was.
+            let reads = |_: &Following, before: u64| grown() > before;
+            let kills = kills.div_ceil(2);
+            killed(kills, seed ^ 1, || filter(&scene), grown, reads, &restarts)
         });
         let report = scope.spawn(|| {
+            // It has no output before its end: it reads when it has read more than the checkpoint,
+            // and it lives on, now and then, until it has written one.
             let state = scene.path("state-report");
-            killed(
-                kills / 2,
-                seed ^ 2,
-                || report(&scene, "state-report"),
-                || journalled(&state),
-                &restarts,
-            )
+            let saved = || written_bytes(&state).0;
+            let reads = |running: &Following, _: u64| {
+                bytes_read(running) > 2 * written_bytes(&state).1 + (64 << 10)
+            };
+            let start = || report(&scene, "state-report");
+            killed(kills / 2, seed ^ 2, start, saved, reads, &restarts)
         });
-        let ended = (filter.join().unwrap(), report.join().unwrap());
+        let ended = (filter.join(), report.join());
+        // Also when one of them failed, or the writer would go on for ever.
         over.store(true, Ordering::Relaxed);
         writing.join().unwrap();
-        ended
+        (ended.0.unwrap(), ended.1.unwrap())
     });
     let bytes = writer.truth.len() as u64;
     until_quiet(&[&filter, &report, &undisturbed]);
@@ -170,13 +169,14 @@ fn torture(rotation: Rotation, kills: usize, seed: u64) {
     assert!(longest <= RESTART_MAX, "a restart took {longest:?}");
 }
 
-/// Starts the process, kills it and so on; the last one stays alive. Every fourth time it is let live
-/// until it has read something new, and that time is noted.
+/// Starts the process, kills it and so on; the last one stays alive. The time until it `reads` is
+/// noted; every fourth is let live until its `progress` has grown.
 fn killed(
     kills: usize,
     seed: u64,
     start: impl Fn() -> Following,
     progress: impl Fn() -> u64,
+    reads: impl Fn(&Following, u64) -> bool,
     restarts: &Mutex<Vec<Duration>>,
 ) -> Following {
     let mut random = Random(seed);
@@ -190,10 +190,11 @@ fn killed(
             _ => 60_000 + random.below(240_000),
         });
         let waits = kill % 4 == 3;
-        let mut reads = false;
-        while began.elapsed() < life || (waits && !reads) {
-            if !reads && progress() > before {
-                reads = true;
+        let mut has_read = false;
+        while began.elapsed() < life || (waits && (!has_read || progress() <= before)) {
+            assert!(running.is_alive(), "ended by itself: {}", running.stderr());
+            if !has_read && reads(&running, before) {
+                has_read = true;
                 restarts.lock().unwrap().push(began.elapsed());
             }
             assert!(
@@ -201,7 +202,6 @@ fn killed(
                 "reads nothing: {}",
                 running.stderr()
             );
-            assert!(running.is_alive(), "ended by itself: {}", running.stderr());
             std::thread::sleep(Duration::from_micros(500));
         }
         running.kill();
@@ -209,21 +209,33 @@ fn killed(
     start()
 }
 
-/// Bytes in the newest journal, made comparable over journals: a later one counts for more.
-fn journalled(state: &Path) -> u64 {
+/// When the newest checkpoint was written, in nanoseconds, and how long all files of a state are.
+fn written_bytes(state: &Path) -> (u64, u64) {
     let Ok(entries) = fs::read_dir(state) else {
-        return 0;
+        return (0, 0);
     };
-    entries
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            let name = entry.file_name().into_string().ok()?;
-            let number: u64 = name.strip_prefix("journal-")?.parse().ok()?;
-            let length = entry.metadata().ok()?.len();
-            Some((number << 32) + length)
-        })
-        .max()
-        .unwrap_or_default()
+    let mut newest = 0;
+    let mut bytes = 0;
+    for entry in entries.flatten() {
+        let Ok(found) = entry.metadata() else {
+            continue;
+        };
+        bytes += found.len();
+        let name = entry.file_name();
+        if ["checkpoint-a", "checkpoint-b"].contains(&&*name.to_string_lossy()) {
+            let written = found.modified().unwrap();
+            let since = written.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+            newest = newest.max(u64::try_from(since.as_nanos()).unwrap());
+        }
+    }
+    (newest, bytes)
+}
+
+/// What a process has read so far, of whatever.
+fn bytes_read(running: &Following) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{}/io", running.id())).unwrap_or_default();
+    let count = text.lines().find_map(|line| line.strip_prefix("rchar: "));
+    count.map_or(0, |count| count.parse().unwrap())
 }
 
 /// Waits until none of them has anything left to do: no processor time for a second.

@@ -386,6 +386,10 @@ impl Follower {
             .map(Followed::generation)
             .collect();
         for generation in open {
+            if let Some(file) = self.files.get_mut(&generation) {
+                // Nothing was read of it: perhaps because it is a copy.
+                file.is_unchecked = file.place.offset == 0;
+            }
             if let Err(error) = self.settle(generation, now) {
                 self.failing(generation, &error, now);
             }
