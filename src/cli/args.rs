@@ -251,6 +251,17 @@ pub struct FollowArgs {
     /// Look at files from time to time instead of asking the kernel to tell of changes
     #[arg(long, env = "WEIR_POLL", help_heading = "Following")]
     pub poll: bool,
+    /// How long what was read may take to be written after SIGTERM or Ctrl-C; a second signal ends
+    /// at once
+    // Less than the 30 s after which Kubernetes kills, more than any drain takes whose sink is alive.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "25s",
+        env = "WEIR_GRACE",
+        help_heading = "Following"
+    )]
+    pub grace: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -4,7 +4,7 @@
 use std::io::{self, IsTerminal};
 
 use crate::cli::args::{DedupArg, FilterArgs, Format};
-use crate::cli::follow::{Purpose, following, rotation};
+use crate::cli::follow::{Purpose, following, grace, rotation};
 use crate::cli::plan::{check, common, engine};
 use crate::cli::progress::Progress;
 use crate::cli::report::failed;
@@ -85,6 +85,7 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
     notes.extend(following.as_ref().and_then(|it| it.note(what)));
     start::say_notes(&notes, args.output.quiet);
     let engine = engine(&args.input)?;
+    let grace = grace(&args.following)?;
     let files = match &following {
         Some(_) => args.input.files,
         None => globs::expand(args.input.files)?,
@@ -125,6 +126,7 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
         now: common.now,
         live: true,
         quiet: args.output.quiet,
+        grace,
         engine,
         stop,
         sink,

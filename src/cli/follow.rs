@@ -24,6 +24,15 @@ pub struct Following {
     pub poll: bool,
 }
 
+/// The time that a drain may take.
+pub fn grace(args: &FollowArgs) -> Result<Duration, Failure> {
+    match units::duration_nanoseconds(&args.grace) {
+        Ok(nanoseconds) if nanoseconds >= 0 => Ok(Duration::from_nanos(nanoseconds.unsigned_abs())),
+        Ok(_) => Err(Failure::usage("--grace: a duration of zero or more")),
+        Err(error) => Err(Failure::usage(format!("--grace: {error}"))),
+    }
+}
+
 /// What is followed; `None` reads to the end, or standard input as it comes.
 pub fn following(args: &FollowArgs, files: &[OsString]) -> Result<Option<Following>, Failure> {
     let streams = files.iter().filter(|file| *file == "-").count();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cli::args::{Color, Format, OutputArgs, ReportArgs};
-use crate::cli::follow::{Purpose, following};
+use crate::cli::follow::{Purpose, following, grace};
 use crate::cli::live::{self, Live};
 use crate::cli::plan::{check, common, engine, grouping, slot};
 use crate::cli::progress::Progress;
@@ -105,6 +105,7 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
     );
     start::say_notes(&notes, args.output.quiet);
     let engine = engine(&args.input)?;
+    let grace = grace(&args.following)?;
     let files = match &following {
         Some(_) => args.input.files,
         None => globs::expand(args.input.files)?,
@@ -144,6 +145,7 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
         now: common.now,
         live: args.following.follow,
         quiet: args.output.quiet,
+        grace,
         engine,
         stop,
         sink: None,

@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
@@ -18,7 +19,7 @@ use crate::disk::{Disk, DiskFile, Identity, Kind};
 use crate::engine::checkpoint::{self, Asked, AskedOutput};
 use crate::engine::fold::Known;
 use crate::engine::follow::{Follow, output_to_look_at};
-use crate::engine::grace::{self, GRACE, Grace};
+use crate::engine::grace::{self, Grace};
 use crate::engine::notes::{self, Notes};
 use crate::engine::reader::{CHUNK_BYTES, Input, Reader};
 use crate::engine::signals::{Hangup, Stop};
@@ -52,6 +53,8 @@ pub struct Start {
     pub now: Time,
     pub live: bool,
     pub quiet: bool,
+    /// How long the drain may take once the run is asked to end.
+    pub grace: Duration,
     /// Mapper threads and bytes in flight.
     pub engine: (usize, usize),
     pub stop: Stop,
@@ -108,7 +111,7 @@ pub fn run(plan: Plan, start: Start, state: State) -> Result<Outcome, Failure> {
         sink: start.sink.map(Destination::Plain),
         store: None,
         stop: start.stop,
-        grace: start.live.then(|| grace(false, None)),
+        grace: start.live.then(|| grace(start.grace, false, None)),
         watcher: start.watcher,
         say: output::say,
     };
@@ -204,8 +207,10 @@ fn follow(plan: Plan, start: Start, state: State) -> Result<Outcome, Failure> {
     };
     let follower =
         Follower::new(settings, disk, Arc::clone(&clock), hints, resume).map_err(Failure::usage)?;
-    let hangup = Hangup::new()
-        .and_then(|hangup| hangup.on_signal().map(|()| hangup))
+    // On a terminal the signal says that the terminal is gone, and ends the run as it does any other.
+    let hangup = (!io::stdout().is_terminal())
+        .then(|| Hangup::new().and_then(|hangup| hangup.on_signal().map(|()| hangup)))
+        .transpose()
         .map_err(|error| fail(format!("signals: {error}")))?;
     let systemd = Systemd::from_environment()
         .map_err(|error| fail(format!("NOTIFY_SOCKET: {error}")))?
@@ -221,7 +226,7 @@ fn follow(plan: Plan, start: Start, state: State) -> Result<Outcome, Failure> {
         reader: Reading::Follow(Follow {
             follower: Box::new(follower),
             clock,
-            hangup: Some(hangup),
+            hangup,
             output: writes_to_stdout.then(output_to_look_at).flatten(),
             notes: Notes::new(notes::say),
             quiet: start.quiet,
@@ -232,7 +237,7 @@ fn follow(plan: Plan, start: Start, state: State) -> Result<Outcome, Failure> {
         sink,
         store,
         stop: start.stop,
-        grace: Some(grace(reads_again, systemd)),
+        grace: Some(grace(start.grace, reads_again, systemd)),
         watcher: start.watcher,
         say: output::say,
     };
@@ -256,9 +261,9 @@ fn our_streams() -> Vec<(Identity, String)> {
 }
 
 /// Ends a run that does not end within its grace time.
-fn grace(reads_again: bool, systemd: Option<Arc<Systemd>>) -> Grace {
+fn grace(grace: Duration, reads_again: bool, systemd: Option<Arc<Systemd>>) -> Grace {
     Grace {
-        grace: GRACE,
+        grace,
         reads_again,
         systemd,
         end: Box::new(grace::end),

@@ -15,15 +15,12 @@ use crate::engine::notes;
 use crate::engine::signals::Stop;
 use crate::engine::systemd::Systemd;
 
-/// Time for the drain after the first signal: less than the 30 s after which Kubernetes kills, more
-/// than any drain takes whose sink is alive.
-pub const GRACE: Duration = Duration::from_secs(25);
-
 /// Exit code of a process that the grace ended: its output is not complete.
 const EXIT_CODE: i32 = 74;
 
 /// What the grace needs to know.
 pub struct Grace {
+    /// From the first signal on.
     pub grace: Duration,
     /// What was read and not written is read again by the next start.
     pub reads_again: bool,

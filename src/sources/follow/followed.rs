@@ -202,14 +202,16 @@ pub struct Recent {
     length: usize,
 }
 
-impl Recent {
-    pub fn new() -> Recent {
+impl Default for Recent {
+    fn default() -> Recent {
         Recent {
             bytes: [0; TAIL_BYTES],
             length: 0,
         }
     }
+}
 
+impl Recent {
     pub fn push(&mut self, new: &[u8]) {
         let new = &new[new.len().saturating_sub(TAIL_BYTES)..];
         let kept = self.length.min(TAIL_BYTES - new.len());
@@ -262,8 +264,8 @@ impl Followed {
             pieces: Vec::new(),
             overlong: None,
             lines: place.lines,
-            before: Recent::new(),
-            recent: Recent::new(),
+            before: Recent::default(),
+            recent: Recent::default(),
             nuls: nul::Memory::default(),
             place,
         }
@@ -338,7 +340,7 @@ impl Followed {
 
     /// The bytes before an offset, to know the file by; none if they cannot be read.
     fn bytes_before(&mut self, offset: u64) -> io::Result<Recent> {
-        let mut recent = Recent::new();
+        let mut recent = Recent::default();
         let mut bytes = [0; TAIL_BYTES];
         let start = offset.saturating_sub(TAIL_BYTES as u64);
         let bytes = &mut bytes[..(offset - start) as usize];
@@ -649,7 +651,7 @@ impl Followed {
         let mut tail = if pieces.len() == 1 && own.generation == self.generation() {
             self.before
         } else {
-            Recent::new()
+            Recent::default()
         };
         tail.push(&self.buffer[end - reach..end]);
         let tail = Marker::of(tail.bytes(), own.to);
