@@ -110,6 +110,8 @@ impl Follower {
     /// Asks for hints about directories, also about those that are watched: another one may stand at the
     /// path now. False if some have to be polled.
     fn watch(&mut self, directories: BTreeSet<PathBuf>) -> bool {
+        self.watched_directories
+            .retain(|directory, _| directories.contains(directory));
         for directory in directories {
             let is_watched = self.hints.watch_directory(&directory);
             self.watched_directories.insert(directory, is_watched);
