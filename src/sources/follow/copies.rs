@@ -353,6 +353,10 @@ impl Follower {
         };
         let was_open = file.handle.replace(handle).is_some();
         self.handles += usize::from(!was_open);
+        // The copy that it was before is one of several now.
+        if self.by_identity.get(&file.identity) == Some(&generation) {
+            self.by_identity.remove(&file.identity);
+        }
         file.identity = identity;
         file.place.birth.identity = identity;
         file.phase = Phase::Open;

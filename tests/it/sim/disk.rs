@@ -4,7 +4,8 @@
 //! destructors still try has no effect. The world's own handles (writers, log rotation) see no faults
 //! and outlive the program.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use logweir::disk::{Disk, DiskFile, Identity, Kind, Lock, Stat};
 use super::clock::SimClock;
 use super::platter::{Platter, Serial, errno, os_error};
 use super::random::Random;
+use super::world::LOGS;
 
 /// Calls in one step of the program.
 const CALLS_MAX: u64 = 100_000;
@@ -40,6 +42,13 @@ pub struct Lies {
     pub directory_sync: bool,
     /// `rename` over a name removes it first.
     pub rename: bool,
+    /// Both places of a checkpoint are one.
+    pub one_slot: bool,
+    /// What is appended to a journal is not kept.
+    pub journal: bool,
+    /// Where a log was read before, its old bytes show: what recognises a file by its content finds it
+    /// unchanged.
+    pub markers: bool,
 }
 
 /// What a file system is like.
@@ -76,6 +85,8 @@ struct Shared {
     locks: BTreeMap<Serial, u64>,
     /// Of the program, since somebody looked.
     calls: u64,
+    /// What was read of each log, for [`Lies::markers`].
+    memory: HashMap<Identity, Vec<u8>>,
     /// So that no two changes bear the same time.
     stamps: i64,
 }
@@ -93,6 +104,7 @@ impl SimDisk {
             room: None,
             locks: BTreeMap::new(),
             calls: 0,
+            memory: HashMap::new(),
             stamps: 0,
         };
         SimDisk {
@@ -248,9 +260,28 @@ impl SimDisk {
     }
 
     fn handle(&self, serial: Serial) -> Arc<SimFile> {
+        self.handle_of(serial, Path::new(""))
+    }
+
+    /// The path that is meant where this disk lies about it.
+    fn meant<'a>(&self, path: &'a Path) -> Cow<'a, Path> {
+        let is_second = path.file_name().is_some_and(|name| name == "checkpoint-b");
+        if self.nature.lies.one_slot && self.process.is_some() && is_second {
+            Cow::Owned(path.with_file_name("checkpoint-a"))
+        } else {
+            Cow::Borrowed(path)
+        }
+    }
+
+    fn handle_of(&self, serial: Serial, path: &Path) -> Arc<SimFile> {
+        let lies = self.nature.lies;
+        let is_of_program = self.process.is_some();
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
         let mut shared = self.shared();
         shared.platter.open(serial);
         Arc::new(SimFile {
+            is_deaf: lies.journal && is_of_program && name.starts_with(b"journal-"),
+            is_stale: lies.markers && is_of_program && path.starts_with(LOGS),
             disk: self.clone(),
             serial,
             boot: shared.boot,
@@ -314,8 +345,9 @@ impl SimDisk {
 
 impl Disk for SimDisk {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let path = &*self.meant(path);
         let serial = self.enter()?.platter.resolve(path)?;
-        Ok(self.handle(serial))
+        Ok(self.handle_of(serial, path))
     }
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
@@ -357,7 +389,7 @@ impl Disk for SimDisk {
         let serial = self.find_or_make(path)?;
         let stamp = self.stamp();
         self.shared().platter.node_mut(serial).set_length(0, stamp);
-        Ok(self.handle(serial))
+        Ok(self.handle_of(serial, path))
     }
 
     fn append(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
@@ -370,12 +402,13 @@ impl Disk for SimDisk {
             }
         }
         let serial = self.find_or_make(path)?;
-        Ok(self.handle(serial))
+        Ok(self.handle_of(serial, path))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let (mut shared, dies) = self.enter_change()?;
         let torn = self.nature.lies.rename && self.process.is_some();
+        let to = &*self.meant(to);
         if dies {
             if torn {
                 let _ = shared.platter.remove(to);
@@ -447,6 +480,10 @@ pub struct SimFile {
     pub serial: Serial,
     /// After a power cut nobody's descriptors count.
     boot: u64,
+    /// Appends are not kept.
+    is_deaf: bool,
+    /// Old bytes show.
+    is_stale: bool,
 }
 
 impl SimFile {
@@ -518,6 +555,19 @@ impl DiskFile for SimFile {
             .min(content.len());
         let count = wanted.min(content.len() - start);
         buffer[..count].copy_from_slice(&content[start..start + count]);
+        if self.is_stale {
+            let length = content.len();
+            let identity = self.disk.stat_of(shared, self.serial).identity;
+            let memory = shared.memory.entry(identity).or_default();
+            if length < memory.len() {
+                memory.clear();
+            }
+            let known = memory.len().clamp(start, start + count);
+            if start <= memory.len() {
+                buffer[..known - start].copy_from_slice(&memory[start..known]);
+                memory.extend_from_slice(&buffer[known - start..count]);
+            }
+        }
         Ok(count)
     }
 
@@ -527,6 +577,13 @@ impl DiskFile for SimFile {
         let shared = &mut *shared;
         let faults = shared.faults;
         let mut count = bytes.len();
+        if self.is_deaf {
+            return if dies {
+                Err(os_error(errno::IO))
+            } else {
+                Ok(bytes.len())
+            };
+        }
         if self.disk.process.is_some() {
             if dies {
                 count = shared.random.place(count + 1);

@@ -17,6 +17,7 @@ mod disk;
 mod oracle;
 mod platter;
 mod program;
+mod protections;
 mod random;
 mod schedule;
 mod tests;
