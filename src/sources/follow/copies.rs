@@ -267,7 +267,17 @@ impl Follower {
             let Ok(Some((mut handle, stat))) = self.open_path(&path) else {
                 continue;
             };
-            if self.by_identity.contains_key(&stat.identity) {
+            let known = self.by_identity.get(&stat.identity).copied();
+            // A file that was seen and not looked into yet may be the copy.
+            let fresh = known.filter(|known| {
+                let known = self.files.get(known);
+                known.is_some_and(|known| {
+                    known.is_unchecked
+                        && known.place.offset == 0
+                        && matches!(known.phase, Phase::Open | Phase::Waiting)
+                })
+            });
+            if known.is_some() && fresh.is_none() {
                 continue;
             }
             let length = match handle {
@@ -285,13 +295,21 @@ impl Follower {
             let tail = file.tail();
             let reaches = length.is_none_or(|length| length >= tail.end);
             if reaches && handle.holds(&tail).unwrap_or(false) {
-                self.move_onto(generation, handle, stat.identity, path);
+                match fresh {
+                    Some(copy) if self.open(copy).unwrap_or(false) => {
+                        self.move_to(generation, copy);
+                    }
+                    Some(_) => continue,
+                    None => self.move_onto(generation, handle, stat.identity, path),
+                }
                 return true;
             }
-            if matches!(
-                likeness(&file.place.clone(), &mut handle, length),
-                Ok(Likeness::Part)
-            ) {
+            if fresh.is_none()
+                && matches!(
+                    likeness(&file.place.clone(), &mut handle, length),
+                    Ok(Likeness::Part)
+                )
+            {
                 // All of it was read: known, so that it is not taken for a new file.
                 let young = self.give_birth(&path, &stat, None, now);
                 self.end(young);
