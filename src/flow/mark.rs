@@ -200,6 +200,8 @@ impl Place {
         for piece in mark.pieces.iter().filter(own) {
             self.offset = self.offset.max(piece.to);
             self.open.clear();
+            // It was thought to have ended, and was written to once more.
+            self.ended = false;
             self.ended = false;
         }
         if own(&last) {

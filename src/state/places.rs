@@ -39,6 +39,7 @@ impl Places {
                 Fate::Moved(identity) => {
                     if let Some(place) = self.0.get_mut(generation) {
                         place.birth.identity = *identity;
+                        place.ended = false;
                     }
                 }
                 Fate::Forgotten => {

@@ -34,10 +34,18 @@ impl Follower {
             self.next_generation = self.next_generation.max(birth.generation.0 + 1);
         }
         self.replay = resume.replay.into();
+        // What the journal ends is not looked for: it would be found in a copy that is read for itself.
+        let ends: BTreeSet<Generation> = self
+            .replay
+            .iter()
+            .flat_map(|mark| &mark.fates)
+            .filter(|(_, fate)| *fate == Fate::Ended)
+            .map(|(generation, _)| *generation)
+            .collect();
         let open: Vec<Generation> = self
             .files
             .values()
-            .filter(|file| file.phase == Phase::Open)
+            .filter(|file| file.phase == Phase::Open && !ends.contains(&file.generation()))
             .map(Followed::generation)
             .collect();
         self.located = self.locate();
@@ -99,13 +107,13 @@ impl Follower {
     /// bytes that it names have to be there. An error is of a file that may be the one.
     fn find(&mut self, generation: Generation, mark: Option<&Mark>) -> io::Result<bool> {
         let own = self.located.get(&self.files[&generation].identity).cloned();
-        let mut met = Ok(false);
-        if let Some(path) = own {
-            match self.is_in(generation, path, mark) {
-                Ok(true) => return Ok(true),
-                result => met = result,
-            }
+        // A copy is no choice as long as the file itself may be the one.
+        if let Some(path) = own
+            && self.is_in(generation, path, mark)?
+        {
+            return Ok(true);
         }
+        let mut met = Ok(false);
         // Only a few are not where they were; listing directories for all would take long.
         for path in self.siblings(generation) {
             match self.is_in(generation, path, mark) {
@@ -271,6 +279,9 @@ impl Follower {
             }
             Fate::Moved(identity) => {
                 if let Some(file) = self.files.get_mut(&generation) {
+                    // It may have ended before its copy was found.
+                    file.phase = Phase::Open;
+                    file.place.ended = false;
                     file.identity = identity;
                     file.place.birth.identity = identity;
                     self.by_identity.insert(identity, generation);
