@@ -7,7 +7,7 @@ pub mod real;
 
 use std::ffi::OsString;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,11 @@ pub trait Disk: Send + Sync {
 
     /// Follows symbolic links.
     fn stat(&self, path: &Path) -> io::Result<Stat>;
+
+    /// Where a path leads, without symbolic links.
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        Ok(path.to_owned())
+    }
 
     /// Names in a directory, sorted by their bytes.
     fn list(&self, directory: &Path) -> io::Result<Vec<OsString>>;

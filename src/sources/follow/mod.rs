@@ -21,7 +21,7 @@ mod tests;
 pub mod turn;
 pub mod watch;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
@@ -173,6 +173,8 @@ pub struct Follower {
     timed: HashSet<Generation>,
     timed_at: Duration,
     watched_directories: HashMap<PathBuf, bool>,
+    /// Where links lead: what is rotated is rotated there.
+    linked_directories: BTreeSet<PathBuf>,
     scan_at: Duration,
     poll_at: Duration,
     restless_until: Duration,
@@ -255,6 +257,7 @@ impl Follower {
             timed: HashSet::new(),
             timed_at: now,
             watched_directories: HashMap::new(),
+            linked_directories: BTreeSet::new(),
             scan_at: now,
             poll_at: now,
             restless_until: now,

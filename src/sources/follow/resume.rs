@@ -505,7 +505,8 @@ impl Follower {
         let tail = crate::flow::mark::Marker::of(&bytes[..count], length);
         self.by_identity.remove(&stat.identity);
         self.end(generation);
-        let birth = self.birth(&path, &stat, length, head, tail);
+        let name = path.to_string_lossy();
+        let birth = self.birth(&path, &name, &stat, length, head, tail);
         let young = self.add(birth, &path, &stat, None, now);
         self.notes.push(super::Note {
             text: format!(

@@ -21,6 +21,7 @@ impl Follower {
     pub(super) fn scan(&mut self, now: Duration) {
         let mut directories = BTreeSet::new();
         let found = self.patterns.find(&*self.disk, &mut directories);
+        directories.extend(self.linked_directories.iter().cloned());
         let is_watched = self.watch(directories);
         let mut seen = HashSet::new();
         let mut newcomers = Vec::new();
@@ -235,6 +236,7 @@ impl Follower {
             From::End | From::Tail(_) => None,
         };
         if from == From::Start {
+            let after = self.between(path, stat, after, now).or(after);
             let generation = self.give_birth(path, stat, after, now);
             if let Some(file) = self.files.get_mut(&generation) {
                 file.is_unchecked = true;
@@ -262,7 +264,8 @@ impl Follower {
                         (stat.length, Marker::default(), Marker::default())
                     }
                 };
-                let birth = self.birth(path, &stat, start, head, tail);
+                let name = path.to_string_lossy();
+                let birth = self.birth(path, &name, &stat, start, head, tail);
                 let generation = self.add(birth, path, &stat, None, now);
                 if is_archive {
                     // What was compressed before we came is the past.
@@ -280,6 +283,65 @@ impl Follower {
         }
     }
 
+    /// A file took the place of an older one under a followed name. Files that had the name between the
+    /// two and were rotated before anybody looked stand beside it; they are read first, although their
+    /// names are not followed. Returns the last of them.
+    fn between(
+        &mut self,
+        path: &Path,
+        stat: &Stat,
+        older: Option<Generation>,
+        now: Duration,
+    ) -> Option<Generation> {
+        let real = self.disk.resolve(path).ok()?;
+        if parent(&real) != parent(path)
+            && self.disk.stat(&parent(path)).ok()?.identity
+                != self.disk.stat(&parent(&real)).ok()?.identity
+        {
+            self.linked_directories.insert(parent(&real));
+        }
+        let older = self.files.get(&older?)?;
+        let had_the_name = older.place.birth.path() == path && older.path.as_deref() != Some(path);
+        // Without birth times nothing tells which files were here in between.
+        // Several may be born in one tick of the file system's clock.
+        let born = older.identity.born..=stat.identity.born;
+        if !had_the_name || *born.start() == 0 {
+            return None;
+        }
+        let own = stat.identity;
+        let mut after = older.generation();
+        let name = older.place.birth.name.clone();
+        let stem = patterns::stem(&real);
+        let mut found: Vec<(PathBuf, Stat)> = self
+            .disk
+            .list(&parent(&real))
+            .ok()?
+            .into_iter()
+            .map(|name| real.with_file_name(name))
+            .filter(|sibling| *sibling != real && patterns::stem(sibling) == stem)
+            .filter_map(|sibling| Some((sibling.clone(), self.disk.stat(&sibling).ok()?)))
+            .filter(|(_, stat)| {
+                stat.kind == Kind::Regular
+                    && born.contains(&stat.identity.born)
+                    && stat.identity != own
+                    && !self.by_identity.contains_key(&stat.identity)
+            })
+            .collect();
+        found.sort_by_key(|(_, stat)| (stat.identity.born, stat.modified, stat.identity.inode));
+        let mut last = None;
+        for (sibling, stat) in found {
+            let none = Marker::default();
+            let birth = self.birth(&sibling, &name, &stat, 0, none, none);
+            let generation = self.add(birth, &sibling, &stat, Some(after), now);
+            if let Some(file) = self.files.get_mut(&generation) {
+                file.is_unchecked = true;
+            }
+            after = generation;
+            last = Some(generation);
+        }
+        last
+    }
+
     /// A generation that is read from its first byte.
     pub(super) fn give_birth(
         &mut self,
@@ -288,13 +350,15 @@ impl Follower {
         after: Option<Generation>,
         now: Duration,
     ) -> Generation {
-        let birth = self.birth(path, stat, 0, Marker::default(), Marker::default());
+        let name = path.to_string_lossy();
+        let birth = self.birth(path, &name, stat, 0, Marker::default(), Marker::default());
         self.add(birth, path, stat, after, now)
     }
 
     pub(super) fn birth(
         &mut self,
         path: &Path,
+        name: &str,
         stat: &Stat,
         start: u64,
         head: Marker,
@@ -303,11 +367,10 @@ impl Follower {
         use std::os::unix::ffi::OsStrExt;
         let generation = Generation(self.next_generation);
         self.next_generation += 1;
-        let name = path.to_string_lossy().into_owned();
         Birth {
             generation,
-            source: self.source(&name),
-            name,
+            source: self.source(name),
+            name: name.to_owned(),
             path: path.as_os_str().as_bytes().to_vec(),
             identity: stat.identity,
             anchor: Time(stat.modified),

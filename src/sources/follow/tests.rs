@@ -70,6 +70,18 @@ impl Bench {
         file.write_all(text).unwrap();
     }
 
+    /// Until a new file is younger than those that are there.
+    fn tick(&self) {
+        let born = |name: &str| {
+            self.append(name, b"");
+            let born = Real.stat(&self.path(name)).unwrap().identity.born;
+            fs::remove_file(self.path(name)).unwrap();
+            born
+        };
+        let first = born("clock");
+        while born("clock") == first {}
+    }
+
     fn rename(&self, from: &str, to: &str) {
         fs::rename(self.path(from), self.path(to)).unwrap();
     }
@@ -589,4 +601,37 @@ fn a_link_that_leads_elsewhere_is_followed_there() {
         bench.pass(1000);
     }
     bench.want(&want);
+}
+
+#[test]
+fn files_that_had_the_name_between_two_looks_are_read_too() {
+    for linked in [false, true] {
+        let mut bench = Bench::new(if linked { "link.log" } else { "a.log" });
+        if linked {
+            fs::create_dir(bench.path("real")).unwrap();
+            std::os::unix::fs::symlink(bench.path("real/a.log"), bench.path("link.log")).unwrap();
+        }
+        let name = |text: &str| match linked {
+            true => format!("real/{text}"),
+            false => text.to_owned(),
+        };
+        bench.append(&name("a.log"), b"zero\n");
+        bench.start(None);
+        bench.pass(300);
+        for number in 1..5 {
+            bench.tick();
+            bench.rename(&name("a.log"), &name(&format!("a.log.{number}")));
+            bench.append(&name("a.log"), format!("{number}\n").as_bytes());
+        }
+        bench.tick();
+        bench.append(&name("a.log.9"), b"another\n");
+        bench.pass(5000);
+        bench.want("zero\n1\n2\n3\n4\n");
+        let sources: HashSet<SourceId> = bench
+            .places
+            .iter()
+            .map(|place| place.birth.source)
+            .collect();
+        assert_eq!(sources.len(), 1);
+    }
 }

@@ -395,13 +395,22 @@ impl Follower {
             Phase::Waiting => false,
             Phase::Open if older.is_failing => now.saturating_sub(found_at) >= PATIENCE,
             Phase::Open => {
-                let is_settled = now.saturating_sub(older.read_at) >= SETTLED
-                    || now.saturating_sub(found_at) >= PATIENCE;
+                let quiet = now.saturating_sub(older.read_at);
+                let waited = now.saturating_sub(found_at);
+                let is_rotated = self.is_rotated(older);
+                let is_settled = quiet >= SETTLED || waited >= PATIENCE;
+                // Its torn line goes out first, unless somebody still writes to it.
+                let is_torn = is_rotated && older.ends_torn();
+                let is_whole = !is_torn || quiet >= TORN || waited >= 2 * PATIENCE;
                 // One that stands where it was found was not rotated: it may be written for ever.
-                older.caught_up && (is_settled || !self.is_rotated(older))
+                older.caught_up && (is_settled || !is_rotated) && is_whole
             }
         };
         if due {
+            let is_quiet = now.saturating_sub(older.read_at) >= TORN;
+            if is_quiet && older.ends_torn() && self.is_rotated(older) {
+                self.flush(older_generation, Why::End);
+            }
             self.start(generation, Some(older_generation));
         } else if older.phase == Phase::Open && !older.caught_up {
             self.ready(older_generation);
