@@ -50,8 +50,12 @@ impl Follower {
             .collect();
         self.located = self.locate();
         for generation in open {
-            // After an error it is looked for when its turn comes.
-            let _ = self.find(generation, None);
+            if self.find(generation, None).is_err()
+                && let Some(file) = self.files.get_mut(&generation)
+            {
+                // Looked for again when its turn comes.
+                file.is_failing = true;
+            }
         }
     }
 
@@ -66,8 +70,13 @@ impl Follower {
         if file.place.ended {
             file.phase = Phase::Ended;
         }
-        // A younger one of the same identity is what the file was last.
-        self.by_identity.insert(file.identity, generation);
+        // A younger one of the same identity is what the file was last, unless it has ended and an
+        // older one goes on there.
+        let before = self.by_identity.get(&file.identity);
+        let before = before.and_then(|before| self.files.get(before));
+        if before.is_none_or(|before| before.place.ended || !file.place.ended) {
+            self.by_identity.insert(file.identity, generation);
+        }
         self.chains
             .insert(patterns::stem(&file.place.birth.path()), generation);
         self.files.insert(generation, file);
@@ -193,7 +202,21 @@ impl Follower {
     }
 
     /// Makes a batch of the journal again. If its bytes are gone, it says so.
-    pub(super) fn replay_next(&mut self, mut mark: Mark) -> Batch {
+    pub(super) fn replay_next(&mut self, mark: Mark) -> Batch {
+        let ended: Vec<_> = mark
+            .fates
+            .iter()
+            .copied()
+            .filter(|(_, fate)| *fate == Fate::Ended)
+            .collect();
+        let batch = self.read_mark(mark);
+        for (generation, fate) in ended {
+            self.repeat(generation, fate);
+        }
+        batch
+    }
+
+    fn read_mark(&mut self, mut mark: Mark) -> Batch {
         let now = self.clock.monotonic();
         mark.replayed = true;
         for birth in std::mem::take(&mut mark.births) {
@@ -203,7 +226,8 @@ impl Follower {
             }
             mark.births.push(birth);
         }
-        for (generation, fate) in &mark.fates {
+        let before = mark.fates.iter().filter(|(_, fate)| *fate != Fate::Ended);
+        for (generation, fate) in before {
             self.repeat(*generation, *fate);
         }
         let source = |follower: &Follower, generation: Generation| {
@@ -427,8 +451,15 @@ impl Follower {
     /// The file goes on where its last batch ended, if it still holds what was read there.
     /// False if it is not there, or is not what it was. After an error it is to be called again.
     pub(super) fn settle(&mut self, generation: Generation, now: Duration) -> io::Result<bool> {
-        if !self.open(generation)? {
+        let was_failing = self.files[&generation].is_failing;
+        // What was found may have been closed again for want of descriptors.
+        let is_open = self.open(generation)?
+            || (was_failing && self.find(generation, None)? && self.open(generation)?);
+        if !is_open {
             // A scan finds it, or it is let go.
+            if let Some(file) = self.files.get_mut(&generation) {
+                file.is_failing = false;
+            }
             self.timed.insert(generation);
             return Ok(false);
         }

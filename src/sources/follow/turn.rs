@@ -279,8 +279,19 @@ impl Follower {
         if file.handle.take().is_some() {
             self.handles -= 1;
         }
-        self.news.source = file.place.birth.source;
-        self.news.fates.push((generation, Fate::Ended));
+        let source = file.place.birth.source;
+        // Told behind its last bytes: a kill between the two must not make it end without them.
+        match self
+            .outgoing
+            .back_mut()
+            .and_then(|batch| batch.mark.as_mut())
+        {
+            Some(mark) => mark.fates.push((generation, Fate::Ended)),
+            None => {
+                self.news.source = source;
+                self.news.fates.push((generation, Fate::Ended));
+            }
+        }
         self.timed.remove(&generation);
         self.wake_copies(generation);
         let now = self.clock.monotonic();

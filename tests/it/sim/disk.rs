@@ -171,6 +171,10 @@ impl SimDisk {
         shared.platter.write_back(&mut shared.random);
     }
 
+    pub fn repair_under(&self, directory: &Path) {
+        self.shared().platter.repair_under(directory);
+    }
+
     /// Everything in these directories becomes durable.
     pub fn write_back_under(&self, directories: &[&Path]) {
         let mut shared = self.shared();

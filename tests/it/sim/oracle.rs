@@ -20,6 +20,9 @@
 //! * After a power cut lines may be torn or full of NUL bytes in the files themselves. What is left of
 //!   them may come out or not. A file that came back shorter than it was, or with zeros, may be read twice;
 //!   a file whose writer synced may not.
+//! * A failed fsync of the output ends the run with an error (FAULTS, F30). Linux shows the bytes from its
+//!   cache as if nothing were wrong until the power goes, so no restart can know better: whoever starts
+//!   the program again is taken to have seen to the disk.
 //! * Runs of NUL bytes below 4 KiB pass as part of a line where the program did not see how they came
 //!   about (`sources::follow::nul`); they are left out before a line is compared.
 

@@ -382,6 +382,19 @@ impl Platter {
         }
     }
 
+    /// The administrator has looked at the disk after an error: what shows is what it holds.
+    pub fn repair_under(&mut self, path: &Path) {
+        let Some(directory) = self.directories.get_mut(path) else {
+            return;
+        };
+        directory.sync();
+        for serial in directory.cache.values() {
+            let node = &mut self.nodes[serial.0];
+            node.dirty.clear();
+            node.platter.clone_from(&node.cache);
+        }
+    }
+
     /// What is left when the machine starts again. Nobody holds a descriptor any more.
     pub fn cut_power(&mut self, random: &mut Random) {
         for node in &mut self.nodes {

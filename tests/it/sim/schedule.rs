@@ -300,6 +300,9 @@ impl Schedule<'_> {
             return;
         };
         for note in program.notes.drain(..) {
+            if note.contains("not durable") {
+                self.world.disk.repair_under(Path::new(OUT));
+            }
             if note.contains("may stand twice") || note.contains("by somebody else") {
                 self.may_repeat = true;
                 if !self.powers && !self.moves_output {
@@ -481,6 +484,9 @@ impl Schedule<'_> {
                 self.totals(&ended);
             }
             Err(error) => {
+                if error.contains("not durable") {
+                    self.world.disk.repair_under(Path::new(OUT));
+                }
                 say!(
                     self.world,
                     "the program ends with an error: {error} ({died})"
