@@ -49,7 +49,7 @@ pub trait Hints: Send {
 pub struct Changes {
     /// Content or attributes may have changed.
     pub files: Vec<Generation>,
-    /// A name appeared, vanished or moved in some watched directory.
+    /// A name appeared, vanished or moved in some watched directory, or a watched file did.
     pub directories: bool,
     /// Hints were lost: trust nothing.
     pub everything: bool,
@@ -92,6 +92,11 @@ const FILE: WatchFlags = WatchFlags::MODIFY
     .union(WatchFlags::ATTRIB)
     .union(WatchFlags::MOVE_SELF)
     .union(WatchFlags::DELETE_SELF);
+
+/// What tells that a file may stand under other names than before.
+const RENAMED: ReadFlags = ReadFlags::ATTRIB
+    .union(ReadFlags::MOVE_SELF)
+    .union(ReadFlags::DELETE_SELF);
 
 /// What is asked about a directory. MODIFY and ATTRIB are left out: they tell of each write to a file
 /// in it, also of those that nobody follows.
@@ -366,6 +371,8 @@ impl Hints for Inotify {
                     generation,
                     more,
                 }) => {
+                    // Behind a link the name stands in a directory that nobody watches.
+                    changes.directories |= event.events().intersects(RENAMED);
                     if *told != self.round {
                         *told = self.round;
                         changes.files.push(*generation);
