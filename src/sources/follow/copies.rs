@@ -13,6 +13,7 @@ use crate::disk::Identity;
 use crate::flow::mark::{Fate, Generation, HEAD_BYTES, Marker, Place};
 use crate::sources::follow::decoded::Decoded;
 use crate::sources::follow::followed::{Followed, Handle, Phase};
+use crate::sources::follow::scan::parent;
 use crate::sources::follow::{Follower, patterns};
 
 /// How much of two files' ends is compared.
@@ -393,18 +394,16 @@ impl Follower {
     pub(super) fn siblings(&self, generation: Generation) -> Vec<PathBuf> {
         let file = &self.files[&generation];
         let own = file.place.birth.path();
-        let stem = patterns::stem(&own);
-        let directory = match own.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-            _ => PathBuf::from("."),
-        };
-        let Ok(names) = self.disk.list(&directory) else {
-            return Vec::new();
-        };
-        names
-            .into_iter()
-            .map(|name| own.with_file_name(name))
-            .filter(|path| patterns::stem(path) == stem)
-            .collect()
+        // Behind a link the rotation happens where it leads.
+        let real = self.disk.resolve(&own).ok();
+        let real = real.filter(|real| parent(real) != parent(&own));
+        let mut siblings = Vec::new();
+        for own in std::iter::once(own).chain(real) {
+            let stem = patterns::stem(&own);
+            let names = self.disk.list(&parent(&own)).unwrap_or_default();
+            let paths = names.into_iter().map(|name| own.with_file_name(name));
+            siblings.extend(paths.filter(|path| patterns::stem(path) == stem));
+        }
+        siblings
     }
 }

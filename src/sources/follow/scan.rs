@@ -176,13 +176,14 @@ impl Follower {
             .collect();
         for generation in gone {
             let file = self.files.get_mut(&generation).expect("it was just there");
-            let last = file.path.take();
+            file.path = None;
             if file.phase == Phase::Ended {
                 continue;
             }
             file.gone_at = Some(now);
             file.caught_up = false;
-            let needs_handle = file.handle.is_none() && file.phase == Phase::Open;
+            let is_to_be_read = matches!(file.phase, Phase::Open | Phase::Waiting);
+            let needs_handle = file.handle.is_none() && is_to_be_read;
             let identity = file.identity;
             self.news.urgent = true;
             self.news.source = file.place.birth.source;
@@ -196,20 +197,11 @@ impl Follower {
                     file.path = None;
                 }
             }
-            let file = &self.files[&generation];
-            match file.phase {
-                Phase::CopyOf(_) => self.end(generation),
-                Phase::Waiting => {
-                    self.timed.insert(generation);
-                    if let (Some(last), Some(file)) = (last, self.files.get_mut(&generation)) {
-                        // Not read yet: its name is all there is to find it by.
-                        file.path = Some(last);
-                    }
-                }
-                Phase::Open | Phase::Ended => {
-                    self.ready(generation);
-                    self.timed.insert(generation);
-                }
+            if is_to_be_read {
+                self.ready(generation);
+                self.timed.insert(generation);
+            } else {
+                self.end(generation);
             }
             self.wake_copies(generation);
         }
@@ -241,6 +233,7 @@ impl Follower {
             if let Some(file) = self.files.get_mut(&generation) {
                 file.is_unchecked = true;
             }
+            self.hold(generation);
             return;
         }
         match self.open_path(path) {
@@ -280,6 +273,15 @@ impl Follower {
                 self.note(path, format!("cannot be opened: {error}"), true);
                 self.give_birth(path, stat, None, now);
             }
+        }
+    }
+
+    /// Opens a file that has to wait: its name may lead elsewhere when its turn comes.
+    fn hold(&mut self, generation: Generation) {
+        let waits = self.files[&generation].phase == Phase::Waiting;
+        if waits && self.handles < self.settings.files_open_max {
+            // What cannot be opened now is tried again when it is read.
+            let _ = self.open(generation);
         }
     }
 
@@ -336,6 +338,7 @@ impl Follower {
             if let Some(file) = self.files.get_mut(&generation) {
                 file.is_unchecked = true;
             }
+            self.hold(generation);
             after = generation;
             last = Some(generation);
         }

@@ -49,7 +49,9 @@ impl Follower {
         match self.read(generation) {
             Ok(Some(read)) => self.after_read(generation, read, now),
             // It is found again by a scan, or it is let go when its time has come.
-            Ok(None) => {}
+            Ok(None) => {
+                self.timed.insert(generation);
+            }
             Err(error) => self.failing(generation, &error, now),
         }
     }
