@@ -723,9 +723,19 @@ impl Followed {
         Some(bytes)
     }
 
-    /// The marker of the bytes before the front.
+    /// Whether the bytes before the front were never read in this process.
+    pub fn knows_no_bytes(&self) -> bool {
+        self.recent.bytes().is_empty()
+    }
+
+    /// The marker of the bytes before the front, from what was read or from what a process before
+    /// knew.
     pub fn tail(&self) -> Marker {
-        Marker::of(self.recent.bytes(), self.front)
+        let known = self.place.waypoints.last();
+        match known.filter(|known| known.end == self.front && self.recent.bytes().is_empty()) {
+            Some(known) => known,
+            None => Marker::of(self.recent.bytes(), self.front),
+        }
     }
 }
 
