@@ -117,6 +117,8 @@ pub struct Followed {
     pub after_truncation: bool,
     /// It could be a copy of another; looked into when there are enough bytes.
     pub is_unchecked: bool,
+    /// Its bytes are read from another file for a replay, which does not make it that file.
+    pub is_lent: bool,
     /// Known from a process before; not compared yet with what is there now.
     pub is_unsettled: bool,
     /// What the file before it has not handed out goes on in this one.
@@ -250,6 +252,7 @@ impl Followed {
             after_truncation: false,
             is_unchecked: false,
             is_unsettled: false,
+            is_lent: false,
             takes_over: false,
             read_at: now,
             looked_at: now,

@@ -148,6 +148,14 @@ impl Follower {
         if !is_it || is_taken {
             return Ok(false);
         }
+        if !is_own && mark.is_some() {
+            let file = self.files.get_mut(&generation).expect("it is looked for");
+            file.is_lent = true;
+            if file.handle.replace(handle).is_none() {
+                self.handles += 1;
+            }
+            return Ok(true);
+        }
         if !is_own {
             self.settle_in(generation, stat.identity);
         }
@@ -396,6 +404,11 @@ impl Follower {
     /// The journal was read again: every file goes on where its last batch ended.
     pub(super) fn settle_after_replay(&mut self) {
         let now = self.clock.monotonic();
+        for file in self.files.values_mut() {
+            if std::mem::take(&mut file.is_lent) && file.handle.take().is_some() {
+                self.handles -= 1;
+            }
+        }
         // Only now, when it is known how far each was read: a file is told from its copies by that.
         let unfound: Vec<Generation> = self
             .files
