@@ -278,7 +278,8 @@ impl Follower {
                         && matches!(known.phase, Phase::Open | Phase::Waiting)
                 })
             });
-            if known.is_some() && fresh.is_none() {
+            let own = self.files[&generation].identity;
+            if stat.identity == own || (known.is_some() && fresh.is_none()) {
                 continue;
             }
             let length = match handle {
@@ -295,7 +296,7 @@ impl Follower {
             }
             let tail = file.tail();
             let reaches = length.is_none_or(|length| length >= tail.end);
-            if reaches && handle.holds(&tail).unwrap_or(false) {
+            if reaches && tail.length > 0 && handle.holds(&tail).unwrap_or(false) {
                 match fresh {
                     Some(copy) if self.open(copy).unwrap_or(false) => {
                         self.move_to(generation, copy);

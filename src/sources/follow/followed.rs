@@ -117,6 +117,8 @@ pub struct Followed {
     pub after_truncation: bool,
     /// It could be a copy of another; looked into when there are enough bytes.
     pub is_unchecked: bool,
+    /// Its bytes are read from another file for a replay, which does not make it that file.
+    pub is_lent: bool,
     /// Known from a process before; not compared yet with what is there now.
     pub is_unsettled: bool,
     /// What the file before it has not handed out goes on in this one.
@@ -250,6 +252,7 @@ impl Followed {
             after_truncation: false,
             is_unchecked: false,
             is_unsettled: false,
+            is_lent: false,
             takes_over: false,
             read_at: now,
             looked_at: now,
@@ -723,9 +726,19 @@ impl Followed {
         Some(bytes)
     }
 
-    /// The marker of the bytes before the front.
+    /// Whether the bytes before the front were never read in this process.
+    pub fn knows_no_bytes(&self) -> bool {
+        self.recent.bytes().is_empty()
+    }
+
+    /// The marker of the bytes before the front, from what was read or from what a process before
+    /// knew.
     pub fn tail(&self) -> Marker {
-        Marker::of(self.recent.bytes(), self.front)
+        let known = self.place.waypoints.last();
+        match known.filter(|known| known.end == self.front && self.recent.bytes().is_empty()) {
+            Some(known) => known,
+            None => Marker::of(self.recent.bytes(), self.front),
+        }
     }
 }
 

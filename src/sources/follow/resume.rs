@@ -34,29 +34,7 @@ impl Follower {
             self.next_generation = self.next_generation.max(birth.generation.0 + 1);
         }
         self.replay = resume.replay.into();
-        // What the journal ends is not looked for: it would be found in a copy that is read for itself.
-        let ends: BTreeSet<Generation> = self
-            .replay
-            .iter()
-            .flat_map(|mark| &mark.fates)
-            .filter(|(_, fate)| *fate == Fate::Ended)
-            .map(|(generation, _)| *generation)
-            .collect();
-        let open: Vec<Generation> = self
-            .files
-            .values()
-            .filter(|file| file.phase == Phase::Open && !ends.contains(&file.generation()))
-            .map(Followed::generation)
-            .collect();
         self.located = self.locate();
-        for generation in open {
-            if self.find(generation, None).is_err()
-                && let Some(file) = self.files.get_mut(&generation)
-            {
-                // Looked for again when its turn comes.
-                file.is_failing = true;
-            }
-        }
     }
 
     fn take_over(&mut self, place: Place, now: Duration) {
@@ -155,13 +133,28 @@ impl Follower {
             None => likeness(&file.place, &mut handle, length)? == Likeness::Whole,
         };
         // Another generation may have been found there under its own identity.
-        let is_taken = !is_own
-            && self.by_identity.get(&stat.identity).is_some_and(|other| {
-                let other = self.files.get(other);
-                other.is_some_and(|other| other.handle.is_some())
-            });
+        let other = self.by_identity.get(&stat.identity);
+        let other = other
+            .filter(|other| !is_own && **other != generation)
+            .and_then(|other| self.files.get(other));
+        let is_taken = match other {
+            Some(other) if other.handle.is_some() => true,
+            // One that was never read is a copy that waits to be gone on in.
+            Some(other) if !other.place.ended && other.place.offset > 0 => {
+                likeness(&other.place, &mut handle, length)? == Likeness::Whole
+            }
+            _ => false,
+        };
         if !is_it || is_taken {
             return Ok(false);
+        }
+        if !is_own && mark.is_some() {
+            let file = self.files.get_mut(&generation).expect("it is looked for");
+            file.is_lent = true;
+            if file.handle.replace(handle).is_none() {
+                self.handles += 1;
+            }
+            return Ok(true);
         }
         if !is_own {
             self.settle_in(generation, stat.identity);
@@ -411,6 +404,26 @@ impl Follower {
     /// The journal was read again: every file goes on where its last batch ended.
     pub(super) fn settle_after_replay(&mut self) {
         let now = self.clock.monotonic();
+        for file in self.files.values_mut() {
+            if std::mem::take(&mut file.is_lent) && file.handle.take().is_some() {
+                self.handles -= 1;
+            }
+        }
+        // Only now, when it is known how far each was read: a file is told from its copies by that.
+        let unfound: Vec<Generation> = self
+            .files
+            .values()
+            .filter(|file| file.phase == Phase::Open && file.path.is_none())
+            .map(Followed::generation)
+            .collect();
+        for generation in unfound {
+            if self.find(generation, None).is_err()
+                && let Some(file) = self.files.get_mut(&generation)
+            {
+                // Looked for again when its turn comes.
+                file.is_failing = true;
+            }
+        }
         self.line_up();
         self.located = HashMap::new();
         self.unfound = HashSet::new();

@@ -176,7 +176,7 @@ impl Follower {
         file.used = self.uses;
         self.handles += 1;
         let behind = !file.holds_bytes() && file.front() == offset && offset > 0;
-        if behind && file.tail().length == 0 {
+        if behind && file.knows_no_bytes() {
             file.rewind()?;
         }
         self.close_one();

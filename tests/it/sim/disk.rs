@@ -207,12 +207,6 @@ impl SimDisk {
         shared.platter.node_mut(serial).target = Some(target.to_owned());
     }
 
-    pub fn hard_link(&self, from: &Path, to: &Path) {
-        let mut shared = self.shared();
-        let serial = shared.platter.resolve(from).unwrap();
-        shared.platter.link(serial, to).unwrap();
-    }
-
     /// What stands at `path`, links followed.
     pub fn serial(&self, path: &Path) -> Option<Serial> {
         self.shared().platter.resolve(path).ok()

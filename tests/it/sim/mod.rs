@@ -4,7 +4,8 @@
 //!
 //! * [`disk`], [`platter`], [`clock`], [`random`]: what the schedule runs on;
 //! * [`world`]: writers and log rotation; [`program`]: the program taken apart into steps;
-//! * [`schedule`]: what happens when, by seed; [`oracle`]: what may come out, and why.
+//! * [`schedule`]: what happens when, by seed; [`oracle`]: what may come out, and why;
+//! * [`protections`]: what the simulation finds when a disk lies.
 //!
 //! ```text
 //! cargo test --test it sim::                                       5,000 schedules

@@ -214,10 +214,12 @@ impl Oracle {
             if at < cut && cut < at + length {
                 self.torn.insert(content[at..cut].to_vec());
                 self.torn.insert(content[cut..at + length].to_vec());
-            } else if cut == at + length && cut == done && done < end {
-                if let Ok(Tile::Whole(id)) = self.tiles(&content[at..cut]).remove(0) {
-                    self.get_mut(id).stranded = true;
-                }
+            } else if cut == at + length
+                && cut == done
+                && done < end
+                && let Ok(Tile::Whole(id)) = self.tiles(&content[at..cut]).remove(0)
+            {
+                self.get_mut(id).stranded = true;
             }
             at += length;
         }

@@ -289,16 +289,6 @@ impl Platter {
         Ok(serial)
     }
 
-    /// One more name for a file.
-    pub fn link(&mut self, serial: Serial, path: &Path) -> io::Result<()> {
-        let (directory, name) = split(path)?;
-        let entries = self.directory(directory)?;
-        entries.cache.insert(name.to_owned(), serial);
-        entries.changes.push(Change::Set(name.to_owned(), serial));
-        self.node_mut(serial).links += 1;
-        Ok(())
-    }
-
     pub fn remove(&mut self, path: &Path) -> io::Result<()> {
         let (directory, name) = split(path)?;
         let entries = self.directory(directory)?;

@@ -146,6 +146,9 @@ pub struct Program<'p> {
     trace: Trace,
 }
 
+/// A step that may come next.
+type Way<'p> = fn(&mut Program<'p>) -> Result<(), String>;
+
 /// What a batch's mark says.
 fn told(batch: &Batch) -> String {
     use std::fmt::Write;
@@ -269,7 +272,7 @@ impl<'p> Program<'p> {
     /// One step of some thread.
     pub fn step(&mut self, random: &mut Random) -> Stepped {
         let now = self.clock.monotonic();
-        let mut ways: [Option<fn(&mut Self) -> Result<(), String>>; 5] = [None; 5];
+        let mut ways: [Option<Way<'p>>; 5] = [None; 5];
         if !self.has_ended && self.batches.len() < FLIGHT_MAX && now >= self.idle_until {
             ways[0] = Some(Self::follow);
         }

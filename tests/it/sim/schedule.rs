@@ -288,6 +288,7 @@ impl Schedule<'_> {
             }
             Err(error) => {
                 say!(self.world, "the program does not start: {error}");
+                self.world.disk.repair_under(Path::new(OUT));
                 self.stats.failures += 1;
                 self.gone();
             }

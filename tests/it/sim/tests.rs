@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-use logweir::disk::{Disk, DiskFile, read_full};
+use logweir::disk::{Disk, read_full};
 
 use super::clock::SimClock;
 use super::disk::{Faults, Lies, Nature, SimDisk};

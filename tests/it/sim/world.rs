@@ -366,7 +366,7 @@ impl World {
         let lane = self.lane(source, writer.file.serial);
         let mut bytes = Vec::new();
         let first = self.oracle.next_id(source);
-        let line_end: &[u8] = if self.setting.crlf && source % 2 == 0 {
+        let line_end: &[u8] = if self.setting.crlf && source.is_multiple_of(2) {
             b"\r\n"
         } else {
             b"\n"
@@ -377,7 +377,7 @@ impl World {
             let follows = (half.lane == lane && half.end == end).then_some(half.id);
             self.fragment(source, lane, b"", follows, true, line_end, 20, &mut bytes);
         }
-        let cri = self.setting.cri && source % 2 == 0;
+        let cri = self.setting.cri && source.is_multiple_of(2);
         let kind = self.random.below(12);
         let mut half = false;
         match kind {
