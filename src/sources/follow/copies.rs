@@ -373,22 +373,29 @@ impl Follower {
         };
         let was_open = file.handle.replace(handle).is_some();
         self.handles += usize::from(!was_open);
-        // The copy that it was before is one of several now.
-        if self.by_identity.get(&file.identity) == Some(&generation) {
-            self.by_identity.remove(&file.identity);
-        }
-        file.identity = identity;
-        file.place.birth.identity = identity;
         file.phase = Phase::Open;
         file.gone_at = None;
         file.caught_up = false;
         file.length = 0;
         file.is_polled = !self.hints.watch_file(&path, generation);
         file.path = Some(path);
-        self.by_identity.insert(identity, generation);
         self.news.source = file.place.birth.source;
         self.news.fates.push((generation, Fate::Moved(identity)));
+        self.change_identity(generation, identity);
         self.ready(generation);
+    }
+
+    /// The generation is this file now, and no longer the one that it was.
+    pub(super) fn change_identity(&mut self, generation: Generation, identity: Identity) {
+        let Some(file) = self.files.get_mut(&generation) else {
+            return;
+        };
+        if self.by_identity.get(&file.identity) == Some(&generation) {
+            self.by_identity.remove(&file.identity);
+        }
+        file.identity = identity;
+        file.place.birth.identity = identity;
+        self.by_identity.insert(identity, generation);
     }
 
     /// Paths beside a generation's own that a rotation may have given to it or to its copy.

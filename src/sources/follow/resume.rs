@@ -173,14 +173,8 @@ impl Follower {
 
     /// The generation stands in a copy now.
     fn settle_in(&mut self, generation: Generation, identity: Identity) {
-        let file = self.files.get_mut(&generation).expect("it is looked for");
-        if self.by_identity.get(&file.identity) == Some(&generation) {
-            self.by_identity.remove(&file.identity);
-        }
-        file.identity = identity;
-        file.place.birth.identity = identity;
-        self.by_identity.insert(identity, generation);
-        self.news.source = file.place.birth.source;
+        self.change_identity(generation, identity);
+        self.news.source = self.files[&generation].place.birth.source;
         self.news.fates.push((generation, Fate::Moved(identity)));
     }
 
@@ -299,10 +293,8 @@ impl Follower {
                     // It may have ended before its copy was found.
                     file.phase = Phase::Open;
                     file.place.ended = false;
-                    file.identity = identity;
-                    file.place.birth.identity = identity;
-                    self.by_identity.insert(identity, generation);
                 }
+                self.change_identity(generation, identity);
             }
             Fate::Forgotten => {
                 if let Some(file) = self.files.remove(&generation) {

@@ -305,9 +305,9 @@ impl Follower {
         let older = self.files.get(&older?)?;
         let had_the_name = older.place.birth.path() == path && older.path.as_deref() != Some(path);
         // Without birth times nothing tells which files were here in between.
-        // Several may be born in one tick of the file system's clock.
-        let born = older.identity.born..=stat.identity.born;
-        if !had_the_name || *born.start() == 0 {
+        // The last may be born in one tick of the file system's clock.
+        let (first, last) = (older.identity.born, stat.identity.born);
+        if !had_the_name || first == 0 {
             return None;
         }
         let own = stat.identity;
@@ -324,7 +324,8 @@ impl Follower {
             .filter_map(|sibling| Some((sibling.clone(), self.disk.stat(&sibling).ok()?)))
             .filter(|(_, stat)| {
                 stat.kind == Kind::Regular
-                    && born.contains(&stat.identity.born)
+                    && stat.identity.born > first
+                    && stat.identity.born <= last
                     && stat.identity != own
                     && !self.by_identity.contains_key(&stat.identity)
             })
