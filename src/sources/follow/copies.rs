@@ -91,6 +91,8 @@ impl Follower {
 
     fn judge_fresh(&mut self, generation: Generation, now: Duration) -> io::Result<bool> {
         if !self.open(generation)? {
+            // It is found again by a scan, or let go.
+            self.timed.insert(generation);
             return Ok(false);
         }
         let file = self.files.get_mut(&generation).expect("its turn it is");

@@ -321,6 +321,15 @@ impl Followed {
         Ok(())
     }
 
+    /// Drops what was read and not handed out: it is lost, or was handed out otherwise.
+    pub fn discard(&mut self) {
+        self.filled = 0;
+        self.context = 0;
+        self.buffer = Vec::new();
+        self.pieces.clear();
+        self.overlong = None;
+    }
+
     /// The bytes of an open record, delivered before: context for what follows.
     pub fn set_context(
         &mut self,

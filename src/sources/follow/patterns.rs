@@ -227,6 +227,12 @@ pub fn stem(path: &Path) -> PathBuf {
     path.with_file_name(OsStr::from_bytes(name))
 }
 
+/// Whether a rotation by renaming made the name: it ends in a number or a date.
+pub fn is_numbered(path: &Path) -> bool {
+    let name = path.file_name().map(OsStr::as_bytes);
+    name.is_some_and(|name| without_number(name).is_some())
+}
+
 /// Without `.1`, `-20261122`, `.20261122-101500`, `.2026-11-22T10:15:00`.
 fn without_number(name: &[u8]) -> Option<&[u8]> {
     let is_number = |byte: &u8| byte.is_ascii_digit() || b"-_:T".contains(byte);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::disk::{Identity, Kind, Stat};
 use crate::flow::batch::SourceId;
-use crate::flow::mark::{Birth, Fate, Generation, Marker, Place, TAIL_BYTES};
+use crate::flow::mark::{Birth, Fate, Generation, HEAD_BYTES, Marker, Place, TAIL_BYTES};
 use crate::flow::time::Time;
 use crate::sources::follow::followed::{Followed, Handle, Phase};
 use crate::sources::follow::patterns::{self, Found};
@@ -322,8 +322,11 @@ impl Follower {
             .map(|name| real.with_file_name(name))
             .filter(|sibling| *sibling != real && patterns::stem(sibling) == stem)
             .filter_map(|sibling| Some((sibling.clone(), self.disk.stat(&sibling).ok()?)))
-            .filter(|(_, stat)| {
-                stat.kind == Kind::Regular
+            .filter(|(sibling, stat)| {
+                // Renamed and not packed; a smaller one could not be told from a copy.
+                patterns::is_numbered(sibling)
+                    && stat.length >= HEAD_BYTES as u64
+                    && stat.kind == Kind::Regular
                     && stat.identity.born > first
                     && stat.identity.born <= last
                     && stat.identity != own

@@ -278,6 +278,7 @@ impl Follower {
         };
         file.phase = Phase::Ended;
         file.place.ended = true;
+        file.discard();
         if file.handle.take().is_some() {
             self.handles -= 1;
         }
@@ -449,7 +450,15 @@ impl Follower {
         if !std::mem::take(&mut file.takes_over) {
             return;
         }
-        let Some(older) = file.after.filter(|older| *older != generation) else {
+        let mut after = file.after;
+        // One that was never begun, because it is empty, has taken over nothing.
+        while let Some(older) = after.and_then(|older| self.files.get(&older))
+            && older.takes_over
+            && older.after < after
+        {
+            after = older.after;
+        }
+        let Some(older) = after.filter(|older| *older != generation) else {
             return;
         };
         if self.files.get(&older).is_some_and(Followed::ends_torn) {

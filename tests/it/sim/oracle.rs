@@ -81,6 +81,8 @@ pub struct Oracle {
     pub has_nuls: bool,
     /// The program has said that lines may stand twice, and why.
     pub may_repeat: bool,
+    /// A copy was begun: it may stand there for ever without a truncation.
+    pub is_copying: bool,
     /// CR before LF is no part of a record's text (JSON lines).
     pub cuts_returns: bool,
 }
@@ -446,7 +448,7 @@ impl Oracle {
     /// Lines may stand in the output twice for a reason that the program cannot know.
     pub fn has_copies(&self) -> bool {
         let mut all = self.fragments.iter().flatten();
-        all.any(|fragment| fragment.copies > 0)
+        self.is_copying || all.any(|fragment| fragment.copies > 0)
     }
 
     /// Fragments written, and those that had to come.

@@ -597,6 +597,7 @@ impl World {
             _ => self.random.place(content.len() + 1),
         };
         to.put(&content[..done]);
+        self.oracle.is_copying = true;
         let recognisable = self.is_recognisable(from, done);
         say!(
             self,
