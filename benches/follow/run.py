@@ -235,14 +235,10 @@ def letters(number):
 
 
 def loaded(file):
-    """100,000 messages and 10,000 series."""
+    """100,000 messages, of which the table takes as many as fit into 32 MiB, and 10,000 series."""
+    # Short ones, and a part of them errors, so that the table of messages takes all.
     for start in range(0, 100_000, 10_000):
-        file.write(
-            "".join(
-                f"2026-03-14T08:{n // 2000:02}:00.000Z level=warn host=h{n % 10_000} latency_ms={n % 977} msg=\"{letters(n)}x failed in {letters(n * 7)}z\"\n"
-                for n in range(start, start + 10_000)
-            ).encode()
-        )
+        file.write("".join(f"level={'error' if n % 2 else 'warn'} host=h{n // 10} latency_ms={n % 977} msg={letters(n)}x\n" for n in range(start, start + 10_000)).encode())
 
 
 def loaded_report(name, state):
@@ -275,15 +271,17 @@ def loaded_report(name, state):
         lines = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
     if told["ledger"]["lines"] != lines or told["ledger"]["unaccounted"]:
         raise RuntimeError(f"{lines} lines written, the ledger says {told['ledger']}")
-    if len(told["messages"]) < 90_000:
-        raise RuntimeError(f"only {len(told['messages'])} messages are loaded")
+    # The rows of the table are templates, which cover many messages each.
+    messages = sum(len(row["fingerprints"]) for row in told["messages"])
+    if messages < 60_000:
+        raise RuntimeError(f"only {messages} messages are loaded")
     shutil.rmtree(folder)
     return seconds, cpu, peak
 
 
 @row
 def checkpoints_loaded():
-    """Checkpoints of a report with 100,000 messages and 10,000 series, against none."""
+    """Checkpoints of a report with a full table of messages (66,000) and 10,000 series, against none."""
     pairs(
         "checkpoints-loaded",
         lambda: loaded_report("on", ["--state", "state"]),

@@ -124,7 +124,15 @@ fn torture(rotation: Rotation, kills: usize, seed: u64) {
             // It reads when the output grows past what it was.
             let reads = |_: &Following, before: u64| grown() > before;
             let kills = kills.div_ceil(2);
-            killed(kills, seed ^ 1, || filter(&scene), grown, reads, &restarts)
+            let settled = Duration::ZERO;
+            killed(
+                kills,
+                seed ^ 1,
+                || filter(&scene),
+                (settled, grown),
+                reads,
+                &restarts,
+            )
         });
         let report = scope.spawn(|| {
             // It has no output before its end: it reads when it has read more than the checkpoint,
@@ -135,7 +143,16 @@ fn torture(rotation: Rotation, kills: usize, seed: u64) {
                 bytes_read(running) > 2 * written_bytes(&state).1 + (64 << 10)
             };
             let start = || report(&scene, "state-report");
-            killed(kills / 2, seed ^ 2, start, saved, reads, &restarts)
+            // The checkpoint at the start says only what the one before said.
+            let settled = Duration::from_millis(500);
+            killed(
+                kills / 2,
+                seed ^ 2,
+                start,
+                (settled, saved),
+                reads,
+                &restarts,
+            )
         });
         let ended = (filter.join(), report.join());
         // Also when one of them failed, or the writer would go on for ever.
@@ -170,12 +187,12 @@ fn torture(rotation: Rotation, kills: usize, seed: u64) {
 }
 
 /// Starts the process, kills it and so on; the last one stays alive. The time until it `reads` is
-/// noted; every fourth is let live until its `progress` has grown.
+/// noted; every eighth is let live until its `progress` has grown from what it was at the given age.
 fn killed(
     kills: usize,
     seed: u64,
     start: impl Fn() -> Following,
-    progress: impl Fn() -> u64,
+    (settled, progress): (Duration, impl Fn() -> u64),
     reads: impl Fn(&Following, u64) -> bool,
     restarts: &Mutex<Vec<Duration>>,
 ) -> Following {
@@ -189,9 +206,18 @@ fn killed(
             0 => random.below(60_000),
             _ => 60_000 + random.below(240_000),
         });
-        let waits = kill % 4 == 3;
+        let mut waits = kill % 8 == 7;
+        let mut grows_from = None;
         let mut has_read = false;
-        while began.elapsed() < life || (waits && (!has_read || progress() <= before)) {
+        while began.elapsed() < life || waits {
+            if grows_from.is_none() && began.elapsed() >= settled {
+                grows_from = Some(if settled.is_zero() {
+                    before
+                } else {
+                    progress()
+                });
+            }
+            waits &= !has_read || grows_from.is_none_or(|from| progress() <= from);
             assert!(running.is_alive(), "ended by itself: {}", running.stderr());
             if !has_read && reads(&running, before) {
                 has_read = true;

@@ -123,11 +123,16 @@ impl Follower {
             .as_deref()
             .and_then(Path::parent)
             .map(Path::to_owned);
+        let source = file.place.birth.source;
         let alike: Vec<Generation> = self
             .files
             .values()
             .filter(|other| other.place.head == head && other.generation() != generation)
-            .filter(|other| other.place.birth.path().parent() == directory.as_deref())
+            // Beside it, or beside where a link of the same source leads.
+            .filter(|other| {
+                other.place.birth.source == source
+                    || other.place.birth.path().parent() == directory.as_deref()
+            })
             .map(Followed::generation)
             .rev()
             .collect();
