@@ -286,7 +286,11 @@ impl Follower {
                 })
             });
             let own = self.files[&generation].identity;
-            if stat.identity == own || (known.is_some() && fresh.is_none()) {
+            let is_read = known.is_some_and(|known| {
+                let known = self.files.get(&known);
+                known.is_some_and(|known| known.phase != Phase::Ended || stat.identity.born != 0)
+            });
+            if stat.identity == own || (is_read && fresh.is_none()) {
                 continue;
             }
             let length = match handle {
@@ -301,7 +305,12 @@ impl Follower {
             if !is_head {
                 continue;
             }
-            let tail = file.tail();
+            // After a restart only the checkpoint knows what stood before the front.
+            let last = file.place.waypoints.last();
+            let tail = match (file.tail(), last) {
+                (tail, Some(last)) if tail.length == 0 && last.end == tail.end => last,
+                (tail, _) => tail,
+            };
             let reaches = length.is_none_or(|length| length >= tail.end);
             if reaches && tail.length > 0 && handle.holds(&tail).unwrap_or(false) {
                 match fresh {

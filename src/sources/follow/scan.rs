@@ -178,6 +178,8 @@ impl Follower {
             let file = self.files.get_mut(&generation).expect("it was just there");
             file.path = None;
             if file.phase == Phase::Ended {
+                let identity = file.identity;
+                self.release_identity(generation, identity);
                 continue;
             }
             file.gone_at = Some(now);
@@ -204,6 +206,13 @@ impl Follower {
                 self.end(generation);
             }
             self.wake_copies(generation);
+        }
+    }
+
+    /// Without birth times the next file may have the identity of one that has gone.
+    pub(super) fn release_identity(&mut self, generation: Generation, identity: Identity) {
+        if identity.born == 0 && self.by_identity.get(&identity) == Some(&generation) {
+            self.by_identity.remove(&identity);
         }
     }
 

@@ -283,6 +283,10 @@ impl Follower {
             self.handles -= 1;
         }
         let source = file.place.birth.source;
+        let (identity, is_nameless) = (file.identity, file.path.is_none());
+        if is_nameless {
+            self.release_identity(generation, identity);
+        }
         // Told behind its last bytes: a kill between the two must not make it end without them.
         match self
             .outgoing
