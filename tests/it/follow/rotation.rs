@@ -495,7 +495,17 @@ fn f13_container_log_layout_under_load() {
     }
     scene.until_out(&[&source]);
     running.terminate();
-    exactly(&scene.read("out"), &[&source]);
+    // Every line once. A record that is still open when its file is rotated twice at once may come
+    // behind the next file's lines.
+    let (missing, surplus) = compare(&scene.read("out"), &[&source], &[]);
+    let wrong: Vec<&String> = surplus
+        .iter()
+        .filter(|problem| !problem.starts_with("late"))
+        .collect();
+    assert!(
+        missing.is_empty() && wrong.is_empty(),
+        "missing {missing:?}\nsurplus {wrong:?}"
+    );
 }
 
 fn messages(output: &[u8]) -> Vec<String> {
