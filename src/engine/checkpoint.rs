@@ -26,6 +26,9 @@ use crate::store::{StateDir, StoreError};
 /// How long work may go on without a checkpoint.
 pub const INTERVAL: Duration = Duration::from_secs(1);
 
+/// How soon the first one of a process comes: one that is killed again and again gets on all the same.
+const FIRST: Duration = Duration::from_millis(100);
+
 /// A checkpoint takes at most one part in so many of the time.
 const SHARE: u32 = 20;
 
@@ -295,6 +298,8 @@ struct Cadence {
     dirty: Option<Duration>,
     is_urgent: bool,
     is_running: bool,
+    /// One was begun.
+    has_begun: bool,
     not_before: Duration,
 }
 
@@ -306,10 +311,10 @@ impl Cadence {
 
     fn due_at(&self) -> Option<Duration> {
         let since = self.dirty.filter(|_| !self.is_running)?;
-        let soon = if self.is_urgent {
-            since
-        } else {
-            since + INTERVAL
+        let soon = match (self.is_urgent, self.has_begun) {
+            (true, _) => since,
+            (false, false) => since + FIRST,
+            (false, true) => since + INTERVAL,
         };
         Some(soon.max(self.not_before))
     }
@@ -318,6 +323,7 @@ impl Cadence {
         self.dirty = None;
         self.is_urgent = false;
         self.is_running = true;
+        self.has_begun = true;
     }
 
     fn end(&mut self, now: Duration, cost: Duration, is_written: bool) {

@@ -13,6 +13,8 @@ use crate::flow::mark::{Generation, HEAD_BYTES, Marker, Piece, Place, TAIL_BYTES
 use crate::framing::{self, LINE_BYTES_MAX, Multiline, RECORD_BYTES_MAX};
 use crate::sources::follow::decoded::Decoded;
 use crate::sources::follow::nul;
+use crate::sources::follow::pieces::{behind, up_to};
+use crate::sources::follow::recent::Recent;
 
 /// A buffer that holds no whole record grows up to here: `framing::cut` then always finds a place.
 const BUFFER_BYTES_MAX: usize = 2 * RECORD_BYTES_MAX + LINE_BYTES_MAX + 4096;
@@ -197,36 +199,6 @@ pub struct Made {
     pub tail: Marker,
 }
 
-/// The last bytes of what went by.
-#[derive(Clone, Copy)]
-pub struct Recent {
-    bytes: [u8; TAIL_BYTES],
-    length: usize,
-}
-
-impl Default for Recent {
-    fn default() -> Recent {
-        Recent {
-            bytes: [0; TAIL_BYTES],
-            length: 0,
-        }
-    }
-}
-
-impl Recent {
-    pub fn push(&mut self, new: &[u8]) {
-        let new = &new[new.len().saturating_sub(TAIL_BYTES)..];
-        let kept = self.length.min(TAIL_BYTES - new.len());
-        self.bytes.copy_within(self.length - kept..self.length, 0);
-        self.bytes[kept..kept + new.len()].copy_from_slice(new);
-        self.length = kept + new.len();
-    }
-
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
-    }
-}
-
 impl Followed {
     pub fn new(
         place: Place,
@@ -403,8 +375,8 @@ impl Followed {
             return Ok(true);
         }
         let mut bytes = [0; TAIL_BYTES];
-        let bytes = &mut bytes[..recent.length];
-        let count = handle.read_full(bytes, self.front - recent.length as u64)?;
+        let bytes = &mut bytes[..recent.bytes().len()];
+        let count = handle.read_full(bytes, self.front - recent.bytes().len() as u64)?;
         Ok(count == bytes.len() && bytes == recent.bytes())
     }
 
@@ -753,41 +725,6 @@ impl Followed {
 
 fn feeds(bytes: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', bytes).count() as u64
-}
-
-/// The pieces of the first `count` bytes.
-fn up_to(pieces: &[Piece], mut count: usize) -> Vec<Piece> {
-    let mut taken = Vec::new();
-    for piece in pieces {
-        if count == 0 {
-            break;
-        }
-        let length = (piece.to - piece.from) as usize;
-        let part = length.min(count);
-        taken.push(Piece {
-            to: piece.from + part as u64,
-            ..*piece
-        });
-        count -= part;
-    }
-    taken
-}
-
-/// The pieces of what follows the first `count` bytes.
-fn behind(pieces: &[Piece], mut count: usize) -> Vec<Piece> {
-    let mut left = Vec::new();
-    for piece in pieces {
-        let length = (piece.to - piece.from) as usize;
-        let part = length.min(count);
-        count -= part;
-        if part < length {
-            left.push(Piece {
-                from: piece.from + part as u64,
-                ..*piece
-            });
-        }
-    }
-    left
 }
 
 /// Where the first line over the limit starts, if there is one.

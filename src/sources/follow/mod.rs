@@ -14,6 +14,8 @@ pub mod decoded;
 pub mod followed;
 pub mod nul;
 pub mod patterns;
+mod pieces;
+mod recent;
 pub mod resume;
 pub mod scan;
 #[cfg(test)]

@@ -82,7 +82,7 @@ fn schedules() {
         None => {
             let from = number("WEIR_SIM_FROM").unwrap_or(0);
             let count = number("WEIR_SIM_SCHEDULES").unwrap_or(SCHEDULES);
-            (from..from + count, 20)
+            (from..from + count, 1000)
         }
     };
     let started = Instant::now();
