@@ -471,7 +471,7 @@ impl Follower {
         }
         if let Some(mut file) = self.files.remove(&generation) {
             if let Some(older) = self.files.get_mut(&older)
-                && older.path != file.path
+                && (older.path.is_none() || older.path != file.path)
             {
                 file.carry(older);
             }
