@@ -47,9 +47,11 @@ impl Follower {
                 continue;
             }
             if seen.insert(stat.identity) {
-                match self.by_identity.get(&stat.identity) {
-                    Some(&generation) => self.found_again(generation, path, &stat, now),
-                    None => newcomers.push((path, stat)),
+                match self.by_identity.get(&stat.identity).copied() {
+                    Some(generation) if !self.is_another(generation, &stat) => {
+                        self.found_again(generation, path, &stat, now);
+                    }
+                    _ => newcomers.push((path, stat)),
                 }
             }
         }
@@ -118,6 +120,22 @@ impl Follower {
             self.watched_directories.insert(directory, is_watched);
         }
         self.watched_directories.values().all(|&watched| watched)
+    }
+
+    /// Whether a file is not the generation that had its identity. An archive does not change: where
+    /// there are no birth times, what looks like a changed one is a new file.
+    fn is_another(&mut self, generation: Generation, stat: &Stat) -> bool {
+        let Some(file) = self.files.get_mut(&generation) else {
+            return true;
+        };
+        let is_changed = stat.modified != file.modified || stat.length != file.length;
+        let is_archive = file.phase == Phase::Ended && file.is_finished_archive;
+        let is_another = is_archive && is_changed && stat.identity.born == 0;
+        if is_another {
+            file.path = None;
+            self.by_identity.remove(&stat.identity);
+        }
+        is_another
     }
 
     /// A file that is known stands at this path.

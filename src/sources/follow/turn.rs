@@ -89,6 +89,13 @@ impl Follower {
                     self.end(generation);
                     if let Some(file) = self.files.get_mut(&generation) {
                         file.is_finished_archive = true;
+                        let stat = file
+                            .path
+                            .as_ref()
+                            .and_then(|path| self.disk.stat(path).ok());
+                        if let Some(stat) = stat {
+                            (file.length, file.modified) = (stat.length, stat.modified);
+                        }
                     }
                     return self.start_younger(generation, now);
                 }
