@@ -80,7 +80,7 @@ impl Notes {
 /// Whether lines on standard error are JSON. One for the process, as standard error is.
 static IS_JSON: AtomicBool = AtomicBool::new(false);
 
-/// How [`line`] writes from now on.
+/// How [`line()`] writes from now on.
 pub fn log_as_json(is_json: bool) {
     IS_JSON.store(is_json, Ordering::Relaxed);
 }
