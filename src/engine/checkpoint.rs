@@ -328,6 +328,7 @@ impl Cadence {
 
     fn end(&mut self, now: Duration, cost: Duration, is_written: bool) {
         self.is_running = false;
+        self.has_begun = true;
         self.not_before = now + cost * SHARE;
         if !is_written {
             self.dirty = Some(now);
