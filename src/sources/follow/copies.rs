@@ -183,6 +183,11 @@ impl Follower {
             return Ok(false);
         }
         let place = other.place.clone();
+        // With few descriptors the original may have taken this one's.
+        if !self.open(generation)? {
+            self.timed.insert(generation);
+            return Ok(true);
+        }
         let file = self.files.get_mut(&generation).expect("it was just there");
         let handle = file.handle.as_mut().expect("it was just opened");
         Ok(match likeness(&place, handle, length)? {
