@@ -20,17 +20,14 @@ use crate::flow::chunk::Chunk;
 use crate::flow::facts::Facts;
 use crate::flow::format::Format;
 use crate::flow::time::Time;
-use crate::framing::{self, LINE_BYTES_MAX, Multiline, RECORD_BYTES_MAX};
+use crate::framing::cut::{CHUNK_BYTES_MAX, line_over_limit};
+use crate::framing::{self, LINE_BYTES_MAX, Multiline};
 use crate::registry;
 use crate::sources::{self, Source, compressed};
 
 /// Bytes of one read, and so of one batch under load. Big enough that what a batch costs is
 /// spread over a thousand records, small enough to stay in a core's cache.
 pub const CHUNK_BYTES: usize = 512 << 10;
-
-/// A chunk that holds no whole record grows up to here: the size within which `framing::cut`
-/// always finds a place.
-const CHUNK_BYTES_MAX: usize = 2 * RECORD_BYTES_MAX + LINE_BYTES_MAX + 4096;
 
 /// How much of a stretch's end the reader looks at to find where a record starts: little first, since
 /// every byte of it is read twice, then enough for any usual stack trace.
@@ -523,18 +520,6 @@ enum Advance {
     Nothing,
     /// Nobody takes batches any more.
     Closed,
-}
-
-/// Where the first line over the limit starts, if there is one.
-fn line_over_limit(bytes: &[u8]) -> Option<usize> {
-    let mut start = 0;
-    while bytes.len() - start > LINE_BYTES_MAX {
-        match memchr::memchr(b'\n', &bytes[start..start + LINE_BYTES_MAX + 1]) {
-            Some(end) => start += end + 1,
-            None => return Some(start),
-        }
-    }
-    None
 }
 
 /// What one read brought.

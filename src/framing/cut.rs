@@ -4,7 +4,11 @@ use crate::framing::container::Wrapped;
 use crate::framing::continuation::is_sure_start;
 use crate::framing::interleave::Interleave;
 use crate::framing::walk::{Visitor, walk};
-use crate::framing::{Multiline, is_wrapped_line};
+use crate::framing::{LINE_BYTES_MAX, Multiline, RECORD_BYTES_MAX, is_wrapped_line};
+
+/// A chunk that holds no whole record grows up to here: the size within which [`cut`] always finds a
+/// place.
+pub const CHUNK_BYTES_MAX: usize = 2 * RECORD_BYTES_MAX + LINE_BYTES_MAX + 4096;
 
 /// The last place in `chunk` where a record surely starts, if more bytes come: everything before it
 /// is whole records whatever follows. `chunk` begins at a sure start and ends wherever reading
@@ -69,6 +73,18 @@ pub fn open_is_wrapped(chunk: &[u8]) -> bool {
         let whole = feed + 1;
         is_wrapped_line(&chunk[line_start(chunk, whole)..whole])
     })
+}
+
+/// Where the first line over the limit starts, if there is one.
+pub fn line_over_limit(bytes: &[u8]) -> Option<usize> {
+    let mut start = 0;
+    while bytes.len() - start > LINE_BYTES_MAX {
+        match memchr::memchr(b'\n', &bytes[start..start + LINE_BYTES_MAX + 1]) {
+            Some(end) => start += end + 1,
+            None => return Some(start),
+        }
+    }
+    None
 }
 
 fn line_start(chunk: &[u8], end: usize) -> usize {

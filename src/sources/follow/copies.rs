@@ -9,11 +9,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::disk::Identity;
+use crate::disk::{Identity, directory_of};
 use crate::flow::mark::{Fate, Generation, HEAD_BYTES, Marker, Place};
 use crate::sources::follow::decoded::Decoded;
 use crate::sources::follow::followed::{Followed, Handle, Phase};
-use crate::sources::follow::scan::parent;
 use crate::sources::follow::{Follower, patterns};
 
 /// How much of two files' ends is compared.
@@ -425,11 +424,11 @@ impl Follower {
         let own = file.place.birth.path();
         // Behind a link the rotation happens where it leads.
         let real = self.disk.resolve(&own).ok();
-        let real = real.filter(|real| parent(real) != parent(&own));
+        let real = real.filter(|real| directory_of(real) != directory_of(&own));
         let mut siblings = Vec::new();
         for own in std::iter::once(own).chain(real) {
             let stem = patterns::stem(&own);
-            let names = self.disk.list(&parent(&own)).unwrap_or_default();
+            let names = self.disk.list(directory_of(&own)).unwrap_or_default();
             let paths = names.into_iter().map(|name| own.with_file_name(name));
             siblings.extend(paths.filter(|path| patterns::stem(path) == stem));
         }

@@ -10,14 +10,12 @@ use crate::disk::{DiskFile, Identity, Stat};
 use crate::flow::chunk::Chunk;
 use crate::flow::facts::Facts;
 use crate::flow::mark::{Generation, HEAD_BYTES, Marker, Piece, Place, TAIL_BYTES};
-use crate::framing::{self, LINE_BYTES_MAX, Multiline, RECORD_BYTES_MAX};
+use crate::framing::cut::{CHUNK_BYTES_MAX, line_over_limit};
+use crate::framing::{self, LINE_BYTES_MAX, Multiline};
 use crate::sources::follow::decoded::Decoded;
 use crate::sources::follow::nul;
 use crate::sources::follow::pieces::{behind, up_to};
 use crate::sources::follow::recent::Recent;
-
-/// A buffer that holds no whole record grows up to here: `framing::cut` then always finds a place.
-const BUFFER_BYTES_MAX: usize = 2 * RECORD_BYTES_MAX + LINE_BYTES_MAX + 4096;
 
 /// The way to a file's bytes.
 pub enum Handle {
@@ -66,6 +64,15 @@ impl Handle {
         let mut buffer = [0; HEAD_BYTES];
         let count = self.read_full(&mut buffer, 0)?;
         Ok(Marker::of(&buffer[..count], count as u64))
+    }
+
+    /// The marker of the bytes before an offset.
+    pub fn tail(&mut self, offset: u64) -> io::Result<Marker> {
+        let mut buffer = [0; TAIL_BYTES];
+        let start = offset.saturating_sub(TAIL_BYTES as u64);
+        let bytes = &mut buffer[..(offset - start) as usize];
+        let count = self.read_full(bytes, start)?;
+        Ok(Marker::of(&bytes[..count], offset))
     }
 }
 
@@ -486,7 +493,7 @@ impl Followed {
                 self.buffer = buffer;
             }
             None => {
-                let doubled = (self.buffer.len() * 2).clamp(space, BUFFER_BYTES_MAX);
+                let doubled = (self.buffer.len() * 2).clamp(space, CHUNK_BYTES_MAX);
                 self.buffer.resize(doubled.max(self.filled + space), 0);
             }
         }
@@ -541,7 +548,7 @@ impl Followed {
             return Some(self.make(rule, sure, sure, 0));
         }
         // A run of container parts whose limit is in decoded bytes is all that grows so large.
-        (bytes.len() >= BUFFER_BYTES_MAX).then(|| self.make(rule, whole, whole, 0))
+        (bytes.len() >= CHUNK_BYTES_MAX).then(|| self.make(rule, whole, whole, 0))
     }
 
     /// Bytes of an older file come first: a record that goes on in this one, and no other, is put
@@ -558,7 +565,7 @@ impl Followed {
             None if rule.as_they_come && !framing::cut::open_is_wrapped(bytes) => {
                 Some(self.make(rule, whole, 0, whole))
             }
-            None => (whole >= BUFFER_BYTES_MAX / 2).then(|| self.make(rule, whole, whole, 0)),
+            None => (whole >= CHUNK_BYTES_MAX / 2).then(|| self.make(rule, whole, whole, 0)),
         }
     }
 
@@ -725,16 +732,4 @@ impl Followed {
 
 fn feeds(bytes: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', bytes).count() as u64
-}
-
-/// Where the first line over the limit starts, if there is one.
-fn line_over_limit(bytes: &[u8]) -> Option<usize> {
-    let mut start = 0;
-    while bytes.len() - start > LINE_BYTES_MAX {
-        match memchr::memchr(b'\n', &bytes[start..start + LINE_BYTES_MAX + 1]) {
-            Some(end) => start += end + 1,
-            None => return Some(start),
-        }
-    }
-    None
 }

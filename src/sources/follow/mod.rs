@@ -398,11 +398,6 @@ impl Follower {
         self.hints.descriptor()
     }
 
-    /// Whether every name was looked at once.
-    pub fn is_started(&self) -> bool {
-        !self.is_first_scan && self.is_resumed
-    }
-
     fn number(&mut self, mut batch: Batch) -> Batch {
         batch.sequence = self.sequence;
         self.sequence += 1;

@@ -1,12 +1,12 @@
 //! After a restart: finds the files of the checkpoint again, by identity, by name and by content, and
 //! reads the batches of the journal once more. What cannot be had again is named.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::disk::{Identity, Kind as FileKind};
+use crate::disk::{Identity, Kind as FileKind, directory_of};
 use crate::flow::batch::{Batch, SourceId};
 use crate::flow::chunk::Chunk;
 use crate::flow::mark::{Fate, Generation, Kind, Mark, Piece, Place};
@@ -87,7 +87,7 @@ impl Follower {
 
     fn directories_of_files(&self) -> BTreeSet<PathBuf> {
         let paths = self.files.values().map(|file| file.place.birth.path());
-        paths.map(|path| super::scan::parent(&path)).collect()
+        paths.map(|path| directory_of(&path).to_owned()).collect()
     }
 
     /// Gives a generation a handle to its bytes: its own file, a copy of it, or none. With a `mark` the
@@ -321,16 +321,16 @@ impl Follower {
         let Some(last) = mark.pieces.last().map(|piece| piece.generation) else {
             return Ok(None);
         };
-        let missing: BTreeMap<Generation, ()> = mark
+        let missing: BTreeSet<Generation> = mark
             .pieces
             .iter()
             .filter(|piece| {
                 let file = self.files.get(&piece.generation);
                 file.is_some_and(|file| file.handle.is_none())
             })
-            .map(|piece| (piece.generation, ()))
+            .map(|piece| piece.generation)
             .collect();
-        for (generation, ()) in missing {
+        for generation in missing {
             if !self.open(generation).unwrap_or(false) && !self.unfound.contains(&generation) {
                 self.find(generation, (generation == last).then_some(mark))?;
             }
@@ -535,10 +535,7 @@ impl Follower {
             return Ok(());
         }
         let head = handle.head()?;
-        let before = length.min(crate::flow::mark::TAIL_BYTES as u64);
-        let mut bytes = vec![0; before as usize];
-        let count = handle.read_full(&mut bytes, length - before)?;
-        let tail = crate::flow::mark::Marker::of(&bytes[..count], length);
+        let tail = handle.tail(length)?;
         self.by_identity.remove(&stat.identity);
         self.end(generation);
         let name = path.to_string_lossy();

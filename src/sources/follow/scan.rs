@@ -5,9 +5,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::disk::{Identity, Kind, Stat};
+use crate::disk::{Identity, Kind, Stat, directory_of};
 use crate::flow::batch::SourceId;
-use crate::flow::mark::{Birth, Fate, Generation, HEAD_BYTES, Marker, Place, TAIL_BYTES};
+use crate::flow::mark::{Birth, Fate, Generation, HEAD_BYTES, Marker, Place};
 use crate::flow::time::Time;
 use crate::sources::follow::followed::{Followed, Handle, Phase};
 use crate::sources::follow::patterns::{self, Found};
@@ -104,7 +104,12 @@ impl Follower {
         let Some(output) = &self.settings.output else {
             return false;
         };
-        let identity = |path: &Path| self.disk.stat(&parent(path)).ok().map(|stat| stat.identity);
+        let identity = |path: &Path| {
+            self.disk
+                .stat(directory_of(path))
+                .ok()
+                .map(|stat| stat.identity)
+        };
         patterns::stem(path).file_name() == patterns::stem(output).file_name()
             && identity(path).is_some()
             && identity(path) == identity(output)
@@ -271,10 +276,8 @@ impl Follower {
                     _ => lines_back(&mut handle, stat.length, 0),
                 };
                 let marks = start.and_then(|start| {
-                    let before = start.min(TAIL_BYTES as u64);
-                    let mut bytes = vec![0; before as usize];
-                    let count = handle.read_full(&mut bytes, start - before)?;
-                    Ok((start, handle.head()?, Marker::of(&bytes[..count], start)))
+                    let tail = handle.tail(start)?;
+                    Ok((start, handle.head()?, tail))
                 });
                 let (start, head, tail) = match marks {
                     _ if is_archive => (0, Marker::default(), Marker::default()),
@@ -323,11 +326,12 @@ impl Follower {
         now: Duration,
     ) -> Option<Generation> {
         let real = self.disk.resolve(path).ok()?;
-        if parent(&real) != parent(path)
-            && self.disk.stat(&parent(path)).ok()?.identity
-                != self.disk.stat(&parent(&real)).ok()?.identity
+        if directory_of(&real) != directory_of(path)
+            && self.disk.stat(directory_of(path)).ok()?.identity
+                != self.disk.stat(directory_of(&real)).ok()?.identity
         {
-            self.linked_directories.insert(parent(&real));
+            self.linked_directories
+                .insert(directory_of(&real).to_owned());
         }
         let older = self.files.get(&older?)?;
         let had_the_name = older.place.birth.path() == path && older.path.as_deref() != Some(path);
@@ -343,7 +347,7 @@ impl Follower {
         let stem = patterns::stem(&real);
         let mut found: Vec<(PathBuf, Stat)> = self
             .disk
-            .list(&parent(&real))
+            .list(directory_of(&real))
             .ok()?
             .into_iter()
             .map(|name| real.with_file_name(name))
@@ -550,14 +554,6 @@ fn lines_back(handle: &mut Handle, length: u64, lines: u64) -> std::io::Result<u
         }
     }
     Ok(0)
-}
-
-/// A path's parent, as a directory that can be listed.
-pub(super) fn parent(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
 }
 
 #[cfg(test)]
