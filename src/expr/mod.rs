@@ -34,6 +34,7 @@ pub mod ast;
 pub mod condition;
 pub mod error;
 pub mod functions;
+pub mod input;
 mod lexer;
 mod literals;
 mod parse;

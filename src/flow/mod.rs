@@ -1,6 +1,7 @@
 //! What travels between the rooms: bytes and spans, levels, times, rows, batches. No I/O, no
 //! threads, no opinions about formats.
 
+pub mod alert;
 pub mod batch;
 pub mod block;
 
@@ -12,6 +13,7 @@ pub mod key;
 pub mod level;
 pub mod mapped;
 pub mod mark;
+pub mod observed;
 pub mod output;
 pub mod row;
 pub mod sample;
