@@ -12,7 +12,7 @@ use crate::cli::plan::{check, common, engine, grouping, slot};
 use crate::cli::progress::Progress;
 use crate::cli::start::{self, Start};
 use crate::cli::{Failure, exit, globs, output};
-use crate::config::plan::{Plan, ReportTask, Task};
+use crate::config::plan::{Metric, Plan, ReportTask, Task};
 use crate::engine::{NoWatcher, Watcher};
 use crate::expr::aggregate::Check;
 use crate::expr::functions::Statistic;
@@ -73,7 +73,12 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
     );
     let metrics = names
         .into_iter()
-        .map(|name| (slot(&mut common.wanted, &name), name))
+        .map(|name| Metric {
+            slot: slot(&mut common.wanted, &name),
+            name,
+            groupings: None,
+            condition: None,
+        })
         .collect();
     let shape = Shape {
         list,

@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use crate::cli::follow::{Following, Purpose};
 use crate::cli::{Failure, output};
 use crate::clock::{Clock, System};
-use crate::config::plan::{Plan, Task};
+use crate::config::plan::Plan;
 use crate::disk::real::Real;
 use crate::disk::{Disk, DiskFile, Identity, Kind};
 use crate::engine::checkpoint::{self, Asked, AskedOutput};
@@ -175,14 +175,15 @@ fn follow(plan: Plan, start: Start, state: State) -> Result<Outcome, Failure> {
             .collect(),
         replay,
     });
-    let as_they_come = matches!(&plan.task, Task::Lines(task) if task.as_they_come);
+    let lines = plan.task.lines();
+    let as_they_come = lines.is_some_and(|task| task.as_they_come);
     let settings = Settings {
         patterns: start.files,
         exclude: following.exclude,
         from: following.from,
         multiline: plan.multiline.clone(),
         as_they_come,
-        counts_lines: plan.needs_lines() || matches!(&plan.task, Task::Lines(task) if task.json),
+        counts_lines: plan.needs_lines() || lines.is_some_and(|task| task.json),
         chunk_bytes: CHUNK_BYTES,
         zone: start.zone,
         format: start.format,

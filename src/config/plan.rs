@@ -2,6 +2,7 @@
 //! never change it.
 
 use crate::expr::condition::Condition;
+use crate::expr::input::Inputs;
 use crate::flow::key::Grouping;
 use crate::flow::level::Level;
 use crate::flow::output::LinesTask;
@@ -25,8 +26,20 @@ pub struct Plan {
 impl Plan {
     /// Whether a condition asks for a record's line number, which only the reader can count.
     pub fn needs_lines(&self) -> bool {
-        let mut conditions = self.select.condition.iter().chain(&self.conditions);
-        conditions.any(|condition| condition.needs().line)
+        let run = match &self.task {
+            Task::Run(run) => Some(run),
+            _ => None,
+        };
+        let of_run = run.into_iter().flat_map(|run| {
+            let inputs = run.inputs.list().iter();
+            let inputs = inputs.filter_map(|input| Some(&input.condition.as_ref()?.1));
+            let metrics = run.tables.metrics.iter();
+            let metrics = metrics.filter_map(|metric| metric.condition.as_ref());
+            let lines = run.lines.iter().filter_map(|lines| lines.condition.as_ref());
+            inputs.chain(metrics).chain(lines)
+        });
+        let own = self.select.condition.iter().chain(&self.conditions);
+        own.chain(of_run).any(|condition| condition.needs().line)
     }
 }
 
@@ -58,13 +71,52 @@ impl Select {
 pub enum Task {
     Report(ReportTask),
     Lines(LinesTask),
+    Run(RunTask),
+}
+
+impl Task {
+    /// What is told about lines that go out, if any do.
+    pub fn lines(&self) -> Option<&LinesTask> {
+        match self {
+            Task::Report(_) => None,
+            Task::Lines(task) => Some(task),
+            Task::Run(task) => task.lines.as_ref().map(|lines| &lines.task),
+        }
+    }
 }
 
 /// `weir`: tables for a report.
 pub struct ReportTask {
     /// Messages of this level and above are listed; trace lists all, also those without a level.
     pub list: Level,
-    /// Slots of `wanted.paths` that are metrics, with their names.
-    pub metrics: Vec<(usize, String)>,
+    pub metrics: Vec<Metric>,
     pub groupings: Vec<Grouping>,
+}
+
+/// A field whose numbers go to histograms.
+#[derive(Clone)]
+pub struct Metric {
+    /// Slot of `wanted.paths`.
+    pub slot: usize,
+    pub name: String,
+    /// Numbers of the groupings that tell its series apart; `None` for all of them.
+    pub groupings: Option<Vec<u16>>,
+    /// Only records for which this holds.
+    pub condition: Option<Condition>,
+}
+
+/// `weir run`: everything at once. No record is taken away from tables and rules by what decides
+/// about lines.
+pub struct RunTask {
+    pub tables: ReportTask,
+    pub lines: Option<KeptLines>,
+    /// What states, sets and rules want to see.
+    pub inputs: Inputs,
+}
+
+/// Which lines go out of a run.
+pub struct KeptLines {
+    pub task: LinesTask,
+    pub literals: Option<Literals>,
+    pub condition: Option<Condition>,
 }

@@ -1,6 +1,6 @@
 //! The fold: takes what the mappers made in the order of reading, and alone holds state.
 
-use crate::config::plan::{Plan, Task};
+use crate::config::plan::Plan;
 use crate::flow::mapped::Mapped;
 use crate::flow::output::{Accepted, Output};
 use crate::state::State;
@@ -44,8 +44,8 @@ pub struct Fold {
 impl Fold {
     /// Goes on from what is known.
     pub fn new(plan: &Plan, known: Known) -> Fold {
-        let lines = match &plan.task {
-            Task::Lines(task) if !task.count => known.lines.or_else(|| Some(Lines::new(task))),
+        let lines = match plan.task.lines() {
+            Some(task) if !task.count => known.lines.or_else(|| Some(Lines::new(task))),
             _ => None,
         };
         Fold {

@@ -11,7 +11,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use crate::config::plan::{Plan, ReportTask, Task};
+use crate::config::plan::{Plan, ReportTask, RunTask, Task};
 use crate::engine::failpoint::{self, Failpoint};
 use crate::expr::condition::{Condition, View};
 use crate::flow::batch::{Batch, Content};
@@ -19,7 +19,7 @@ use crate::flow::facts::Facts;
 use crate::flow::format::Format;
 use crate::flow::level::Level;
 use crate::flow::mapped::{Mapped, Second};
-use crate::flow::output::DedupMode;
+use crate::flow::output::{DedupMode, LinesTask};
 use crate::flow::row::Row;
 use crate::flow::span::Span;
 use crate::framing;
@@ -27,9 +27,10 @@ use crate::framing::container::Wrapping;
 use crate::framing::count::count_records;
 use crate::framing::frame::{Framer, Record, Records};
 use crate::parsers::detect::Parsers;
-use crate::stages::aggregate::Aggregate;
+use crate::stages::aggregate::{self, Aggregate};
 use crate::stages::literals::Literals;
 use crate::stages::messages::{Distinct, Sighting};
+use crate::stages::observe::{self, Observer};
 
 /// The scratch of one mapper thread. Nothing in it outlives a batch but memory and caches.
 pub struct Mapper<'p> {
@@ -42,6 +43,10 @@ pub struct Mapper<'p> {
     row: Row,
     distinct: Distinct,
     aggregate: Aggregate,
+    /// There if some state, set or rule looks at records.
+    observer: Option<Box<Observer>>,
+    /// Of a run: which lines go out.
+    kept: Option<Condition>,
     condition: Option<Condition>,
     conditions: Vec<Condition>,
     /// Texts of which a selected record surely holds one: its chunk is searched before anything
@@ -84,9 +89,23 @@ struct Entry<'a> {
 
 impl<'p> Mapper<'p> {
     pub fn new(plan: &'p Plan) -> Mapper<'p> {
-        let (groupings, metrics) = match &plan.task {
-            Task::Report(task) => (&*task.groupings, &*task.metrics),
-            Task::Lines(_) => (&[][..], &[][..]),
+        let (tables, inputs) = match &plan.task {
+            Task::Report(task) => (Some(task), &[][..]),
+            Task::Lines(_) => (None, &[][..]),
+            Task::Run(run) => (Some(&run.tables), run.inputs.list()),
+        };
+        let metrics = tables.map_or(&[][..], |tables| &tables.metrics);
+        let metrics = metrics.iter().map(|metric| aggregate::Wanted {
+            slot: metric.slot,
+            name: metric.name.as_bytes().into(),
+            groupings: metric.groupings.clone(),
+            condition: metric.condition.clone(),
+        });
+        let groupings = tables.map_or(&[][..], |tables| &tables.groupings);
+        let aggregate = Aggregate::new(groupings, metrics.collect());
+        let kept = match &plan.task {
+            Task::Run(run) => run.lines.as_ref().and_then(|lines| lines.condition.clone()),
+            _ => None,
         };
         let candidates = (plan.prefilter && plan.select.literals.is_none())
             .then(|| plan.select.condition.as_ref()?.required_literals())
@@ -104,7 +123,9 @@ impl<'p> Mapper<'p> {
             facts: None,
             row: Row::new(plan.wanted.paths.len()),
             distinct: Distinct::default(),
-            aggregate: Aggregate::new(groupings, metrics),
+            aggregate,
+            observer: (!inputs.is_empty()).then(|| Box::new(Observer::new(inputs))),
+            kept,
             condition: plan.select.condition.clone(),
             conditions: plan.conditions.clone(),
             candidates,
@@ -116,7 +137,7 @@ impl<'p> Mapper<'p> {
                 .conditions
                 .iter()
                 .any(|condition| condition.needs().fingerprint),
-            head_decides: matches!(&plan.task, Task::Lines(task) if task.as_they_come),
+            head_decides: plan.task.lines().is_some_and(|task| task.as_they_come),
             rest: Vec::new(),
         }
     }
@@ -161,6 +182,9 @@ impl<'p> Mapper<'p> {
         self.buffer = buffer;
         mapped.messages = self.distinct.take();
         (mapped.groups, mapped.samples) = self.aggregate.take();
+        if let Some(observer) = &mut self.observer {
+            mapped.observed = observer.take();
+        }
         mapped
     }
 
@@ -173,9 +197,9 @@ impl<'p> Mapper<'p> {
                     && !task.decided_by_fold()
                     && plan.conditions.is_empty()
             }
-            Task::Report(_) => false,
+            Task::Report(_) | Task::Run(_) => false,
         };
-        let surrounds = matches!(&plan.task, Task::Lines(task) if task.has_context());
+        let surrounds = plan.task.lines().is_some_and(LinesTask::has_context);
         let searches = plan.prefilter && !surrounds;
         // Fast path: search the whole chunk, then find the records around the hits. Right because
         // `record_around` and `count_records` agree with the framer (a law of the framing room) and
@@ -280,7 +304,7 @@ impl<'p> Mapper<'p> {
             entry.payload
         };
         let parses = match task {
-            Task::Report(_) => true,
+            Task::Report(_) | Task::Run(_) => true,
             Task::Lines(task) => {
                 plan.select.parses()
                     || task.level.is_some()
@@ -309,9 +333,72 @@ impl<'p> Mapper<'p> {
             mapped.formats[self.row.format as usize] += 1;
         }
         match task {
-            Task::Report(task) => self.report(batch, chunk, entry, payload, task, mapped),
+            Task::Report(task) => {
+                self.count(batch, chunk, entry, payload, mapped);
+                self.report(batch, chunk, entry, payload, task, mapped);
+            }
             Task::Lines(task) => self.line(batch, chunk, entry, payload, task, mapped),
+            Task::Run(task) => self.run(batch, chunk, entry, payload, task, mapped),
         }
+    }
+
+    /// Shows a record to tables and rules, and lets its lines go out if they are to.
+    fn run(
+        &mut self,
+        batch: &Batch,
+        chunk: &[u8],
+        entry: &Entry<'_>,
+        payload: &[u8],
+        task: &RunTask,
+        mapped: &mut Mapped,
+    ) {
+        self.report(batch, chunk, entry, payload, &task.tables, mapped);
+        self.observe(batch, chunk, entry, payload);
+        let Some(lines) = &task.lines else {
+            return self.count(batch, chunk, entry, payload, mapped);
+        };
+        let is_found = match (&lines.literals, entry.searched) {
+            (Some(literals), Some(searched)) => literals.hold_in(searched, &mut self.lowered),
+            _ => true,
+        };
+        if !is_found || !self.keeps(batch, chunk, entry, payload) {
+            return self.drop(batch, chunk, entry, mapped);
+        }
+        self.line(batch, chunk, entry, payload, &lines.task, mapped);
+    }
+
+    /// Whether the record meets the condition for lines of a run.
+    fn keeps(&mut self, batch: &Batch, chunk: &[u8], entry: &Entry<'_>, payload: &[u8]) -> bool {
+        let Some(needs) = self.kept.as_ref().map(Condition::needs) else {
+            return true;
+        };
+        if needs.fingerprint {
+            self.label(payload);
+        }
+        self.original(chunk, entry);
+        let view = self.view(batch, chunk, entry, payload);
+        self.kept.as_ref().is_some_and(|kept| kept.holds(&view))
+    }
+
+    /// Shows a record to states, sets and rules.
+    fn observe(&mut self, batch: &Batch, chunk: &[u8], entry: &Entry<'_>, payload: &[u8]) {
+        // The view borrows all of the mapper.
+        let Some(mut observer) = self.observer.take() else {
+            return;
+        };
+        if observer.labels {
+            self.label(payload);
+        }
+        self.original(chunk, entry);
+        let view = self.view(batch, chunk, entry, payload);
+        let first = first_line(chunk, entry.lines[0]);
+        let sighting = observe::Sighting {
+            line: framing::text(first.of(chunk)),
+            start: first.start + batch.header_bytes as u32,
+            ordinal: entry.ordinal,
+        };
+        observer.record(&self.row, payload, &view, &sighting);
+        self.observer = Some(observer);
     }
 
     /// Whether the parsed record passes the condition and the bounds of time.
@@ -407,7 +494,7 @@ impl<'p> Mapper<'p> {
     /// A record that is not selected: counted, and shown to the fold if it may be context.
     fn drop(&mut self, batch: &Batch, chunk: &[u8], entry: &Entry<'_>, mapped: &mut Mapped) {
         mapped.counts.filtered += 1;
-        if matches!(&self.plan.task, Task::Lines(task) if task.has_context()) {
+        if self.plan.task.lines().is_some_and(LinesTask::has_context) {
             self.hand_over(batch, chunk, entry, mapped, false, 0);
         }
     }
@@ -423,7 +510,6 @@ impl<'p> Mapper<'p> {
         task: &ReportTask,
         mapped: &mut Mapped,
     ) {
-        self.count(batch, chunk, entry, payload, mapped);
         let row = &self.row;
         mapped.levels[Level::index(row.level)] += 1;
         match row.time {
@@ -447,7 +533,21 @@ impl<'p> Mapper<'p> {
             };
             self.distinct.record(message, &sighting);
         }
-        self.aggregate.record(row, payload, &batch.name);
+        if self.aggregate.is_conditional() {
+            return self.aggregate_viewed(batch, chunk, entry, payload);
+        }
+        self.aggregate.record(row, payload, &batch.name, None);
+    }
+
+    fn aggregate_viewed(&mut self, batch: &Batch, chunk: &[u8], entry: &Entry<'_>, payload: &[u8]) {
+        if self.aggregate.labels() {
+            self.label(payload);
+        }
+        self.original(chunk, entry);
+        let mut aggregate = std::mem::take(&mut self.aggregate);
+        let view = self.view(batch, chunk, entry, payload);
+        aggregate.record(&self.row, payload, &batch.name, Some(&view));
+        self.aggregate = aggregate;
     }
 
     /// Counts a selected record, and the conditions of `--fail-on` that it meets.

@@ -5,6 +5,7 @@ use crate::flow::fingerprint::Fingerprint;
 use crate::flow::format::Format;
 use crate::flow::level::Level;
 use crate::flow::mark::Mark;
+use crate::flow::observed::Observed;
 use crate::flow::sample::{Sample, UnitSet};
 use crate::flow::span::Span;
 use crate::flow::time::Time;
@@ -33,6 +34,8 @@ pub struct Mapped {
     pub messages: Messages,
     pub groups: Groups,
     pub samples: Samples,
+    /// For states, sets and rules.
+    pub observed: Observed,
     /// How many selected records hold each condition of `--fail-on`.
     pub conditions: Vec<u64>,
     /// Kept lines, ready to be written, when the fold has nothing to decide about them.

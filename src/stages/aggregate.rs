@@ -6,32 +6,32 @@ use std::hash::BuildHasher;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use crate::expr::condition::{Condition, View};
 use crate::flow::key::{self, GroupField, Grouping};
-use crate::flow::level::Level;
 use crate::flow::mapped::{Group, Groups, Samples, Series};
 use crate::flow::row::{Kind, Row, Value};
 use crate::flow::sample::{Bucket, Sample, UnitSet, WEIGHT_MAX};
 use crate::flow::span::Span;
+use crate::stages::group_key;
 use crate::units::{self, Quantity, Unit};
-
-/// Longest key that is kept apart; a longer one is cut, since nobody reads it as a group.
-const VALUE_BYTES_MAX: usize = 1024;
 
 /// A local number that is not given yet.
 const NONE: u32 = u32::MAX;
 
 /// Scratch of one mapper.
+#[derive(Default)]
 pub struct Aggregate {
     groupings: Vec<Grouping>,
-    /// Slots that are metrics.
-    metrics: Vec<(usize, Box<[u8]>)>,
+    metrics: Vec<Wanted>,
     hasher: RandomState,
     /// Places in `groups.entries`, by grouping and key.
     index: HashTable<u32>,
     groups: Groups,
     samples: Samples,
-    /// Names of metrics in this batch, those of the plan first.
+    /// Names of metrics in this batch.
     names: Vec<Span>,
+    /// For each of `metrics` its place among the names.
+    named: Vec<u32>,
     name_index: HashTable<u32>,
     /// Series by metric, then grouping, then group of the record (the last row for records without
     /// one): its place in `samples.series`.
@@ -43,19 +43,26 @@ pub struct Aggregate {
     key: Vec<u8>,
 }
 
+/// A metric that was asked for.
+pub struct Wanted {
+    pub slot: usize,
+    pub name: Box<[u8]>,
+    /// The groupings of its series; `None` for all. A number past the last one is that of no group.
+    pub groupings: Option<Vec<u16>>,
+    pub condition: Option<Condition>,
+}
+
 impl Aggregate {
-    pub fn new(groupings: &[Grouping], metrics: &[(usize, String)]) -> Aggregate {
+    pub fn new(groupings: &[Grouping], metrics: Vec<Wanted>) -> Aggregate {
         Aggregate {
             groupings: groupings.to_vec(),
-            metrics: metrics
-                .iter()
-                .map(|(slot, name)| (*slot, name.as_bytes().into()))
-                .collect(),
+            metrics,
             hasher: RandomState::default(),
             index: HashTable::new(),
             groups: Groups::default(),
             samples: Samples::default(),
             names: Vec::new(),
+            named: Vec::new(),
             name_index: HashTable::new(),
             series: Vec::new(),
             at: vec![NONE; groupings.len()],
@@ -64,8 +71,20 @@ impl Aggregate {
         }
     }
 
-    /// Counts the record's groups and takes its numbers.
-    pub fn record(&mut self, row: &Row, record: &[u8], source: &str) {
+    /// Whether some metric asks for a condition, so that [`Aggregate::record`] needs a view.
+    pub fn is_conditional(&self) -> bool {
+        self.metrics.iter().any(|metric| metric.condition.is_some())
+    }
+
+    /// Whether a condition looks at the fingerprint.
+    pub fn labels(&self) -> bool {
+        let conditions = self.metrics.iter().filter_map(|metric| metric.condition.as_ref());
+        conditions.into_iter().any(|condition| condition.needs().fingerprint)
+    }
+
+    /// Counts the record's groups and takes its numbers; `view` is there if
+    /// [`Aggregate::is_conditional`].
+    pub fn record(&mut self, row: &Row, record: &[u8], source: &str, view: Option<&View<'_>>) {
         for number in 0..self.groupings.len() {
             self.at[number] = self.group(number, row, record, source);
         }
@@ -76,20 +95,28 @@ impl Aggregate {
             (row.weight.round() as u32).clamp(1, WEIGHT_MAX)
         };
         for number in 0..self.metrics.len() {
-            let value = row.values[self.metrics[number].0];
-            if let Some(quantity) = quantity(row, record, value) {
-                // The plan's metrics are entered in order, so their number is their place.
-                while self.names.len() <= number {
-                    let name = self.metrics[self.names.len()].1.clone();
-                    self.name(&name);
-                }
-                self.sample(number, quantity, weight);
+            let metric = &self.metrics[number];
+            let passes = match (&metric.condition, view) {
+                (Some(condition), Some(view)) => condition.holds(view),
+                _ => true,
+            };
+            if passes && let Some(quantity) = quantity(row, record, row.values[metric.slot]) {
+                let name = if self.named.get(number).is_some_and(|&name| name != NONE) {
+                    self.named[number] as usize
+                } else {
+                    let name = metric.name.clone();
+                    let place = self.name(&name);
+                    self.named.resize(self.metrics.len(), NONE);
+                    self.named[number] = place as u32;
+                    place
+                };
+                self.sample(name, Some(number), quantity, weight);
             }
         }
         for field in &row.numbers {
             if let Some(quantity) = quantity(row, record, field.value) {
                 let metric = self.name(row.bytes(record, field.name));
-                self.sample(metric, quantity, weight);
+                self.sample(metric, None, quantity, weight);
             }
         }
     }
@@ -112,21 +139,8 @@ impl Aggregate {
                 return last;
             }
         }
-        self.key.clear();
-        for field in &grouping.fields {
-            let value = match *field {
-                GroupField::Slot(slot) => {
-                    let value = row.values[slot];
-                    if matches!(value.kind, Kind::Missing | Kind::Null) {
-                        return NONE;
-                    }
-                    row.bytes(record, value.text)
-                }
-                GroupField::Level => row.level.map_or("none", Level::name).as_bytes(),
-                GroupField::Source => source.as_bytes(),
-                GroupField::Message => row.bytes(record, row.message),
-            };
-            key::push(&mut self.key, &value[..value.len().min(VALUE_BYTES_MAX)]);
+        if !group_key::encode(grouping, row, record, source, &mut self.key) {
+            return NONE;
         }
         let grouping = number as u16;
         let hash = self.hasher.hash_one((grouping, &*self.key));
@@ -178,13 +192,18 @@ impl Aggregate {
         number as usize
     }
 
-    /// One sample in each grouping, or one in all if there is no grouping.
-    fn sample(&mut self, metric: usize, quantity: Quantity, weight: u32) {
+    /// One sample in each of its groupings, or one in all if there is no grouping.
+    fn sample(&mut self, name: usize, metric: Option<usize>, quantity: Quantity, weight: u32) {
         let bucket = Bucket::of(quantity.value);
-        let width = self.groupings.len().max(1);
-        for grouping in 0..width {
+        // One more for metrics that no grouping tells apart.
+        let width = self.groupings.len() + 1;
+        let only = metric.and_then(|metric| self.metrics[metric].groupings.as_deref());
+        let count = only.map_or(self.groupings.len().max(1), <[u16]>::len);
+        for place in 0..count {
+            let only = metric.and_then(|metric| self.metrics[metric].groupings.as_deref());
+            let grouping = only.map_or(place, |only| usize::from(only[place]));
             let group = self.at.get(grouping).copied().unwrap_or(NONE);
-            let table = metric * width + grouping;
+            let table = name * width + grouping;
             if self.series.len() <= table {
                 self.series.resize_with(table + 1, Vec::new);
             }
@@ -197,7 +216,7 @@ impl Aggregate {
             if rows[place] == NONE {
                 rows[place] = self.samples.series.len() as u32;
                 self.samples.series.push(Series {
-                    metric: self.names[metric],
+                    metric: self.names[name],
                     grouping: grouping as u16,
                     key: (group != NONE).then(|| self.groups.entries[group as usize].key),
                     units: UnitSet::default(),
@@ -222,6 +241,7 @@ impl Aggregate {
         self.last.fill(NONE);
         self.name_index.clear();
         self.names.clear();
+        self.named.clear();
         self.series.iter_mut().for_each(Vec::clear);
         let sizes = (self.groups.entries.len(), self.samples.column.len());
         let groups = std::mem::take(&mut self.groups);
@@ -234,7 +254,7 @@ impl Aggregate {
 }
 
 /// The number that a value is, with its unit; `None` for what is no number.
-fn quantity(row: &Row, record: &[u8], value: Value) -> Option<Quantity> {
+pub fn quantity(row: &Row, record: &[u8], value: Value) -> Option<Quantity> {
     match value.kind {
         Kind::Number => units::number(row.bytes(record, value.text)).map(|value| Quantity {
             value,

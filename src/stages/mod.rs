@@ -3,6 +3,8 @@
 
 pub mod aggregate;
 pub mod fingerprint;
+pub mod group_key;
 pub mod lines;
 pub mod literals;
 pub mod messages;
+pub mod observe;

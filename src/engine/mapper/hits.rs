@@ -82,7 +82,7 @@ impl Mapper<'_> {
         let prepared = literals.prepare(chunk, &mut lowered);
         // Line numbers and ordinals count what was skipped, which costs; only those who print them
         // pay.
-        let numbers = matches!(&plan.task, Task::Lines(task) if task.json)
+        let numbers = plan.task.lines().is_some_and(|task| task.json)
             || plan
                 .conditions
                 .iter()

@@ -2,7 +2,6 @@
 //! about them.
 
 use super::{Entry, Mapper};
-use crate::config::plan::Task;
 use crate::flow::batch::Batch;
 use crate::flow::fingerprint::Fingerprint;
 use crate::flow::level::Level;
@@ -54,9 +53,8 @@ impl Mapper<'_> {
         selected: bool,
         identity: u64,
     ) {
-        let Task::Lines(task) = &self.plan.task else {
-            unreachable!("only lines are handed over")
-        };
+        let lines = self.plan.task.lines();
+        let task = lines.expect("only lines are handed over");
         let start = mapped.lines.len();
         let masks = task.json
             || task
