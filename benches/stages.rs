@@ -16,7 +16,7 @@ use logweir::flow::row::Row;
 use logweir::flow::wanted::Wanted;
 use logweir::framing::Multiline;
 use logweir::parsers::detect::Parsers;
-use logweir::stages::aggregate::Aggregate;
+use logweir::stages::aggregate::{Aggregate, Metric};
 use logweir::stages::lines::{self, Described};
 use logweir::stages::literals::Literals;
 use logweir::stages::messages::{Distinct, Sighting};
@@ -124,11 +124,11 @@ fn benches(criterion: &mut Criterion) {
     let parsed = rows(&json, &fields);
     group.throughput(Throughput::Bytes(json.len() as u64));
     group.bench_function("groups and samples", |bencher| {
-        let metrics = [(1, "latency_ms".to_owned()), (2, "cpu".to_owned())];
+        let metrics = [Metric::new(1, "latency_ms"), Metric::new(2, "cpu")];
         let mut aggregate = Aggregate::new(&[by_service()], &metrics);
         bencher.iter(|| {
             for (line, row) in &parsed {
-                aggregate.record(row, line, "bench");
+                aggregate.record(row, line, "bench", None);
             }
             black_box(aggregate.take())
         });

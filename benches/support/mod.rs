@@ -16,6 +16,7 @@ use logweir::flow::time::Time;
 use logweir::flow::wanted::{Path, Wanted};
 use logweir::framing::Multiline;
 use logweir::parsers::csv;
+use logweir::stages::aggregate::Metric;
 use logweir::state::{Shape, State};
 
 /// Bytes of one chunk of input: what the reader takes at once.
@@ -261,7 +262,7 @@ pub fn report(list: Level) -> Plan {
 pub fn metrics() -> Plan {
     let task = Task::Report(ReportTask {
         list: Level::Warn,
-        metrics: vec![(1, "latency_ms".to_owned()), (2, "cpu".to_owned())],
+        metrics: vec![Metric::new(1, "latency_ms"), Metric::new(2, "cpu")],
         groupings: vec![by_service()],
     });
     plan(
@@ -296,7 +297,7 @@ pub fn filter() -> LinesTask {
 pub fn state(plan: &Plan) -> State {
     let (list, groupings) = match &plan.task {
         Task::Report(task) => (task.list, &*task.groupings),
-        Task::Lines(_) => (Level::Trace, &[][..]),
+        Task::Lines(_) | Task::Run(_) => (Level::Trace, &[][..]),
     };
     let shape = Shape {
         list,

@@ -12,7 +12,7 @@ use crate::cli::plan::{check, common, engine, grouping, slot};
 use crate::cli::progress::Progress;
 use crate::cli::start::{self, Start};
 use crate::cli::{Failure, exit, globs, output};
-use crate::config::plan::{Metric, Plan, ReportTask, Task};
+use crate::config::plan::{Plan, ReportTask, Task};
 use crate::engine::{NoWatcher, Watcher};
 use crate::expr::aggregate::Check;
 use crate::expr::functions::Statistic;
@@ -20,6 +20,7 @@ use crate::flow::level::Level;
 use crate::flow::terminal;
 use crate::report::text::Style;
 use crate::report::{Report, json, text};
+use crate::stages::aggregate::Metric;
 use crate::state::histogram::Histogram;
 use crate::state::{Shape, State, snapshot};
 
@@ -73,12 +74,7 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
     );
     let metrics = names
         .into_iter()
-        .map(|name| Metric {
-            slot: slot(&mut common.wanted, &name),
-            name,
-            groupings: None,
-            condition: None,
-        })
+        .map(|name| Metric::new(slot(&mut common.wanted, &name), &name))
         .collect();
     let shape = Shape {
         list,

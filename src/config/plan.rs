@@ -9,6 +9,7 @@ use crate::flow::output::LinesTask;
 use crate::flow::time::Time;
 use crate::flow::wanted::Wanted;
 use crate::framing::Multiline;
+use crate::stages::aggregate::Metric;
 use crate::stages::literals::Literals;
 
 /// Everything that decides what a run computes.
@@ -35,7 +36,10 @@ impl Plan {
             let inputs = inputs.filter_map(|input| Some(&input.condition.as_ref()?.1));
             let metrics = run.tables.metrics.iter();
             let metrics = metrics.filter_map(|metric| metric.condition.as_ref());
-            let lines = run.lines.iter().filter_map(|lines| lines.condition.as_ref());
+            let lines = run
+                .lines
+                .iter()
+                .filter_map(|lines| lines.condition.as_ref());
             inputs.chain(metrics).chain(lines)
         });
         let own = self.select.condition.iter().chain(&self.conditions);
@@ -93,23 +97,13 @@ pub struct ReportTask {
     pub groupings: Vec<Grouping>,
 }
 
-/// A field whose numbers go to histograms.
-#[derive(Clone)]
-pub struct Metric {
-    /// Slot of `wanted.paths`.
-    pub slot: usize,
-    pub name: String,
-    /// Numbers of the groupings that tell its series apart; `None` for all of them.
-    pub groupings: Option<Vec<u16>>,
-    /// Only records for which this holds.
-    pub condition: Option<Condition>,
-}
-
 /// `weir run`: everything at once. No record is taken away from tables and rules by what decides
 /// about lines.
 pub struct RunTask {
     pub tables: ReportTask,
     pub lines: Option<KeptLines>,
+    /// Length of the windows that summaries are about; `None` without summaries.
+    pub interval_seconds: Option<i64>,
     /// What states, sets and rules want to see.
     pub inputs: Inputs,
 }

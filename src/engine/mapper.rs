@@ -18,7 +18,7 @@ use crate::flow::batch::{Batch, Content};
 use crate::flow::facts::Facts;
 use crate::flow::format::Format;
 use crate::flow::level::Level;
-use crate::flow::mapped::{Mapped, Second};
+use crate::flow::mapped::{Mapped, Second, Tables};
 use crate::flow::output::{DedupMode, LinesTask};
 use crate::flow::row::Row;
 use crate::flow::span::Span;
@@ -27,7 +27,7 @@ use crate::framing::container::Wrapping;
 use crate::framing::count::count_records;
 use crate::framing::frame::{Framer, Record, Records};
 use crate::parsers::detect::Parsers;
-use crate::stages::aggregate::{self, Aggregate};
+use crate::stages::aggregate::Aggregate;
 use crate::stages::literals::Literals;
 use crate::stages::messages::{Distinct, Sighting};
 use crate::stages::observe::{self, Observer};
@@ -94,15 +94,10 @@ impl<'p> Mapper<'p> {
             Task::Lines(_) => (None, &[][..]),
             Task::Run(run) => (Some(&run.tables), run.inputs.list()),
         };
-        let metrics = tables.map_or(&[][..], |tables| &tables.metrics);
-        let metrics = metrics.iter().map(|metric| aggregate::Wanted {
-            slot: metric.slot,
-            name: metric.name.as_bytes().into(),
-            groupings: metric.groupings.clone(),
-            condition: metric.condition.clone(),
-        });
-        let groupings = tables.map_or(&[][..], |tables| &tables.groupings);
-        let aggregate = Aggregate::new(groupings, metrics.collect());
+        let aggregate = match tables {
+            Some(tables) => Aggregate::new(&tables.groupings, &tables.metrics),
+            None => Aggregate::default(),
+        };
         let kept = match &plan.task {
             Task::Run(run) => run.lines.as_ref().and_then(|lines| lines.condition.clone()),
             _ => None,
@@ -180,12 +175,35 @@ impl<'p> Mapper<'p> {
             self.chunk(batch, chunk, &mut mapped);
         }
         self.buffer = buffer;
-        mapped.messages = self.distinct.take();
-        (mapped.groups, mapped.samples) = self.aggregate.take();
+        self.close_part(&mut mapped.tables);
         if let Some(observer) = &mut self.observer {
             mapped.observed = observer.take();
         }
         mapped
+    }
+
+    /// Puts what stands in the scratch to the part that it belongs to.
+    fn close_part(&mut self, tables: &mut Tables) {
+        tables.messages = self.distinct.take();
+        (tables.groups, tables.samples) = self.aggregate.take();
+    }
+
+    /// Begins another part if the record at hand belongs to another window than those before.
+    fn turn_window(&mut self, seconds: i64, mapped: &mut Mapped) {
+        let Some(time) = self.row.time else { return };
+        let window = Some(time.second().div_euclid(seconds));
+        if mapped.tables.window == window {
+            return;
+        }
+        let tables = Tables {
+            window,
+            ..Tables::default()
+        };
+        let mut before = std::mem::replace(&mut mapped.tables, tables);
+        if before.levels != [0; 7] {
+            self.close_part(&mut before);
+            mapped.earlier.push(before);
+        }
     }
 
     fn chunk(&mut self, batch: &Batch, chunk: &[u8], mapped: &mut Mapped) {
@@ -352,6 +370,9 @@ impl<'p> Mapper<'p> {
         task: &RunTask,
         mapped: &mut Mapped,
     ) {
+        if let Some(seconds) = task.interval_seconds {
+            self.turn_window(seconds, mapped);
+        }
         self.report(batch, chunk, entry, payload, &task.tables, mapped);
         self.observe(batch, chunk, entry, payload);
         let Some(lines) = &task.lines else {
@@ -511,12 +532,13 @@ impl<'p> Mapper<'p> {
         mapped: &mut Mapped,
     ) {
         let row = &self.row;
-        mapped.levels[Level::index(row.level)] += 1;
+        let tables = &mut mapped.tables;
+        tables.levels[Level::index(row.level)] += 1;
         match row.time {
             Some(time) => {
-                mapped.first = Some(mapped.first.map_or(time, |first| first.min(time)));
-                mapped.last = mapped.last.max(Some(time));
-                add_second(&mut mapped.seconds, time.second(), Level::index(row.level));
+                tables.first = Some(tables.first.map_or(time, |first| first.min(time)));
+                tables.last = tables.last.max(Some(time));
+                add_second(&mut tables.seconds, time.second(), Level::index(row.level));
             }
             None => mapped.counts.no_time += 1,
         }

@@ -25,15 +25,11 @@ pub struct Mapped {
     pub problem: Option<String>,
     pub counts: Counts,
     pub formats: [u64; Format::ALL.len()],
-    /// Selected records by level, row 0 for none.
-    pub levels: [u64; 7],
-    pub first: Option<Time>,
-    pub last: Option<Time>,
-    /// Selected records per second and level, runs of one second together.
-    pub seconds: Vec<Second>,
-    pub messages: Messages,
-    pub groups: Groups,
-    pub samples: Samples,
+    /// What the tables are to take in: one part, or one for each stretch of records that belong to
+    /// the same window of event time.
+    pub tables: Tables,
+    /// Parts before that one.
+    pub earlier: Vec<Tables>,
     /// For states, sets and rules.
     pub observed: Observed,
     /// How many selected records hold each condition of `--fail-on`.
@@ -44,6 +40,30 @@ pub struct Mapped {
     pub records: Vec<Line>,
     /// Masked messages of `records`, one after the other.
     pub masks: Vec<u8>,
+}
+
+/// What selected records give to the tables of a report.
+#[derive(Debug, Default)]
+pub struct Tables {
+    /// Number of the window that the records belong to, counted from 1970 in steps of the plan's
+    /// interval; `None` if the plan has none, or for records without a time at the batch's start.
+    pub window: Option<i64>,
+    /// Selected records by level, row 0 for none.
+    pub levels: [u64; 7],
+    pub first: Option<Time>,
+    pub last: Option<Time>,
+    /// Selected records per second and level, runs of one second together.
+    pub seconds: Vec<Second>,
+    pub messages: Messages,
+    pub groups: Groups,
+    pub samples: Samples,
+}
+
+impl Mapped {
+    /// The parts for the tables, in record order.
+    pub fn parts(&self) -> impl Iterator<Item = &Tables> {
+        self.earlier.iter().chain(std::iter::once(&self.tables))
+    }
 }
 
 /// Counts of one batch, made by the mapper alone.

@@ -22,7 +22,7 @@ const NONE: u32 = u32::MAX;
 #[derive(Default)]
 pub struct Aggregate {
     groupings: Vec<Grouping>,
-    metrics: Vec<Wanted>,
+    metrics: Vec<Metric>,
     hasher: RandomState,
     /// Places in `groups.entries`, by grouping and key.
     index: HashTable<u32>,
@@ -43,20 +43,36 @@ pub struct Aggregate {
     key: Vec<u8>,
 }
 
-/// A metric that was asked for.
-pub struct Wanted {
+/// A field whose numbers go to histograms.
+#[derive(Clone)]
+pub struct Metric {
+    /// Slot of `Wanted::paths`.
     pub slot: usize,
-    pub name: Box<[u8]>,
-    /// The groupings of its series; `None` for all. A number past the last one is that of no group.
+    pub name: String,
+    /// Numbers of the groupings that tell its series apart; `None` for all of them. A number past the
+    /// last one is that of no group.
     pub groupings: Option<Vec<u16>>,
+    /// Only records for which this holds.
     pub condition: Option<Condition>,
 }
 
+impl Metric {
+    /// Of every record, in all groupings.
+    pub fn new(slot: usize, name: &str) -> Metric {
+        Metric {
+            slot,
+            name: name.to_owned(),
+            groupings: None,
+            condition: None,
+        }
+    }
+}
+
 impl Aggregate {
-    pub fn new(groupings: &[Grouping], metrics: Vec<Wanted>) -> Aggregate {
+    pub fn new(groupings: &[Grouping], metrics: &[Metric]) -> Aggregate {
         Aggregate {
             groupings: groupings.to_vec(),
-            metrics,
+            metrics: metrics.to_vec(),
             hasher: RandomState::default(),
             index: HashTable::new(),
             groups: Groups::default(),
@@ -78,8 +94,13 @@ impl Aggregate {
 
     /// Whether a condition looks at the fingerprint.
     pub fn labels(&self) -> bool {
-        let conditions = self.metrics.iter().filter_map(|metric| metric.condition.as_ref());
-        conditions.into_iter().any(|condition| condition.needs().fingerprint)
+        let conditions = self
+            .metrics
+            .iter()
+            .filter_map(|metric| metric.condition.as_ref());
+        conditions
+            .into_iter()
+            .any(|condition| condition.needs().fingerprint)
     }
 
     /// Counts the record's groups and takes its numbers; `view` is there if
@@ -105,7 +126,7 @@ impl Aggregate {
                     self.named[number] as usize
                 } else {
                     let name = metric.name.clone();
-                    let place = self.name(&name);
+                    let place = self.name(name.as_bytes());
                     self.named.resize(self.metrics.len(), NONE);
                     self.named[number] = place as u32;
                     place

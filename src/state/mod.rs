@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::flow::batch::SourceId;
 use crate::flow::format::Format;
 use crate::flow::level::Level;
-use crate::flow::mapped::{Mapped, Samples};
+use crate::flow::mapped::{Mapped, Samples, Tables};
 use crate::flow::sample::SeriesKey;
 use crate::flow::time::Time;
 use crate::state::groups::Groups;
@@ -152,15 +152,22 @@ impl State {
         for (to, from) in input.formats.iter_mut().zip(mapped.formats) {
             *to += from;
         }
-        for (to, from) in self.levels.iter_mut().zip(mapped.levels) {
-            *to += from;
-        }
         for (to, from) in self.conditions.iter_mut().zip(&mapped.conditions) {
             *to += from;
         }
-        self.first = self.first.into_iter().chain(mapped.first).min();
-        self.last = self.last.max(mapped.last);
-        for second in &mapped.seconds {
+        for part in mapped.parts() {
+            self.tables(part, mapped, records);
+        }
+    }
+
+    /// Takes one part of a batch into the tables; `records` stand before the batch.
+    pub fn tables(&mut self, part: &Tables, mapped: &Mapped, records: u64) {
+        for (to, from) in self.levels.iter_mut().zip(part.levels) {
+            *to += from;
+        }
+        self.first = self.first.into_iter().chain(part.first).min();
+        self.last = self.last.max(part.last);
+        for second in &part.seconds {
             for (level, &count) in second
                 .levels
                 .iter()
@@ -170,7 +177,7 @@ impl State {
                 self.timeline.add(second.second, level, u64::from(count));
             }
         }
-        for message in &mapped.messages.entries {
+        for message in &part.messages.entries {
             let samples = &message.samples[..usize::from(message.sample_count)];
             let sighting = Sighting {
                 fingerprint: message.fingerprint,
@@ -181,22 +188,19 @@ impl State {
                 source: mapped.source.0,
                 offset: mapped.position + u64::from(message.start),
                 ordinal: records + u64::from(message.ordinal),
-                masked: message.masked.of(&mapped.messages.masked),
+                masked: message.masked.of(&part.messages.masked),
             };
             let samples = samples.iter();
             self.messages.add(
                 &sighting,
-                samples.map(|sample| sample.of(&mapped.messages.samples)),
+                samples.map(|sample| sample.of(&part.messages.samples)),
             );
         }
-        for group in &mapped.groups.entries {
-            self.groups.add(
-                group.grouping,
-                group.key.of(&mapped.groups.keys),
-                group.count,
-            );
+        for group in &part.groups.entries {
+            self.groups
+                .add(group.grouping, group.key.of(&part.groups.keys), group.count);
         }
-        self.samples(&mapped.samples, &mapped.groups.keys);
+        self.samples(&part.samples, &part.groups.keys);
     }
 
     fn samples(&mut self, samples: &Samples, keys: &[u8]) {

@@ -23,6 +23,7 @@ use logweir::framing::Multiline;
 use logweir::report::{Report, json};
 use logweir::sinks::Sink;
 use logweir::sources::Source;
+use logweir::stages::aggregate::Metric;
 use logweir::stages::literals::Literals;
 use logweir::state::groups::Groups;
 use logweir::state::metrics::Metrics;
@@ -206,7 +207,7 @@ fn run(files: &[&[u8]], ask: &Ask, way: &Way) -> Answer {
                 .collect();
             let metrics = metrics
                 .iter()
-                .map(|name| (slot(&mut wanted, name), (*name).to_owned()))
+                .map(|name| Metric::new(slot(&mut wanted, name), name))
                 .collect();
             Task::Report(ReportTask {
                 list,
