@@ -7,6 +7,14 @@ use crate::flow::span::Span;
 use crate::flow::time::Time;
 
 /// Everything observed in one batch.
+///
+/// Runs join records only where nobody can tell the difference, so that rules do not see how the input
+/// was cut (law 1). A run ends when, for its input and key,
+/// * a record with another text comes (states: `running, failed, running` are three runs), unless
+///   messages are observed, whose order among each other does not matter;
+/// * a record of another second comes, if the input tells seconds apart;
+/// * the newest second of the batch has moved on since (see [`Observed::advances`]), if the input
+///   tells seconds apart.
 #[derive(Debug, Default)]
 pub struct Observed {
     /// Encoded keys (`flow::key`), texts and sample lines.
@@ -15,6 +23,18 @@ pub struct Observed {
     pub runs: Vec<Run>,
     /// Numbers of the runs that have some, in record order.
     pub numbers: Vec<Number>,
+    /// Where the newest second of the batch moves on, by all its records and not only the observed
+    /// ones; the first record with a time makes the first. Watermarks move with these.
+    pub advances: Vec<Advance>,
+}
+
+/// A record whose second of event time is later than that of all records of the batch before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advance {
+    /// Records of the batch before it.
+    pub ordinal: u32,
+    /// Whole seconds since the epoch.
+    pub second: i64,
 }
 
 /// Records of one input, one key, one text and (if the input tells seconds apart) one second.
