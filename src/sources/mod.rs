@@ -1,6 +1,7 @@
 //! Where bytes come from: one file a source. A source opens, reads and says its name; chunks,
 //! records and threads are the engine's.
 
+pub mod command;
 pub mod compressed;
 pub mod file;
 pub mod follow;

@@ -12,6 +12,7 @@ pub mod messages;
 pub mod metrics;
 pub mod places;
 pub mod snapshot;
+pub mod summaries;
 pub mod templates;
 pub mod timeline;
 

@@ -1,0 +1,215 @@
+//! The output of a program that is started here: its standard output and its standard error, line by
+//! line as one stream. With a tee both also go where they would have gone without us, byte for byte.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::flow::time::Time;
+use crate::framing::LINE_BYTES_MAX;
+use crate::sources::{OpenError, Source};
+
+/// Bytes of one read of what the program writes.
+const READ_BYTES: usize = 64 << 10;
+
+/// A program that runs.
+pub struct Running {
+    child: Child,
+    copies: Vec<JoinHandle<()>>,
+}
+
+/// Whether what the program writes also goes to our own standard output and error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tee {
+    Yes,
+    No,
+}
+
+/// Starts the program. Errors name it: 127 if it is not there, 126 if it cannot be run, as shells do.
+pub fn start(argv: &[OsString], tee: Tee, now: Time) -> Result<(Running, Source), OpenError> {
+    let (program, arguments) = argv.split_first().ok_or_else(|| OpenError {
+        message: "no command to run".to_owned(),
+        exit_code: 2,
+    })?;
+    let fail = |error: io::Error| OpenError {
+        message: format!("{}: {error}", program.to_string_lossy()),
+        exit_code: match error.kind() {
+            io::ErrorKind::NotFound => 127,
+            _ => 126,
+        },
+    };
+    let (read, write) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| fail(error.into()))?;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(match tee {
+            Tee::Yes => Stdio::inherit(),
+            Tee::No => Stdio::null(),
+        })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(fail)?;
+    let lines = Arc::new(Mutex::new(File::from(write)));
+    let mut copies = Vec::new();
+    let streams: [(Option<OwnedFd>, fn() -> io::Result<OwnedFd>); 2] = [
+        (child.stdout.take().map(OwnedFd::from), || {
+            io::stdout().as_fd().try_clone_to_owned()
+        }),
+        (child.stderr.take().map(OwnedFd::from), || {
+            io::stderr().as_fd().try_clone_to_owned()
+        }),
+    ];
+    for (stream, ours) in streams {
+        let copy = Stream {
+            stream: File::from(stream.expect("it was asked to be a pipe")),
+            ours: match tee {
+                Tee::Yes => Some(File::from(ours().map_err(fail)?)),
+                Tee::No => None,
+            },
+            lines: Arc::clone(&lines),
+        };
+        let thread = std::thread::Builder::new().name("tee".to_owned());
+        copies.push(thread.spawn(move || copy.run()).map_err(fail)?);
+    }
+    let live = rustix::io::dup(&read).map_err(|error| fail(error.into()))?;
+    let source = Source {
+        name: program.to_string_lossy().into_owned(),
+        bytes: Box::new(File::from(read)),
+        file: None,
+        size: None,
+        anchor: now,
+        live: Some(live),
+    };
+    Ok((Running { child, copies }, source))
+}
+
+impl Running {
+    /// Its process, to send signals to.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it has ended. What it wrote may still be on its way.
+    pub fn wait(&mut self) -> io::Result<std::process::ExitStatus> {
+        self.child.wait()
+    }
+
+    /// Whether it has ended, without waiting.
+    pub fn ended(&mut self) -> io::Result<Option<std::process::ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    /// Whether everything that it wrote has been passed on.
+    pub fn is_drained(&self) -> bool {
+        self.copies.iter().all(JoinHandle::is_finished)
+    }
+}
+
+/// Sends a signal to a process that was started here; one that has ended does not mind.
+pub fn send(id: u32, signal: Signal) {
+    let id = i32::try_from(id).ok().and_then(Pid::from_raw);
+    if let Some(id) = id {
+        let _ = kill_process(id, signal);
+    }
+}
+
+/// The way of one stream.
+struct Stream {
+    stream: File,
+    ours: Option<File>,
+    lines: Arc<Mutex<File>>,
+}
+
+impl Stream {
+    fn run(mut self) {
+        let mut buffer = vec![0; READ_BYTES];
+        let mut open = Vec::new();
+        loop {
+            let count = match self.stream.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => break,
+            };
+            let bytes = &buffer[..count];
+            // Whoever read our output may have gone; the program is to know nothing of that, and
+            // what it writes is still looked at.
+            if let Some(ours) = &mut self.ours
+                && ours.write_all(bytes).is_err()
+            {
+                self.ours = None;
+            }
+            open.extend_from_slice(bytes);
+            // Whole lines only: those of two streams must not be torn by each other.
+            let whole = match memchr::memrchr(b'\n', &open) {
+                Some(feed) => feed + 1,
+                None if open.len() > LINE_BYTES_MAX => open.len(),
+                None => continue,
+            };
+            if self.pass(&open[..whole]).is_err() {
+                // Nobody looks any more; the tee goes on.
+                open.clear();
+                continue;
+            }
+            open.drain(..whole);
+        }
+        if !open.is_empty() {
+            open.push(b'\n');
+            let _ = self.pass(&open);
+        }
+    }
+
+    fn pass(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.write_all(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output(script: &str) -> (i32, Vec<u8>) {
+        let argv = ["sh", "-c", script].map(OsString::from);
+        let (mut running, mut source) = start(&argv, Tee::No, Time(0)).unwrap();
+        let mut bytes = Vec::new();
+        source.bytes.read_to_end(&mut bytes).unwrap();
+        (running.wait().unwrap().code().unwrap(), bytes)
+    }
+
+    #[test]
+    fn both_streams_arrive_in_whole_lines() {
+        let script = "for i in 1 2 3 4 5 6 7 8 9; do printf 'out'; printf 'err' >&2; echo \" $i\"; echo \" $i\" >&2; done; printf last; exit 7";
+        let (code, bytes) = output(script);
+        assert_eq!(code, 7);
+        let text = String::from_utf8(bytes).unwrap();
+        let lines = |name: &str| {
+            let lines = text.lines().filter(|line| line.starts_with(name));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let want = |name: &str| (1..=9).map(|n| format!("{name} {n}")).collect::<Vec<_>>();
+        assert_eq!(lines("out"), want("out"));
+        assert_eq!(lines("err"), want("err"));
+        assert_eq!(lines("last"), ["last"]);
+        assert_eq!(text.lines().count(), 19);
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_named() {
+        let argv = [OsString::from("no-such-program-here")];
+        let error = start(&argv, Tee::No, Time(0)).err().unwrap();
+        assert_eq!(error.exit_code, 127);
+        assert!(
+            error.message.contains("no-such-program-here"),
+            "{}",
+            error.message
+        );
+    }
+}
