@@ -98,6 +98,7 @@ fn benches(criterion: &mut Criterion) {
         places: known.places,
         sent: Accepted::default(),
         output: None,
+        watched: None,
     };
     let bytes = encode(&checkpoint);
     group.bench_function(format!("encode {} bytes", bytes.len()), |bencher| {

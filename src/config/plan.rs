@@ -9,6 +9,7 @@ use crate::flow::output::LinesTask;
 use crate::flow::time::Time;
 use crate::flow::wanted::Wanted;
 use crate::framing::Multiline;
+use crate::rules::RulesPlan;
 use crate::stages::aggregate::Metric;
 use crate::stages::literals::Literals;
 
@@ -27,11 +28,7 @@ pub struct Plan {
 impl Plan {
     /// Whether a condition asks for a record's line number, which only the reader can count.
     pub fn needs_lines(&self) -> bool {
-        let run = match &self.task {
-            Task::Run(run) => Some(run),
-            _ => None,
-        };
-        let of_run = run.into_iter().flat_map(|run| {
+        let of_run = self.task.run().into_iter().flat_map(|run| {
             let inputs = run.inputs.list().iter();
             let inputs = inputs.filter_map(|input| Some(&input.condition.as_ref()?.1));
             let metrics = run.tables.metrics.iter();
@@ -79,6 +76,14 @@ pub enum Task {
 }
 
 impl Task {
+    /// What a run does besides writing lines.
+    pub fn run(&self) -> Option<&RunTask> {
+        match self {
+            Task::Run(task) => Some(task),
+            _ => None,
+        }
+    }
+
     /// What is told about lines that go out, if any do.
     pub fn lines(&self) -> Option<&LinesTask> {
         match self {
@@ -106,6 +111,7 @@ pub struct RunTask {
     pub interval_seconds: Option<i64>,
     /// What states, sets and rules want to see.
     pub inputs: Inputs,
+    pub rules: RulesPlan,
 }
 
 /// Which lines go out of a run.

@@ -117,6 +117,7 @@ pub fn open(asked: Asked<'_>, fresh: State) -> Result<Ready, StoreError> {
             lines: checkpoint.lines,
             places: checkpoint.places,
             sent: checkpoint.sent,
+            watched: checkpoint.watched,
         };
         replay = recovered
             .marks
@@ -200,6 +201,7 @@ fn checkpoint(
         places: known.places,
         sent: known.sent,
         output,
+        watched: known.watched,
     }
 }
 

@@ -1,11 +1,15 @@
 //! The fold: takes what the mappers made in the order of reading, and alone holds state.
 
-use crate::config::plan::Plan;
+use crate::config::plan::{Plan, RunTask};
 use crate::flow::mapped::Mapped;
 use crate::flow::output::{Accepted, Output};
-use crate::state::State;
+use crate::flow::time::Time;
+use crate::rules::{self, Rules};
 use crate::state::lines::Lines;
 use crate::state::places::Places;
+use crate::state::summaries::Summaries;
+use crate::state::{self, Shape, State};
+use crate::store::checkpoint::Watched;
 
 /// What a run begins with: nothing, or what a run before it knew at the border between two batches.
 #[derive(Clone)]
@@ -15,6 +19,8 @@ pub struct Known {
     pub places: Places,
     /// What the sink was expected to have accepted.
     pub sent: Accepted,
+    /// Of a `weir run`.
+    pub watched: Option<Watched>,
 }
 
 impl From<State> for Known {
@@ -24,8 +30,31 @@ impl From<State> for Known {
             lines: None,
             places: Places::default(),
             sent: Accepted::default(),
+            watched: None,
         }
     }
+}
+
+/// Rules and summaries that go on from what is known.
+fn watch(
+    task: &RunTask,
+    known: Option<Watched>,
+    shape: &Shape,
+) -> (Option<Rules>, Option<Summaries>) {
+    let (saved, summaries) = match known {
+        Some(known) => (Some(known.rules), known.summaries),
+        None => (None, None),
+    };
+    let rules = match saved {
+        Some(saved) => Rules::resume(task.rules.clone(), saved),
+        None => Rules::new(task.rules.clone()),
+    };
+    let fresh = |seconds| Summaries::new(seconds, shape.clone());
+    let summaries = task.interval_seconds.map(|seconds| {
+        let known = summaries.filter(|known| known.fits(seconds, shape));
+        known.unwrap_or_else(|| fresh(seconds))
+    });
+    (Some(rules), summaries)
 }
 
 /// All state of a run, and what it expects the sink to have accepted.
@@ -33,6 +62,11 @@ pub struct Fold {
     pub state: State,
     /// Where the followed files stand after what was taken in.
     pub places: Places,
+    /// Of a `weir run`.
+    pub rules: Option<Rules>,
+    pub summaries: Option<Summaries>,
+    /// Wall-clock time of a live run, set before batches are taken in.
+    pub arrival: Option<Time>,
     lines: Option<Lines>,
     sent: Accepted,
     /// Bytes that the reader counted and that were gone when a mapper came to read them.
@@ -48,8 +82,15 @@ impl Fold {
             Some(task) if !task.count => known.lines.or_else(|| Some(Lines::new(task))),
             _ => None,
         };
+        let (rules, summaries) = match plan.task.run() {
+            Some(task) => watch(task, known.watched, &known.state.shape),
+            None => (None, None),
+        };
         Fold {
             bytes_before: known.state.ledger.bytes,
+            rules,
+            summaries,
+            arrival: None,
             state: known.state,
             places: known.places,
             lines,
@@ -65,6 +106,10 @@ impl Fold {
             lines: self.lines.clone(),
             places: self.places.clone(),
             sent: self.sent,
+            watched: self.rules.as_ref().map(|rules| Watched {
+                rules: rules.save(),
+                summaries: self.summaries.as_mut().map(Summaries::share),
+            }),
         }
     }
 
@@ -79,7 +124,9 @@ impl Fold {
             losses.absorb(mark, &self.places, mapped.lost_bytes);
             self.places.absorb(mark);
         }
+        let records = self.state.ledger.records;
         self.state.absorb(mapped);
+        self.watch(mapped, records);
         self.lost_bytes += mapped.lost_bytes;
         let mut output = match &mut self.lines {
             Some(lines) => {
@@ -92,6 +139,62 @@ impl Fold {
         };
         output.mark = mapped.mark.take();
         output
+    }
+
+    /// Shows the batch to rules and summaries; `records` stand before it.
+    fn watch(&mut self, mapped: &Mapped, records: u64) {
+        let Some(rules) = &mut self.rules else { return };
+        let name = &self.state.inputs[mapped.source.0 as usize].name;
+        let from = rules::From {
+            source: mapped.source,
+            position: mapped.position,
+            arrival: self.arrival,
+            name,
+        };
+        rules.absorb(&mapped.observed, &from);
+        if let Some(summaries) = &mut self.summaries {
+            summaries.absorb(mapped, name, records, self.arrival);
+            if let Some(watermark) = rules.watermark() {
+                summaries.close(watermark);
+            }
+        }
+    }
+
+    /// Lets time pass in a live run.
+    pub fn tick(&mut self, now: Time) {
+        let Some(rules) = &mut self.rules else { return };
+        rules.tick(now);
+        if let (Some(summaries), Some(watermark)) = (&mut self.summaries, rules.watermark()) {
+            summaries.close(watermark);
+        }
+    }
+
+    /// The inputs have ended: rules are looked at once more, and every window closes.
+    pub fn end_watch(&mut self) {
+        if let Some(rules) = &mut self.rules {
+            rules.finish(self.arrival);
+        }
+        if let Some(summaries) = &mut self.summaries {
+            summaries.finish();
+        }
+    }
+
+    /// The state with what rules know, for a report or a snapshot.
+    pub fn reported(&mut self) -> State {
+        let mut state = self.state.share();
+        state.watched = self.watched().unwrap_or_default();
+        state
+    }
+
+    fn watched(&self) -> Option<state::Watched> {
+        let rules = self.rules.as_ref()?;
+        Some(state::Watched {
+            states: rules.states().to_vec(),
+            sets: rules.sets().to_vec(),
+            alerts: rules.alerts().cloned().collect(),
+            at: rules.now(),
+            approximate: rules.approximate(),
+        })
     }
 
     /// What is still to be said when the inputs have ended.
@@ -116,6 +219,9 @@ impl Fold {
         });
         let written = if self.lines.is_some() { written } else { None };
         let bytes_read = self.bytes_before + bytes_read;
+        if let Some(watched) = self.watched() {
+            self.state.watched = watched;
+        }
         self.state
             .ledger
             .close(bytes_read.saturating_sub(self.lost_bytes), written);

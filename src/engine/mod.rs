@@ -50,6 +50,7 @@ use crate::engine::signals::Stop;
 use crate::engine::writer::{Border, Destination, Recorder, Sent, Writing, Written, write_all};
 use crate::flow::batch::{Batch, Content};
 use crate::flow::mapped::Mapped;
+use crate::flow::time::Time;
 use crate::state::State;
 
 /// Bytes in flight, by default. A few chunks for each thread are enough to keep all of them busy.
@@ -92,6 +93,36 @@ pub trait Watcher {
 
     /// Called after batches, at most once an interval.
     fn look(&mut self, _state: &State) {}
+
+    /// Wall-clock time, if the run is live.
+    fn now(&self) -> Option<Time> {
+        None
+    }
+
+    /// How long the fold may wait for batches until the next [`Watcher::step`].
+    fn wait(&self, _fold: &Fold) -> Option<Duration> {
+        None
+    }
+
+    /// Called after batches and waits: lets time pass, passes on what rules have to say. Returns whether
+    /// the fold knows something now that a checkpoint should hold.
+    fn step(&mut self, _fold: &mut Fold) -> bool {
+        false
+    }
+
+    /// Reading has ended, and everything read was taken in. Returns what [`Watcher::step`] does.
+    fn ended(&mut self, _fold: &mut Fold, _end: End) -> bool {
+        false
+    }
+}
+
+/// How reading ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// There is no more to come.
+    OfInput,
+    /// The next start goes on from here: what waits for more input waits for that.
+    ToGoOn,
 }
 
 /// Watches nothing.
@@ -137,6 +168,7 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
     let (buffers_in, buffers) = unbounded::<Vec<u8>>();
     let spawn = |name: &str| thread::Builder::new().name(name.to_owned());
 
+    let goes_on = store.is_some() && matches!(reader, Reading::Follow(_));
     let outlet = Outlet {
         batches: batches_in,
         opened: opened_in,
@@ -190,7 +222,8 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
     let interval = watcher.interval();
     loop {
         let due = committing.as_ref().and_then(|to| to.keeper.wait());
-        let next = match interval.into_iter().chain(due).min() {
+        let step = watcher.wait(&fold);
+        let next = match interval.into_iter().chain(due).chain(step).min() {
             Some(wait) => mapped.recv_timeout(wait),
             None => mapped.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
@@ -199,6 +232,7 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
+        fold.arrival = watcher.now();
         while let Some((mut item, mut permit)) = order.take() {
             for source in opened.try_iter() {
                 watcher.opened(&source.name, source.size);
@@ -222,8 +256,12 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
                 to.begin(&mut fold, outputs_in.as_ref());
             }
         }
+        let changed = watcher.step(&mut fold);
         if let Some(to) = &mut committing {
             to.look(&stop, say);
+            if changed {
+                to.keeper.absorbed(None);
+            }
             if to.keeper.is_due() {
                 to.begin(&mut fold, outputs_in.as_ref());
             }
@@ -236,7 +274,12 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
     for source in opened.try_iter() {
         fold.state.open(source.source, &source.name);
     }
+    let end = if goes_on { End::ToGoOn } else { End::OfInput };
+    let changed = watcher.ended(&mut fold, end);
     if let Some(to) = &mut committing {
+        if changed {
+            to.keeper.absorbed(None);
+        }
         // What is still to be said waits for the next start: a run that was never ended would not
         // have said it here.
         to.look(&stop, say);

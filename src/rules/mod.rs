@@ -174,6 +174,16 @@ impl Rules {
         self.lives.active()
     }
 
+    /// Up to where windows of event time are closed.
+    pub fn watermark(&self) -> Option<Time> {
+        None
+    }
+
+    /// The moment that rules are at: wall-clock time if they are live, else the newest event time.
+    pub fn now(&self) -> Option<Time> {
+        None
+    }
+
     /// Names of what a limit has made approximate.
     pub fn approximate(&self) -> Vec<String> {
         Vec::new()

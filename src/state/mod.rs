@@ -20,6 +20,7 @@ pub mod timeline;
 
 use serde::{Deserialize, Serialize};
 
+use crate::flow::alert::Alert;
 use crate::flow::batch::SourceId;
 use crate::flow::format::Format;
 use crate::flow::level::Level;
@@ -27,10 +28,12 @@ use crate::flow::mapped::{Mapped, Samples, Tables};
 use crate::flow::sample::SeriesKey;
 use crate::flow::time::Time;
 use crate::state::groups::Groups;
+use crate::state::keyed::Keyed;
 use crate::state::ledger::Ledger;
 use crate::state::losses::Losses;
 use crate::state::messages::{Messages, Sighting};
 use crate::state::metrics::Metrics;
+use crate::state::sets::Sets;
 use crate::state::timeline::Timeline;
 
 /// Everything a run knows: one value, in one thread's hands.
@@ -55,6 +58,22 @@ pub struct State {
     pub conditions: Vec<u64>,
     /// The table of line dedup was full, so lines went out that were perhaps not new.
     pub lines_approximate: bool,
+    /// What rules know, put here for reports and snapshots.
+    #[serde(default)]
+    pub watched: Watched,
+}
+
+/// States, sets and alerts as they stood at some moment.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Watched {
+    pub states: Vec<Keyed>,
+    pub sets: Vec<Sets>,
+    /// Those that fire.
+    pub alerts: Vec<Alert>,
+    /// The moment: wall-clock time of a live run, else the newest event time.
+    pub at: Option<Time>,
+    /// Names of what a limit has made approximate.
+    pub approximate: Vec<String>,
 }
 
 /// The parts of a plan that a report shows.
@@ -113,6 +132,7 @@ impl State {
             metrics: Metrics::new(metrics::LIMIT_DEFAULT),
             conditions: vec![0; conditions],
             lines_approximate: false,
+            watched: Watched::default(),
         }
     }
 

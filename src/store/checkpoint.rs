@@ -4,9 +4,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::flow::output::{Accepted, OutputPlace};
+use crate::rules;
 use crate::state::State;
 use crate::state::lines::Lines;
 use crate::state::places::Places;
+use crate::state::summaries::Summaries;
 
 const MAGIC: [u8; 8] = *b"weirckp1";
 
@@ -28,6 +30,16 @@ pub struct Checkpoint {
     pub sent: Accepted,
     /// How far the output file had come; `None` for other outputs.
     pub output: Option<OutputPlace>,
+    /// Of a `weir run`.
+    #[serde(default)]
+    pub watched: Option<Watched>,
+}
+
+/// What a `weir run` knows besides its tables.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Watched {
+    pub rules: rules::Saved,
+    pub summaries: Option<Summaries>,
 }
 
 /// Why bytes are no checkpoint.
@@ -83,6 +95,11 @@ pub fn decode(bytes: &[u8]) -> Result<Checkpoint, Unreadable> {
     let mut checkpoint: Checkpoint = rmp_serde::from_slice(body)
         .map_err(|error| Unreadable::Broken(format!("not to be read: {error}")))?;
     checkpoint.state.messages.reindex();
+    if let Some(watched) = &mut checkpoint.watched
+        && let Some(summaries) = &mut watched.summaries
+    {
+        summaries.reindex();
+    }
     let inputs = checkpoint.state.inputs.len();
     let has_row = |source: u32| (source as usize) < inputs;
     if !checkpoint

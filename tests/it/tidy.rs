@@ -10,7 +10,7 @@ const LINES_MAX: usize = 700;
 
 /// Who may use whom (`docs` of the crate: the code map). A room may always use itself. `error`,
 /// `clock`, `disk` and `units` are open to all and use nothing of ours.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("flow", &["units"]),
     ("units", &[]),
     ("error", &[]),
@@ -23,15 +23,16 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("stages", &["parsers", "expr", "flow"]),
     ("state", &["flow", "expr"]),
     ("sources", &["flow", "framing"]),
-    ("store", &["flow", "state"]),
+    ("rules", &["flow", "expr", "state"]),
+    ("store", &["flow", "state", "rules"]),
     ("sinks", &["flow"]),
     ("report", &["flow", "state"]),
-    ("config", &["expr", "flow", "framing", "stages", "registry"]),
+    ("config", &["expr", "flow", "framing", "stages", "rules", "registry"]),
     (
         "engine",
         &[
             "config", "registry", "framing", "parsers", "stages", "state", "sources", "sinks",
-            "expr", "flow", "store",
+            "expr", "flow", "store", "rules",
         ],
     ),
     (

@@ -19,6 +19,7 @@ fn sample(number: u64) -> Checkpoint {
         lines: None,
         places: known.places,
         sent: known.sent,
+        watched: None,
         output: None,
     }
 }
