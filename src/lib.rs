@@ -92,6 +92,7 @@ pub mod framing;
 pub mod parsers;
 pub mod registry;
 pub mod report;
+pub mod rules;
 pub mod sinks;
 pub mod sources;
 pub mod stages;

@@ -4,6 +4,7 @@
 pub mod counts;
 pub mod groups;
 pub mod histogram;
+pub mod keyed;
 pub mod known;
 pub mod ledger;
 pub mod lines;
@@ -11,7 +12,9 @@ pub mod losses;
 pub mod messages;
 pub mod metrics;
 pub mod places;
+pub mod sets;
 pub mod snapshot;
+pub mod table;
 pub mod templates;
 pub mod timeline;
 
