@@ -4,6 +4,7 @@
 
 pub mod baseline;
 pub mod life;
+pub mod mask;
 pub mod routing;
 pub mod rule;
 pub mod watched;
@@ -171,7 +172,7 @@ impl Rules {
 
     /// Alerts that are firing.
     pub fn alerts(&self) -> impl Iterator<Item = &Alert> {
-        self.lives.active()
+        self.lives.active().into_iter().map(|active| active.alert)
     }
 
     /// Up to where windows of event time are closed.

@@ -1,66 +1,298 @@
-//! Routing of alerts. Only the shape of it; the room is written elsewhere.
+//! Whom an alert is told, with which others, and when: grouping, waiting, repeating and silences as
+//! Alertmanager has them, for each notifier by itself, and the outbox in which notifications stay until
+//! they are acknowledged. No clock in here: times are handed in.
 
-use crate::flow::alert::{Alert, Notification};
-use crate::flow::time::Time;
+mod group;
+mod outbox;
+
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+use crate::flow::alert::{Alert, Notification, Status};
+use crate::flow::time::Time;
+use crate::rules::routing::group::Group;
+use crate::rules::routing::outbox::{Outbox, group_key};
+use crate::state::table::Table;
+
+/// Alerts listed in one notification: what a person reads and a receiver takes.
+pub const LISTED_MAX: usize = 50;
+
+/// Groups of all notifiers. Alerts of further ones share a group without labels, one a notifier.
+pub const GROUPS_MAX: usize = 10_000;
+
+/// Notifications that wait to be acknowledged, for all notifiers.
+pub const OUTBOX_MAX: usize = 10_000;
+
+/// The name in `group_by` that tells each alert alone.
+const ALONE: &str = "...";
+
+/// When a notifier is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteSettings {
     pub name: String,
+    /// Labels whose values are shared by the alerts of a group; none puts all into one, `...` each
+    /// into its own.
     pub group_by: Vec<String>,
+    /// Nanoseconds from the first alert of a group to its first notification.
     pub group_wait: i64,
+    /// Nanoseconds between the times at which a group may tell what has changed.
     pub group_interval: i64,
+    /// Nanoseconds after which a group in which nothing changed is told again, rounded up to a
+    /// multiple of `group_interval`; 0: never.
     pub repeat_interval: i64,
     pub send_resolved: bool,
 }
 
+/// Alerts that nobody is to be told for some time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Silence {
+    /// Labels and values, all of which an alert must have.
     pub matchers: Vec<(String, String)>,
+    /// The first moment; none: it has always been so.
     pub from: Option<Time>,
+    /// The first moment after it.
     pub until: Time,
     pub comment: String,
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+impl Silence {
+    fn covers(&self, alert: &Alert, now: Time) -> bool {
+        self.from.is_none_or(|from| from <= now)
+            && now < self.until
+            && self.matchers.iter().all(|matcher| {
+                let mut labels = alert.labels.iter();
+                labels.any(|label| label == matcher)
+            })
+    }
+}
+
+/// What became of alerts and notifications.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Alerts told as firing and as resolved, once for each notifier.
+    pub firing: u64,
+    pub resolved: u64,
+    /// Alerts that had ended before they were told.
+    pub short: u64,
+    /// Alerts that a silence held back, once for each notifier.
+    pub silenced: u64,
+    /// Notifications, and those among them in which nothing had changed.
+    pub notifications: u64,
+    pub repeats: u64,
+    /// Notifications that a newer one of the same group took the place of because the outbox was full.
+    pub replaced: u64,
+    /// Notifications that were lost because the outbox was full.
+    pub dropped: u64,
+    /// Alerts for which there was no room for a group of their own.
+    pub crowded: u64,
+}
+
+/// Groups of alerts on their way to the notifiers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Router {
-    number: u64,
-    fresh: Vec<Notification>,
-    outbox: Vec<Notification>,
+    routes: Vec<RouteSettings>,
+    silences: Vec<Silence>,
+    /// By notifier and labels.
+    groups: Table<Group>,
+    due: BTreeSet<(Time, ByteBuf)>,
+    outbox: Outbox,
+    counts: Counts,
 }
 
 impl Router {
-    pub fn new(_routes: Vec<RouteSettings>, _silences: Vec<Silence>) -> Router {
-        Router::default()
-    }
-    pub fn take(&mut self, alert: Alert, notify: &[String], now: Time) {
-        for notifier in notify {
-            self.number += 1;
-            let notification = Notification {
-                number: self.number,
-                notifier: notifier.clone(),
-                id: alert.id.clone(),
-                status: alert.status,
-                group: Vec::new(),
-                alerts: vec![alert.clone()],
-                left_out: 0,
-                made_at: now,
-            };
-            self.fresh.push(notification.clone());
-            self.outbox.push(notification);
+    pub fn new(routes: Vec<RouteSettings>, silences: Vec<Silence>) -> Router {
+        Router {
+            routes,
+            silences,
+            ..Router::default()
         }
     }
-    pub fn tick(&mut self, _now: Time) {}
+
+    /// Takes in an alert that began or ended, for the notifiers named. What is to be told before `now`
+    /// is told first.
+    pub fn take(&mut self, alert: Alert, notify: &[String], now: Time) {
+        self.tick(now);
+        for place in 0..self.routes.len() {
+            if notify.contains(&self.routes[place].name) {
+                self.put(place, &alert, now);
+            }
+        }
+        self.tick(now);
+    }
+
+    /// Tells what is due at `now`.
+    pub fn tick(&mut self, now: Time) {
+        while let Some((due, _)) = self.due.first() {
+            if *due > now {
+                break;
+            }
+            let (due, key) = self.due.pop_first().expect("the queue has a first");
+            self.flush(&key, due);
+        }
+    }
+
+    /// When [`Router::tick`] has something to do.
     pub fn next_due(&self) -> Option<Time> {
-        None
+        self.due.first().map(|(due, _)| *due)
     }
+
+    /// Notifications made since the last call. They stay in the outbox until they are acknowledged.
+    /// After a restart [`Router::undelivered`] has them all, and what this returns at first is among
+    /// them.
     pub fn take_notifications(&mut self) -> Vec<Notification> {
-        std::mem::take(&mut self.fresh)
+        self.outbox.take()
     }
+
+    /// A notification was delivered, or never will be.
     pub fn acknowledge(&mut self, number: u64) {
-        self.outbox.retain(|known| known.number != number);
+        self.outbox.acknowledge(number);
     }
+
+    /// Notifications that were not acknowledged, in the order of their numbers.
     pub fn undelivered(&self) -> impl Iterator<Item = &Notification> {
         self.outbox.iter()
     }
+
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Puts an alert into its group for one notifier.
+    fn put(&mut self, place: usize, alert: &Alert, now: Time) {
+        let route = &self.routes[place];
+        let labels = group_labels(route, alert);
+        let mut key = group_key(&route.name, &labels);
+        let crowd = group_key(&route.name, &[]);
+        let is_known = self.groups.contains(&key);
+        let is_in_crowd = |group: &Group| group.holds(&alert.id);
+        if !is_known && self.groups.get(&crowd).is_some_and(is_in_crowd) {
+            key = crowd;
+        } else if !is_known {
+            if alert.status == Status::Resolved {
+                return;
+            }
+            let labels = if self.groups.len() < GROUPS_MAX {
+                labels
+            } else {
+                self.counts.crowded += 1;
+                key = crowd;
+                Vec::new()
+            };
+            if !self.groups.contains(&key) {
+                self.groups.insert(&key, Group::new(&route.name, labels));
+            }
+        }
+        let group = self.groups.get_mut(&key).expect("it is known or was added");
+        let wanted = group.put(alert, route, &self.silences, now, &mut self.counts);
+        if let Some(wanted) = wanted {
+            let due = group.due.map_or(wanted, |due| due.min(wanted));
+            self.queue(&key, Some(due));
+        }
+    }
+
+    /// Sets when a group is looked at.
+    fn queue(&mut self, key: &[u8], due: Option<Time>) {
+        let Some(group) = self.groups.get_mut(key) else {
+            return;
+        };
+        if let Some(before) = std::mem::replace(&mut group.due, due) {
+            self.due.remove(&(before, ByteBuf::from(key)));
+        }
+        if let Some(due) = due {
+            self.due.insert((due, ByteBuf::from(key)));
+        }
+    }
+
+    /// Lets a group tell what it has to tell at `now`.
+    fn flush(&mut self, key: &[u8], now: Time) {
+        let Some(group) = self.groups.get_mut(key) else {
+            return;
+        };
+        group.due = None;
+        let mut routes = self.routes.iter();
+        let Some(route) = routes.find(|route| route.name == group.notifier) else {
+            self.groups.remove(key);
+            return;
+        };
+        for notification in group.flush(route, &self.silences, now, &mut self.counts) {
+            self.outbox.push(notification, &mut self.counts);
+        }
+        if group.is_empty() {
+            self.groups.remove(key);
+            return;
+        }
+        let next = group.next(route, &self.silences, now);
+        self.queue(key, next);
+    }
+
+    /// Life goes on at `now` after a pause: what was to be told or repeated in between is told once.
+    pub fn wake(&mut self, now: Time) {
+        let late: Vec<ByteBuf> = self
+            .due
+            .iter()
+            .take_while(|(due, _)| *due < now)
+            .map(|(_, key)| key.clone())
+            .collect();
+        for key in late {
+            self.queue(&key, Some(now));
+        }
+    }
+
+    /// Goes on with new settings. Groups and notifications of notifiers that are gone are dropped;
+    /// alerts of notifiers that group differently are put into new groups, and what was told is not
+    /// told again.
+    pub fn reconfigure(&mut self, routes: Vec<RouteSettings>, silences: Vec<Silence>, now: Time) {
+        let old = std::mem::replace(&mut self.routes, routes);
+        self.silences = silences;
+        self.due.clear();
+        let find = |routes: &[RouteSettings], name: &str| {
+            routes.iter().find(|route| route.name == name).cloned()
+        };
+        for (key, mut group) in std::mem::take(&mut self.groups).into_sorted() {
+            let Some(route) = find(&self.routes, &group.notifier) else {
+                continue;
+            };
+            let before = find(&old, &group.notifier);
+            if before.is_some_and(|before| before.group_by == route.group_by) {
+                // A group that was not told yet keeps its time.
+                let due = group.due.take();
+                self.groups.insert(&key, group);
+                let group = self.groups.get(&key).expect("it was just added");
+                let next = group.next(&route, &self.silences, now);
+                self.queue(&key, next.into_iter().chain(due).min());
+                continue;
+            }
+            for (alert, told) in group.into_members() {
+                let labels = group_labels(&route, &alert);
+                let key = group_key(&route.name, &labels);
+                if !self.groups.contains(&key) {
+                    self.groups.insert(&key, Group::new(&route.name, labels));
+                }
+                let group = self.groups.get_mut(&key).expect("it was just added");
+                group.inherit(alert, told);
+                self.queue(&key, Some(later(now, route.group_wait)));
+            }
+        }
+        let routes = &self.routes;
+        let is_there = |name: &str| routes.iter().any(|route| route.name == name);
+        self.counts.dropped += self.outbox.retain(is_there);
+    }
 }
+
+/// The labels by which an alert is grouped; one that it lacks is left out.
+fn group_labels(route: &RouteSettings, alert: &Alert) -> Vec<(String, String)> {
+    let is_alone = route.group_by.iter().any(|name| name == ALONE);
+    let labels = alert.labels.iter();
+    let grouping = labels.filter(|(name, _)| is_alone || route.group_by.contains(name));
+    grouping.cloned().collect()
+}
+
+fn later(time: Time, nanoseconds: i64) -> Time {
+    Time(time.0.saturating_add(nanoseconds))
+}
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ pub mod places;
 pub mod sets;
 pub mod snapshot;
 pub mod summaries;
+pub mod table;
 pub mod templates;
 pub mod timeline;
 

@@ -1,24 +1,313 @@
-//! Sets: distinct values of each key. Only the shape of it; the room is written elsewhere.
+//! Sets: the distinct values of a field, per key and over all keys — findings per server and in all.
+//! Exact up to a limit, an estimate beyond it that says so. Fed by the fold in record order; a value
+//! that is known changes nothing but a count, so it does not matter how the input was cut.
+
+mod sketch;
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
+use crate::flow::key;
+use crate::state::sets::sketch::Sketch;
+use crate::state::table::Table;
+
+/// Keys of one set; values of further keys count over all keys only.
+pub const KEYS_MAX: usize = 10_000;
+
+/// Values of one key that are kept one by one.
+pub const VALUES_MAX: usize = 10_000;
+
+/// The same over all keys.
+pub const VALUES_OVERALL_MAX: usize = 100_000;
+
+/// Bytes of one set, about 300,000 values of fifteen bytes. When they are used up, a set of values that
+/// wants to grow becomes a sketch, which frees some; when all are sketches, what does not fit in
+/// them is counted in [`Sets::refused`].
+pub const BYTES_MAX: usize = 16 << 20;
+
+/// A longer key goes to none; its values count over all keys.
+pub const KEY_BYTES_MAX: usize = 512;
+
+/// A longer value is cut: two that differ only behind this are the same.
+pub const VALUE_BYTES_MAX: usize = 1024;
+
+/// Values that a row lists.
+pub const LISTED_MAX: usize = 1_000;
+
+/// What a value takes besides its bytes: its pointer and length, its place in the tree and in the heap.
+const VALUE_BYTES: usize = 40;
+
+/// The same for a key.
+const ROW_BYTES: usize = 120;
+
+/// What a `[[set]]` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetSettings {
     pub name: String,
+    /// Names of the fields of the key; none: there is one set of values.
     pub key: Vec<String>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// The distinct values of one `[[set]]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sets {
     settings: SetSettings,
+    keys: Table<Values>,
+    overall: Values,
+    /// Records of keys that were not admitted.
+    other: u64,
+    /// Records whose value found no room.
+    refused: u64,
+    /// Of keys and values.
+    bytes: usize,
+    limit: usize,
+}
+
+/// Distinct values and how many records had them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Values {
+    records: u64,
+    distinct: Distinct,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Distinct {
+    Exact(BTreeSet<ByteBuf>),
+    Sketch(Sketch),
+}
+
+impl Default for Distinct {
+    fn default() -> Distinct {
+        Distinct::Exact(BTreeSet::new())
+    }
+}
+
+/// The values of one key, or of all.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row<'state> {
+    pub name: &'state str,
+    /// Names and values of the key's fields; empty in the overall row.
+    pub key: Vec<(&'state str, &'state [u8])>,
+    /// Distinct values.
+    pub count: u64,
+    /// Records that had one, by weight.
+    pub records: u64,
+    /// Sorted, at most [`LISTED_MAX`]; empty if `approximate`.
+    pub values: Vec<&'state [u8]>,
+    /// The count is an estimate.
+    pub approximate: bool,
 }
 
 impl Sets {
     pub fn new(settings: SetSettings) -> Sets {
-        Sets { settings }
+        Sets {
+            settings,
+            keys: Table::default(),
+            overall: Values::default(),
+            other: 0,
+            refused: 0,
+            bytes: 0,
+            limit: BYTES_MAX,
+        }
     }
+
     pub fn settings(&self) -> &SetSettings {
         &self.settings
     }
-    pub fn absorb(&mut self, _key: &[u8], _value: &[u8], _count: u64) {}
+
+    /// Takes in a value that `count` records of a key have.
+    pub fn absorb(&mut self, key: &[u8], value: &[u8], count: u64) {
+        let value = &value[..value.len().min(VALUE_BYTES_MAX)];
+        let mut room = Room {
+            bytes: &mut self.bytes,
+            limit: self.limit,
+        };
+        let mut fits = self.overall.add(value, VALUES_OVERALL_MAX, &mut room);
+        self.overall.records += count;
+        if !self.settings.key.is_empty() {
+            if !self.keys.contains(key) {
+                let bytes = ROW_BYTES + key.len();
+                let is_full = self.keys.len() == KEYS_MAX || *room.bytes + bytes > room.limit;
+                if is_full || key.len() > KEY_BYTES_MAX {
+                    self.other += count;
+                    return;
+                }
+                *room.bytes += bytes;
+                self.keys.insert(key, Values::default());
+            }
+            let values = self.keys.get_mut(key).expect("the key was just added");
+            values.records += count;
+            fits &= values.add(value, VALUES_MAX, &mut room);
+        }
+        if !fits {
+            self.refused += count;
+        }
+    }
+
+    /// Every key, sorted by the values of its fields, and then all keys together.
+    pub fn rows(&self) -> Vec<Row<'_>> {
+        let mut rows: Vec<Row<'_>> = self
+            .keys
+            .iter()
+            .map(|(key, values)| {
+                let names = self.settings.key.iter().map(String::as_str);
+                self.row(names.zip(key::values(key)).collect(), values)
+            })
+            .collect();
+        rows.sort_by(|a, b| a.key.cmp(&b.key));
+        rows.push(self.row(Vec::new(), &self.overall));
+        rows
+    }
+
+    fn row<'s>(&'s self, key: Vec<(&'s str, &'s [u8])>, values: &'s Values) -> Row<'s> {
+        let (count, listed, approximate) = match &values.distinct {
+            Distinct::Exact(exact) => {
+                let listed = exact.iter().take(LISTED_MAX);
+                let listed = listed.map(|value| value.as_slice()).collect();
+                (exact.len() as u64, listed, false)
+            }
+            Distinct::Sketch(sketch) => (sketch.estimate(), Vec::new(), true),
+        };
+        Row {
+            name: &self.settings.name,
+            key,
+            count,
+            records: values.records,
+            values: listed,
+            approximate,
+        }
+    }
+
+    /// Distinct values of a key, or of all; an estimate past the limits.
+    pub fn count(&self, key: Option<&[u8]>) -> u64 {
+        let values = match key {
+            Some(key) => self.keys.get(key),
+            None => Some(&self.overall),
+        };
+        values.map_or(0, |values| match &values.distinct {
+            Distinct::Exact(exact) => exact.len() as u64,
+            Distinct::Sketch(sketch) => sketch.estimate(),
+        })
+    }
+
+    /// Records of keys that found no room; their values count over all keys.
+    pub fn other(&self) -> u64 {
+        self.other
+    }
+
+    /// Records whose value found no room, or not everywhere.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Whether a limit was reached, so that `approximate` must name this table.
+    pub fn is_approximate(&self) -> bool {
+        let is_sketch = |values: &Values| matches!(values.distinct, Distinct::Sketch(_));
+        self.other > 0
+            || self.refused > 0
+            || is_sketch(&self.overall)
+            || self.keys.iter().any(|(_, values)| is_sketch(values))
+    }
+
+    /// Adds the values of a set of the same settings (law 4).
+    pub fn merge(&mut self, other: &Sets) {
+        self.other += other.other;
+        self.refused += other.refused;
+        let mut room = Room {
+            bytes: &mut self.bytes,
+            limit: self.limit,
+        };
+        let mut fits = self
+            .overall
+            .merge(&other.overall, VALUES_OVERALL_MAX, &mut room);
+        for (key, theirs) in other.keys.sorted() {
+            if !self.keys.contains(key) {
+                let bytes = ROW_BYTES + key.len();
+                if self.keys.len() == KEYS_MAX || *room.bytes + bytes > room.limit {
+                    self.other += theirs.records;
+                    continue;
+                }
+                *room.bytes += bytes;
+                self.keys.insert(key, Values::default());
+            }
+            let values = self.keys.get_mut(key).expect("the key was just added");
+            fits &= values.merge(theirs, VALUES_MAX, &mut room);
+        }
+        if !fits {
+            self.refused += 1;
+        }
+    }
 }
+
+/// Bytes used and allowed.
+struct Room<'a> {
+    bytes: &'a mut usize,
+    limit: usize,
+}
+
+impl Values {
+    /// Takes in a value; false if there was no room for it.
+    fn add(&mut self, value: &[u8], values_max: usize, room: &mut Room<'_>) -> bool {
+        if let Distinct::Exact(exact) = &mut self.distinct {
+            if exact.contains(serde_bytes::Bytes::new(value)) {
+                return true;
+            }
+            let bytes = VALUE_BYTES + value.len();
+            if exact.len() < values_max && *room.bytes + bytes <= room.limit {
+                exact.insert(ByteBuf::from(value));
+                *room.bytes += bytes;
+                return true;
+            }
+            self.estimate(room);
+        }
+        let Distinct::Sketch(sketch) = &mut self.distinct else {
+            unreachable!("it was just made a sketch")
+        };
+        if sketch.would_grow(value) && *room.bytes + 4 > room.limit {
+            return false;
+        }
+        *room.bytes -= sketch.bytes();
+        sketch.add(value);
+        *room.bytes += sketch.bytes();
+        true
+    }
+
+    /// Makes a sketch of the values, if they are not one already.
+    fn estimate(&mut self, room: &mut Room<'_>) {
+        let Distinct::Exact(exact) = &mut self.distinct else {
+            return;
+        };
+        let mut sketch = Sketch::default();
+        for value in exact.iter() {
+            sketch.add(value);
+            *room.bytes -= VALUE_BYTES + value.len();
+        }
+        *room.bytes += sketch.bytes();
+        self.distinct = Distinct::Sketch(sketch);
+    }
+
+    fn merge(&mut self, other: &Values, values_max: usize, room: &mut Room<'_>) -> bool {
+        self.records += other.records;
+        match &other.distinct {
+            Distinct::Exact(exact) => {
+                let add = |value: &ByteBuf| self.add(value, values_max, room);
+                exact.iter().map(add).fold(true, |all, fits| all & fits)
+            }
+            Distinct::Sketch(theirs) => {
+                self.estimate(room);
+                if let Distinct::Sketch(sketch) = &mut self.distinct {
+                    // At most 4 KiB a key: the limit may be passed by what two runs brought.
+                    *room.bytes -= sketch.bytes();
+                    sketch.merge(theirs);
+                    *room.bytes += sketch.bytes();
+                }
+                true
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
