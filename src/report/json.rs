@@ -1,6 +1,8 @@
 //! The report as one JSON object: the contract that programs rely on. Additions are allowed,
 //! renames are not.
 
+pub mod watched;
+
 use std::collections::BTreeMap;
 
 use base64::Engine;
@@ -36,9 +38,13 @@ pub fn write(report: &Report<'_>, top: Option<usize>, out: &mut dyn FnMut(&str))
     out(",");
     rows(out, "metrics", report.metrics.iter().map(metric));
     let approximate = json!(report.state.approximate());
-    out(&format!(
-        ",\"states\":[],\"sets\":[],\"alerts\":[],\"approximate\":{approximate}}}\n"
-    ));
+    out(",");
+    rows(out, "states", watched::states(report.state).into_iter());
+    out(",");
+    rows(out, "sets", watched::sets(report.state).into_iter());
+    out(",");
+    rows(out, "alerts", watched::alerts(report.state).into_iter());
+    out(&format!(",\"approximate\":{approximate}}}\n"));
 }
 
 /// A field with an array of rows.

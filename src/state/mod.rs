@@ -77,6 +77,36 @@ pub struct Watched {
     pub approximate: Vec<String>,
 }
 
+impl Watched {
+    /// Adds what a run that came after this one knew. Alerts are outside of the merge law: both runs'
+    /// stand side by side.
+    fn merge(&mut self, other: &Watched) {
+        for state in &other.states {
+            match self
+                .states
+                .iter_mut()
+                .find(|own| own.settings().name == state.settings().name)
+            {
+                Some(own) => own.merge(state),
+                None => self.states.push(state.clone()),
+            }
+        }
+        for set in &other.sets {
+            match self
+                .sets
+                .iter_mut()
+                .find(|own| own.settings().name == set.settings().name)
+            {
+                Some(own) => own.merge(set),
+                None => self.sets.push(set.clone()),
+            }
+        }
+        self.alerts.extend(other.alerts.iter().cloned());
+        self.at = self.at.max(other.at);
+        self.approximate.extend(other.approximate.iter().cloned());
+    }
+}
+
 /// The parts of a plan that a report shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
@@ -271,6 +301,7 @@ impl State {
         self.messages.merge(&other.messages, sources, records);
         self.groups.merge(&other.groups);
         self.metrics.merge(&other.metrics);
+        self.watched.merge(&other.watched);
     }
 
     /// Names of the tables that a limit has made approximate; totals stay exact.
@@ -287,6 +318,15 @@ impl State {
         }
         if self.lines_approximate {
             tables.push("dedup");
+        }
+        if self.watched.states.iter().any(Keyed::is_approximate) {
+            tables.push("states");
+        }
+        if self.watched.sets.iter().any(Sets::is_approximate) {
+            tables.push("sets");
+        }
+        if !self.watched.approximate.is_empty() {
+            tables.push("rules");
         }
         tables
     }

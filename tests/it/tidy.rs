@@ -27,7 +27,10 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("store", &["flow", "state", "rules"]),
     ("sinks", &["flow"]),
     ("report", &["flow", "state"]),
-    ("config", &["expr", "flow", "framing", "stages", "rules", "registry"]),
+    (
+        "config",
+        &["expr", "flow", "framing", "stages", "rules", "registry"],
+    ),
     (
         "engine",
         &[

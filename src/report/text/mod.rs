@@ -12,6 +12,7 @@ pub mod page;
 pub mod plain;
 #[cfg(test)]
 mod tests;
+mod watched;
 mod when;
 
 use crate::report::Report;
@@ -31,6 +32,7 @@ pub struct Style {
 pub fn write(out: &mut Vec<u8>, report: &Report<'_>, top: usize, style: &Style) {
     let mut page = Page::new(out, style);
     head::write(&mut page, report);
+    watched::write(&mut page, report, top);
     if report.state.ledger.kept > 0 {
         levels::write(&mut page, report);
         messages::write(&mut page, report, top);
