@@ -89,6 +89,8 @@ fn benches(criterion: &mut Criterion) {
                         threads,
                         budget_bytes: BUDGET_BYTES,
                         sink: sink.map(Destination::Plain),
+                        also: Vec::new(),
+                        carries: None,
                         store: None,
                         stop: Stop::new().expect("a pair of sockets"),
                         grace: None,

@@ -117,6 +117,7 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
         .add("--fail-on", &args.output.fail_on);
     let start = Start {
         files,
+        opened: None,
         tail: args.following.tail,
         following,
         purpose,
@@ -130,7 +131,9 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
         engine,
         stop,
         sink,
+        also: Vec::new(),
         watcher,
+        reload: None,
     };
     let outcome = start::run(plan, start, state)?;
     if args.count {

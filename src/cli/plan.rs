@@ -76,12 +76,7 @@ pub fn common(args: &SelectArgs) -> Result<Common, Failure> {
             .collect();
         Literals::new(&literals, args.ignore_case)
     });
-    let facts = Facts {
-        zone: zone.clone(),
-        anchor: now,
-        format: None,
-        csv: None,
-    };
+    let facts = facts(&zone, now);
     let bound = |flag: &str, text: &Option<String>| {
         text.as_deref()
             .map(|text| time_bound(flag, text, &facts))
@@ -116,15 +111,25 @@ pub fn common(args: &SelectArgs) -> Result<Common, Failure> {
     })
 }
 
+/// What times are read with where there is no record.
+pub fn facts(zone: &TimeZone, now: Time) -> Facts {
+    Facts {
+        zone: zone.clone(),
+        anchor: now,
+        format: None,
+        csv: None,
+    }
+}
+
 /// The present time; the only clock a run to the end looks at, once, for yearless dates.
-fn now() -> Time {
+pub fn now() -> Time {
     let elapsed = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or_default();
     Time(i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX))
 }
 
-fn zone(name: Option<&str>) -> Result<(TimeZone, String), Failure> {
+pub fn zone(name: Option<&str>) -> Result<(TimeZone, String), Failure> {
     match name {
         None => {
             let zone = TimeZone::try_system().unwrap_or(TimeZone::UTC);
@@ -159,7 +164,7 @@ fn fixed_offset(text: &str) -> Option<TimeZone> {
 }
 
 /// A time, or a duration before now.
-fn time_bound(flag: &str, text: &str, facts: &Facts) -> Result<Time, Failure> {
+pub fn time_bound(flag: &str, text: &str, facts: &Facts) -> Result<Time, Failure> {
     if let Some(time) = Clock::new(facts).field(text.as_bytes()) {
         return Ok(time);
     }
@@ -177,7 +182,7 @@ fn time_bound(flag: &str, text: &str, facts: &Facts) -> Result<Time, Failure> {
     }
 }
 
-fn multiline(text: &str) -> Result<Multiline, Failure> {
+pub fn multiline(text: &str) -> Result<Multiline, Failure> {
     match text {
         "auto" => Ok(Multiline::Auto),
         "off" => Ok(Multiline::Off),
@@ -194,7 +199,7 @@ fn multiline(text: &str) -> Result<Multiline, Failure> {
 }
 
 /// A format by name; `auto` is none.
-fn format(name: &str) -> Result<Option<Format>, Failure> {
+pub fn format(name: &str) -> Result<Option<Format>, Failure> {
     if name == "auto" {
         return Ok(None);
     }
@@ -282,12 +287,20 @@ pub fn grouping(text: &str, wanted: &mut Wanted) -> Result<Grouping, Failure> {
 
 /// Mapper threads and bytes in flight.
 pub fn engine(args: &InputArgs) -> Result<(usize, usize), Failure> {
-    let threads = match args.threads {
+    threads_and_budget(args.threads, args.max_mem.as_deref())
+}
+
+/// Mapper threads and bytes in flight; the defaults where nothing is given.
+pub fn threads_and_budget(
+    threads: Option<usize>,
+    max_mem: Option<&str>,
+) -> Result<(usize, usize), Failure> {
+    let threads = match threads {
         Some(0) => return Err(Failure::usage("--threads: at least 1")),
         Some(threads) => threads.min(256),
         None => std::thread::available_parallelism().map_or(1, usize::from),
     };
-    let budget = match &args.max_mem {
+    let budget = match max_mem {
         Some(text) => {
             let bytes = units::byte_size(text)
                 .map_err(|error| Failure::usage(format!("--max-mem: {error}")))?;

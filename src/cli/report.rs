@@ -137,6 +137,7 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
         .add("--fail-on", &args.output.fail_on);
     let start = Start {
         files,
+        opened: None,
         tail: args.following.tail,
         following,
         purpose,
@@ -150,7 +151,9 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
         engine,
         stop,
         sink: None,
+        also: Vec::new(),
         watcher,
+        reload: None,
     };
     let outcome = start::run(plan, start, state)?;
     if let Some(path) = &args.snapshot {

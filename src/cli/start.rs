@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -33,6 +34,7 @@ use crate::flow::time::Time;
 use crate::registry;
 use crate::sinks::Sink;
 use crate::sinks::file::{Appender, Rotation};
+use crate::sources::Source;
 use crate::sources::follow::watch::{Hints, Inotify, NoHints};
 use crate::sources::follow::{Follower, Resume, Settings};
 use crate::state::State;
@@ -40,6 +42,8 @@ use crate::state::State;
 /// What a run needs besides its plan.
 pub struct Start {
     pub files: Vec<OsString>,
+    /// Read instead of files: a stream that is open.
+    pub opened: Option<Source>,
     /// Only so many of the last lines of each file.
     pub tail: Option<u64>,
     /// Files are followed instead of read to their end.
@@ -59,7 +63,20 @@ pub struct Start {
     pub engine: (usize, usize),
     pub stop: Stop,
     pub sink: Option<Box<dyn Sink>>,
+    /// More sinks of the same lines.
+    pub also: Vec<Box<dyn Sink>>,
     pub watcher: Box<dyn Watcher>,
+    /// Of a run that may end only to go on with another plan.
+    pub reload: Option<Reload>,
+}
+
+/// Ending and going on in the same process.
+#[derive(Default)]
+pub struct Reload {
+    /// Set before the run is asked to stop, if another follows it.
+    pub asked: Arc<AtomicBool>,
+    /// What the run before knew, if no state directory holds it.
+    pub carried: Option<Known>,
 }
 
 /// A file that followed lines are appended to.
@@ -94,7 +111,10 @@ pub fn run(plan: Plan, start: Start, state: State) -> Result<Outcome, Failure> {
     }
     let (threads, budget_bytes) = start.engine;
     let reader = Reader {
-        inputs: inputs(start.files, start.tail),
+        inputs: match start.opened {
+            Some(source) => vec![Input::Opened(source)],
+            None => inputs(start.files, start.tail),
+        },
         chunk_bytes: CHUNK_BYTES,
         counts_lines: plan.needs_lines(),
         multiline: plan.multiline.clone(),
@@ -112,6 +132,8 @@ pub fn run(plan: Plan, start: Start, state: State) -> Result<Outcome, Failure> {
         store: None,
         stop: start.stop,
         grace: start.live.then(|| grace(start.grace, false, None)),
+        also: start.also,
+        carries: None,
         watcher: start.watcher,
         say: output::say,
     };
@@ -119,7 +141,7 @@ pub fn run(plan: Plan, start: Start, state: State) -> Result<Outcome, Failure> {
 }
 
 /// Follows the files until asked to stop; goes on from the state directory if there is one.
-fn follow(plan: Plan, start: Start, state: State) -> Result<Outcome, Failure> {
+fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure> {
     let following = start.following.expect("asked for by the caller");
     let (threads, budget_bytes) = start.engine;
     let disk: Arc<dyn Disk> = Arc::new(Real);
@@ -154,6 +176,7 @@ fn follow(plan: Plan, start: Start, state: State) -> Result<Outcome, Failure> {
             (store, ready.known, ready.replay, ready.file, resumed)
         }
         None => {
+            let carried = start.reload.as_mut().and_then(|reload| reload.carried.take());
             let file = match asked {
                 AskedOutput::File(path, rotation) => {
                     let (disk, clock) = (Arc::clone(&disk), Arc::clone(&clock));
@@ -162,7 +185,9 @@ fn follow(plan: Plan, start: Start, state: State) -> Result<Outcome, Failure> {
                 }
                 _ => None,
             };
-            (None, Known::from(state), Vec::new(), file, false)
+            let resumed = carried.as_ref().is_some_and(|known| !known.places.is_empty());
+            let known = carried.unwrap_or_else(|| Known::from(state));
+            (None, known, Vec::new(), file, resumed)
         }
     };
     let resume = resumed.then(|| Resume {
@@ -191,7 +216,7 @@ fn follow(plan: Plan, start: Start, state: State) -> Result<Outcome, Failure> {
         files_open_max: descriptors::files_open_max(),
         refused: our_streams(),
         output: start.append.as_ref().map(|append| append.path.clone()),
-        keeps_torn: store.is_some(),
+        keeps_torn: store.is_some() || start.reload.is_some(),
     };
     let hints: Box<dyn Hints> = if following.poll {
         Box::new(NoHints)
@@ -209,7 +234,8 @@ fn follow(plan: Plan, start: Start, state: State) -> Result<Outcome, Failure> {
     let follower =
         Follower::new(settings, disk, Arc::clone(&clock), hints, resume).map_err(Failure::usage)?;
     // On a terminal the signal says that the terminal is gone, and ends the run as it does any other.
-    let hangup = (!io::stdout().is_terminal())
+    // A run that reloads hears it elsewhere.
+    let hangup = (!io::stdout().is_terminal() && start.reload.is_none())
         .then(|| Hangup::new().and_then(|hangup| hangup.on_signal().map(|()| hangup)))
         .transpose()
         .map_err(|error| fail(format!("signals: {error}")))?;
@@ -217,7 +243,7 @@ fn follow(plan: Plan, start: Start, state: State) -> Result<Outcome, Failure> {
         .map_err(|error| fail(format!("NOTIFY_SOCKET: {error}")))?
         .map(Arc::new);
     let reads_again = store.is_some();
-    let writes_to_stdout = start.append.is_none() && start.sink.is_some();
+    let writes_to_stdout = start.append.is_none() && start.sink.is_some() && start.reload.is_none();
     let sink = match file {
         Some(file) => Some(Destination::File(Box::new(file))),
         None => start.sink.map(Destination::Plain),
@@ -239,6 +265,8 @@ fn follow(plan: Plan, start: Start, state: State) -> Result<Outcome, Failure> {
         store,
         stop: start.stop,
         grace: Some(grace(start.grace, reads_again, systemd)),
+        also: start.also,
+        carries: start.reload.map(|reload| reload.asked),
         watcher: start.watcher,
         say: output::say,
     };

@@ -118,5 +118,7 @@ pub struct RunTask {
 pub struct KeptLines {
     pub task: LinesTask,
     pub literals: Option<Literals>,
+    /// Those without any of the literals.
+    pub invert: bool,
     pub condition: Option<Condition>,
 }

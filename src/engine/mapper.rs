@@ -379,7 +379,9 @@ impl<'p> Mapper<'p> {
             return self.count(batch, chunk, entry, payload, mapped);
         };
         let is_found = match (&lines.literals, entry.searched) {
-            (Some(literals), Some(searched)) => literals.hold_in(searched, &mut self.lowered),
+            (Some(literals), Some(searched)) => {
+                literals.hold_in(searched, &mut self.lowered) != lines.invert
+            }
             _ => true,
         };
         if !is_found || !self.keeps(batch, chunk, entry, payload) {

@@ -30,6 +30,7 @@ pub mod writer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -51,6 +52,7 @@ use crate::engine::writer::{Border, Destination, Recorder, Sent, Writing, Writte
 use crate::flow::batch::{Batch, Content};
 use crate::flow::mapped::Mapped;
 use crate::flow::time::Time;
+use crate::sinks::Sink;
 use crate::state::State;
 
 /// Bytes in flight, by default. A few chunks for each thread are enough to keep all of them busy.
@@ -65,6 +67,10 @@ pub struct Run {
     pub budget_bytes: usize,
     /// Where kept lines go; `None` for a report.
     pub sink: Option<Destination>,
+    /// More sinks of the same lines: they get each output after `sink` has it.
+    pub also: Vec<Box<dyn Sink>>,
+    /// Set before the run is asked to stop, if it ends only to go on with another plan.
+    pub carries: Option<Arc<AtomicBool>>,
     /// The state directory, if checkpoints are to be written.
     pub store: Option<Store>,
     pub stop: Stop,
@@ -139,6 +145,8 @@ pub struct Outcome {
     pub pipe_closed: bool,
     /// To be let go when nothing is left to be written.
     pub kept: Option<Kept>,
+    /// What another plan goes on from.
+    pub known: Option<Box<Known>>,
 }
 
 /// Runs to the end of the inputs, or until asked to stop. Begins with what is `known`: an empty state,
@@ -151,6 +159,8 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
         threads,
         budget_bytes,
         sink,
+        also,
+        carries,
         mut store,
         stop,
         grace,
@@ -168,7 +178,7 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
     let (buffers_in, buffers) = unbounded::<Vec<u8>>();
     let spawn = |name: &str| thread::Builder::new().name(name.to_owned());
 
-    let goes_on = store.is_some() && matches!(reader, Reading::Follow(_));
+    let follows = matches!(reader, Reading::Follow(_));
     let outlet = Outlet {
         batches: batches_in,
         opened: opened_in,
@@ -194,6 +204,7 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
         Some(store) => store.recorder(destination, &known),
         None => Recorder::new(destination, None, known.sent, None),
     });
+    let recorder = recorder.map(|recorder| recorder.with(also));
     let mut committing = store.map(Committing::start).transpose()?;
     let (outputs_in, outputs) = unbounded::<Sent>();
     let writing = match recorder {
@@ -274,7 +285,12 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
     for source in opened.try_iter() {
         fold.state.open(source.source, &source.name);
     }
-    let end = if goes_on { End::ToGoOn } else { End::OfInput };
+    let carries = carries.is_some_and(|carries| carries.load(Ordering::Relaxed));
+    let end = if follows && (carries || committing.is_some()) {
+        End::ToGoOn
+    } else {
+        End::OfInput
+    };
     let changed = watcher.ended(&mut fold, end);
     if let Some(to) = &mut committing {
         if changed {
@@ -302,7 +318,9 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
     if let Some(to) = committing {
         problems.extend(to.finish(&stop, say).map(|problem| (problem, 74)));
     }
+    let known = carries.then(|| Box::new(fold.known()));
     let mut outcome = close(fold, problems, &read, written);
+    outcome.known = known;
     outcome.kept = kept;
     Ok(outcome)
 }
@@ -412,6 +430,7 @@ fn close(
         problems,
         pipe_closed,
         kept: None,
+        known: None,
     }
 }
 

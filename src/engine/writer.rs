@@ -63,6 +63,8 @@ pub struct Border {
 /// Writes outputs and counts them.
 pub struct Recorder {
     destination: Destination,
+    /// Sinks that get the same outputs, after `destination` has them.
+    also: Vec<Box<dyn Sink>>,
     journal: Option<Journal>,
     accepted: Accepted,
     step: Step,
@@ -96,6 +98,7 @@ impl Recorder {
         };
         Recorder {
             destination,
+            also: Vec::new(),
             journal,
             accepted,
             step: Step::Fresh,
@@ -105,10 +108,20 @@ impl Recorder {
         }
     }
 
+    /// Also writes to these.
+    pub fn with(self, also: Vec<Box<dyn Sink>>) -> Recorder {
+        Recorder { also, ..self }
+    }
+
     /// Writes one output. After [`Wrote::NoRoom`] it is called with the same output again.
     pub fn write(&mut self, output: &Output) -> io::Result<Wrote> {
         match self.advance(output) {
             Ok(()) => {
+                if !output.bytes.is_empty() {
+                    for sink in &mut self.also {
+                        sink.write(output)?;
+                    }
+                }
                 self.step = Step::Fresh;
                 self.accepted.records += output.records;
                 self.accepted.bytes += output.bytes.len() as u64;
@@ -225,6 +238,9 @@ impl Recorder {
 
     /// Makes sure that everything written has left the process.
     pub fn finish(&mut self) -> io::Result<()> {
+        for sink in &mut self.also {
+            sink.finish()?;
+        }
         match &mut self.destination {
             Destination::Plain(sink) => sink.finish(),
             Destination::File(_) => Ok(()),

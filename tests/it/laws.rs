@@ -298,6 +298,8 @@ fn run(files: &[&[u8]], ask: &Ask, way: &Way) -> Answer {
         budget_bytes: way.budget_bytes,
         sink: matches!(ask.what, What::Lines { count: false, .. })
             .then(|| Destination::Plain(Box::new(collected.clone()))),
+        also: Vec::new(),
+        carries: None,
         store: None,
         stop: Stop::new().expect("a pair of sockets"),
         grace: None,

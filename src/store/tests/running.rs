@@ -124,6 +124,8 @@ fn run(bench: &Bench, text: &str) -> Outcome {
         threads: 2,
         budget_bytes: 1 << 20,
         sink: Some(Destination::File(Box::new(file))),
+        also: Vec::new(),
+        carries: None,
         store: Some(ready.store),
         stop: Stop::new().unwrap(),
         grace: None,
