@@ -120,6 +120,7 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
         opened: None,
         tail: args.following.tail,
         following,
+        state: None,
         purpose,
         append,
         zone: common.zone,

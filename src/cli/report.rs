@@ -140,6 +140,7 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
         opened: None,
         tail: args.following.tail,
         following,
+        state: None,
         purpose,
         append: None,
         zone: common.zone,

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::clock::{Clock, System};
 use crate::config::plan::Plan;
 use crate::disk::real::Real;
 use crate::disk::{Disk, DiskFile, Identity, Kind};
-use crate::engine::checkpoint::{self, Asked, AskedOutput};
+use crate::engine::checkpoint::{self, Asked, AskedOutput, Store};
 use crate::engine::fold::Known;
 use crate::engine::follow::{Follow, output_to_look_at};
 use crate::engine::grace::{self, Grace};
@@ -30,6 +30,7 @@ use crate::engine::{self, Outcome, Reading, Run, Watcher, descriptors};
 use crate::expr::aggregate::Check;
 use crate::expr::condition::Condition;
 use crate::flow::format::Format;
+use crate::flow::mark::Mark;
 use crate::flow::time::Time;
 use crate::registry;
 use crate::sinks::Sink;
@@ -48,6 +49,8 @@ pub struct Start {
     pub tail: Option<u64>,
     /// Files are followed instead of read to their end.
     pub following: Option<Following>,
+    /// Directory for places and state; that of `following` goes before it.
+    pub state: Option<PathBuf>,
     /// What is computed, for the state directory.
     pub purpose: Purpose,
     /// Where followed lines are appended, instead of `sink`.
@@ -105,11 +108,16 @@ pub fn counted(check: Option<&Check>) -> Vec<Condition> {
 }
 
 /// Runs the plan to the end of its inputs.
-pub fn run(plan: Plan, start: Start, state: State) -> Result<Outcome, Failure> {
+pub fn run(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure> {
     if start.following.is_some() {
         return follow(plan, start, state);
     }
     let (threads, budget_bytes) = start.engine;
+    let disk: Arc<dyn Disk> = Arc::new(Real);
+    let clock: Arc<dyn Clock> = Arc::new(System::new());
+    let place = start.state.clone();
+    // A stream has no places to go back to: what a crash made of the output stays as it is.
+    let opened = open(&mut start, place.as_deref(), state, &disk, &clock)?;
     let reader = Reader {
         inputs: match start.opened {
             Some(source) => vec![Input::Opened(source)],
@@ -128,8 +136,8 @@ pub fn run(plan: Plan, start: Start, state: State) -> Result<Outcome, Failure> {
         reader: Reading::ToEnd(reader),
         threads,
         budget_bytes,
-        sink: start.sink.map(Destination::Plain),
-        store: None,
+        sink: destination(opened.file, start.sink),
+        store: opened.store,
         stop: start.stop,
         grace: start.live.then(|| grace(start.grace, false, None)),
         also: start.also,
@@ -137,17 +145,30 @@ pub fn run(plan: Plan, start: Start, state: State) -> Result<Outcome, Failure> {
         watcher: start.watcher,
         say: output::say,
     };
-    engine::run(run, state).map_err(|error| Failure::io(format!("{error:#}")))
+    engine::run(run, opened.known).map_err(|error| Failure::io(format!("{error:#}")))
 }
 
-/// Follows the files until asked to stop; goes on from the state directory if there is one.
-fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure> {
-    let following = start.following.expect("asked for by the caller");
-    let (threads, budget_bytes) = start.engine;
-    let disk: Arc<dyn Disk> = Arc::new(Real);
-    let clock: Arc<dyn Clock> = Arc::new(System::new());
-    let fail = |text: String| Failure::io(text);
-    let asked = match (&start.append, &start.sink) {
+/// What a run goes on from, and where its lines go.
+struct Opened {
+    store: Option<Store>,
+    known: Known,
+    /// Batches that are to be read again.
+    replay: Vec<Mark>,
+    /// The file that lines are appended to.
+    file: Option<Appender>,
+    /// Followed files have been looked at before.
+    resumed: bool,
+}
+
+/// Opens the state directory, if there is one, and the output file.
+fn open(
+    start: &mut Start,
+    place: Option<&Path>,
+    mut state: State,
+    disk: &Arc<dyn Disk>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Opened, Failure> {
+    let output = match (&start.append, &start.sink) {
         (Some(append), _) => AskedOutput::File(
             append.path.clone(),
             append.rotation.clone().unwrap_or_default(),
@@ -155,41 +176,80 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
         (None, Some(_)) => AskedOutput::Plain,
         (None, None) => AskedOutput::Nothing,
     };
-    let (store, known, replay, file, resumed) = match &following.state {
+    let shape = state.shape.clone();
+    let mut opened = match place {
         Some(path) => {
             let asked = Asked {
-                disk: Arc::clone(&disk),
-                clock: Arc::clone(&clock),
+                disk: Arc::clone(disk),
+                clock: Arc::clone(clock),
                 path,
                 purpose: start.purpose.text().to_owned(),
-                output: asked,
+                output,
             };
             let ready = checkpoint::open(asked, state).map_err(|error| Failure {
                 message: error.text,
                 exit_code: error.exit_code,
             })?;
             ready.notes.iter().for_each(|note| output::say(note));
-            // Killed before it had looked at the files, a first start is still to be made.
-            let resumed =
-                ready.resumed && !(ready.known.places.is_empty() && ready.replay.is_empty());
-            let store = Some(ready.store);
-            (store, ready.known, ready.replay, ready.file, resumed)
+            Opened {
+                // Killed before it had looked at the files, a first start is still to be made.
+                resumed: ready.resumed
+                    && !(ready.known.places.is_empty() && ready.replay.is_empty()),
+                store: Some(ready.store),
+                known: ready.known,
+                replay: ready.replay,
+                file: ready.file,
+            }
         }
         None => {
-            let carried = start.reload.as_mut().and_then(|reload| reload.carried.take());
-            let file = match asked {
+            let carried = start
+                .reload
+                .as_mut()
+                .and_then(|reload| reload.carried.take());
+            let file = match output {
                 AskedOutput::File(path, rotation) => {
-                    let (disk, clock) = (Arc::clone(&disk), Arc::clone(&clock));
+                    let (disk, clock) = (Arc::clone(disk), Arc::clone(clock));
                     let file = Appender::open(disk, clock, &path, rotation);
-                    Some(file.map_err(|error| fail(format!("cannot write {error}")))?)
+                    let fail = |error| Failure::io(format!("cannot write {error}"));
+                    Some(file.map_err(fail)?)
                 }
                 _ => None,
             };
-            let resumed = carried.as_ref().is_some_and(|known| !known.places.is_empty());
-            let known = carried.unwrap_or_else(|| Known::from(state));
-            (None, known, Vec::new(), file, resumed)
+            let places = carried.as_ref().map(|known| &known.places);
+            Opened {
+                resumed: places.is_some_and(|places| !places.is_empty()),
+                store: None,
+                known: carried.unwrap_or_else(|| {
+                    state.shape = shape.clone();
+                    Known::from(state)
+                }),
+                replay: Vec::new(),
+                file,
+            }
         }
     };
+    // What is computed may have changed since, for a run that keeps what did not.
+    if opened.known.state.reshape(shape) {
+        output::say("the groups of metrics have changed: their tables begin anew");
+    }
+    Ok(opened)
+}
+
+/// Follows the files until asked to stop; goes on from the state directory if there is one.
+fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure> {
+    let following = start.following.take().expect("asked for by the caller");
+    let (threads, budget_bytes) = start.engine;
+    let disk: Arc<dyn Disk> = Arc::new(Real);
+    let clock: Arc<dyn Clock> = Arc::new(System::new());
+    let fail = |text: String| Failure::io(text);
+    let place = following.state.clone().or_else(|| start.state.clone());
+    let Opened {
+        store,
+        known,
+        replay,
+        file,
+        resumed,
+    } = open(&mut start, place.as_deref(), state, &disk, &clock)?;
     let resume = resumed.then(|| Resume {
         places: known.places.iter().cloned().collect(),
         sources: known
@@ -244,10 +304,7 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
         .map(Arc::new);
     let reads_again = store.is_some();
     let writes_to_stdout = start.append.is_none() && start.sink.is_some() && start.reload.is_none();
-    let sink = match file {
-        Some(file) => Some(Destination::File(Box::new(file))),
-        None => start.sink.map(Destination::Plain),
-    };
+    let sink = destination(file, start.sink);
     let run = Run {
         plan: Arc::new(plan),
         reader: Reading::Follow(Follow {
@@ -271,6 +328,14 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
         say: output::say,
     };
     engine::run(run, known).map_err(|error| Failure::io(format!("{error:#}")))
+}
+
+/// The file, or else the sink.
+fn destination(file: Option<Appender>, sink: Option<Box<dyn Sink>>) -> Option<Destination> {
+    match file {
+        Some(file) => Some(Destination::File(Box::new(file))),
+        None => sink.map(Destination::Plain),
+    }
 }
 
 /// Standard output and error when they are files: a pattern may match them.

@@ -292,6 +292,15 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
         End::OfInput
     };
     let changed = watcher.ended(&mut fold, end);
+    if end == End::OfInput {
+        let last = fold.finish();
+        if !last.bytes.is_empty() {
+            let permit = Budget::new(1).take(0);
+            let _ = outputs_in
+                .as_ref()
+                .map(|to| to.send(Sent::Output(last, permit)));
+        }
+    }
     if let Some(to) = &mut committing {
         if changed {
             to.keeper.absorbed(None);
@@ -301,14 +310,6 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
         to.look(&stop, say);
         if to.keeper.has_work() && to.problem.is_none() {
             to.begin(&mut fold, outputs_in.as_ref());
-        }
-    } else {
-        let last = fold.finish();
-        if !last.bytes.is_empty() {
-            let permit = Budget::new(1).take(0);
-            let _ = outputs_in
-                .as_ref()
-                .map(|to| to.send(Sent::Output(last, permit)));
         }
     }
     drop(outputs_in);

@@ -167,6 +167,18 @@ impl State {
         }
     }
 
+    /// Fits the state to what is computed from now on. Returns whether the tables of groups and metrics
+    /// had to begin anew, because records are grouped otherwise.
+    pub fn reshape(&mut self, shape: Shape) -> bool {
+        let is_other = self.shape.groupings != shape.groupings;
+        if is_other {
+            self.groups = Groups::new(groups::LIMIT_DEFAULT);
+            self.metrics = Metrics::new(metrics::LIMIT_DEFAULT);
+        }
+        self.shape = shape;
+        is_other
+    }
+
     /// Makes a row for an input that was opened.
     pub fn open(&mut self, source: SourceId, name: &str) {
         let place = source.0 as usize;

@@ -164,6 +164,11 @@ impl Summaries {
         self.closed_before = self.closed_before.max(Some(before));
     }
 
+    /// Whether a window is open.
+    pub fn is_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
     /// Summaries that were not taken yet. They stay until they are acknowledged.
     pub fn take(&mut self) -> impl Iterator<Item = &Summary> {
         let taken = std::mem::replace(&mut self.taken, self.number);

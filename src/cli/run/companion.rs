@@ -1,0 +1,181 @@
+//! What goes along with a run on the fold's thread: lets time pass for rules, hands notifications to
+//! their delivery and receipts back, sends summaries, and answers those who ask for pages.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+
+use crate::cli::output;
+use crate::cli::run::summaries::Writer;
+use crate::clock::Clock;
+use crate::engine::fold::Fold;
+use crate::engine::signals::Stop;
+use crate::engine::{End, Watcher};
+use crate::flow::time::Time;
+use crate::notifiers::delivery::{Delivery, Outcome};
+use crate::report::prometheus;
+use crate::sinks::prometheus::PageRequest;
+
+/// Longest wait of the fold while windows may close by time alone.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How soon a page is made that somebody asks for.
+const PAGES: Duration = Duration::from_millis(250);
+
+/// Everything that a run does besides writing lines.
+pub struct Companion {
+    pub clock: Arc<dyn Clock>,
+    pub delivery: Option<Delivery>,
+    pub summaries: Option<Writer>,
+    pub pages: Option<Receiver<PageRequest>>,
+    /// How long the last deliveries may take.
+    pub grace: Duration,
+    /// Alerts that were told, for the last words of a run with a command.
+    pub told: u64,
+    /// What was not delivered before was handed to the delivery.
+    pub is_under_way: bool,
+    pub stop: Stop,
+}
+
+impl Companion {
+    fn wall(&self) -> Time {
+        Time(self.clock.wall_nanoseconds())
+    }
+
+    /// Hands over what rules have to tell. After a restart that includes what was not delivered before.
+    fn tell(&mut self, fold: &mut Fold) -> bool {
+        let Some(rules) = &mut fold.rules else {
+            return false;
+        };
+        let fresh = rules.take_notifications();
+        let first = !std::mem::replace(&mut self.is_under_way, true);
+        let notifications = if first {
+            rules.undelivered().cloned().collect()
+        } else {
+            fresh
+        };
+        let Some(delivery) = &self.delivery else {
+            return false;
+        };
+        let is_news = !notifications.is_empty();
+        for notification in notifications {
+            self.told += notification.alerts.len() as u64;
+            delivery.send(notification);
+        }
+        is_news
+    }
+
+    /// Takes receipts; returns whether there were any.
+    fn receive(&mut self, fold: &mut Fold) -> bool {
+        let Some(delivery) = &self.delivery else {
+            return false;
+        };
+        let mut any = false;
+        for receipt in delivery.receipts().try_iter() {
+            any = true;
+            if receipt.outcome == Outcome::Dead {
+                output::say(&format!(
+                    "{}: given up after {} attempts: {}",
+                    receipt.notifier, receipt.attempts, receipt.answer
+                ));
+            }
+            if let Some(rules) = &mut fold.rules {
+                rules.acknowledge(receipt.number);
+            }
+        }
+        any
+    }
+
+    fn summarise(&mut self, fold: &mut Fold) -> bool {
+        let (Some(writer), Some(summaries)) = (&mut self.summaries, &mut fold.summaries) else {
+            return false;
+        };
+        let mut any = false;
+        for summary in summaries.take() {
+            any = true;
+            writer.send(summary);
+        }
+        if let Some(number) = writer.written() {
+            any = true;
+            summaries.acknowledge(number);
+        }
+        any
+    }
+
+    fn answer(&mut self, fold: &mut Fold) {
+        let Some(pages) = &self.pages else { return };
+        let requests: Vec<PageRequest> = pages.try_iter().collect();
+        if requests.is_empty() {
+            return;
+        }
+        let state = fold.reported();
+        let page = prometheus::page(&state, &fold.figures());
+        for request in requests {
+            // Who asked may have gone.
+            let _ = request.reply.send(page.clone());
+        }
+    }
+}
+
+impl Watcher for Companion {
+    fn now(&self) -> Option<Time> {
+        Some(self.wall())
+    }
+
+    fn wait(&self, fold: &Fold) -> Option<Duration> {
+        let due = fold.rules.as_ref().and_then(|rules| rules.next_due());
+        let now = self.wall();
+        let due = due.map(|due| Duration::from_nanos((due.0 - now.0).max(0).unsigned_abs()));
+        // The wall clock may jump: what is far away is looked at again.
+        let due = due.map(|due| due.min(10 * TICK));
+        let summaries = fold.summaries.as_ref().is_some_and(|summaries| summaries.is_open());
+        let pages = self.pages.as_ref().map(|_| PAGES);
+        due.into_iter().chain(summaries.then_some(TICK)).chain(pages).min()
+    }
+
+    fn step(&mut self, fold: &mut Fold) -> bool {
+        fold.tick(self.wall());
+        let told = self.tell(fold);
+        let received = self.receive(fold);
+        let summarised = self.summarise(fold);
+        self.answer(fold);
+        told || received || summarised
+    }
+
+    fn ended(&mut self, fold: &mut Fold, end: End) -> bool {
+        if end == End::OfInput {
+            fold.arrival = Some(self.wall());
+            fold.end_watch();
+        }
+        self.tell(fold);
+        self.summarise(fold);
+        if let Some(delivery) = self.delivery.take() {
+            let receipts = delivery.receipts().clone();
+            let left = delivery.drain(self.grace);
+            let rules = fold.rules.as_mut();
+            if let Some(rules) = rules {
+                receipts.try_iter().for_each(|receipt| rules.acknowledge(receipt.number));
+            }
+            if !left.is_empty() {
+                output::say(&format!(
+                    "{} notifications were not delivered in time{}",
+                    left.len(),
+                    if end == End::ToGoOn {
+                        "; the next start sends them"
+                    } else {
+                        ""
+                    }
+                ));
+            }
+        }
+        if let Some(writer) = self.summaries.take() {
+            let last = (end == End::OfInput).then(|| fold.reported());
+            let written = writer.finish(last.as_ref());
+            if let (Some(number), Some(summaries)) = (written, &mut fold.summaries) {
+                summaries.acknowledge(number);
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,134 @@
+//! Writes summaries to their sinks, on a thread of its own: a slow receiver holds up neither lines nor
+//! alerts. What waits for it is bounded by the fold's own list.
+
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use crate::cli::output;
+use crate::engine::writer::{Destination, Recorder, Wrote};
+use crate::flow::output::{Accepted, Output};
+use crate::flow::time::Time;
+use crate::report::{Report, json};
+use crate::state::State;
+use crate::state::summaries::{Summary, Window};
+
+/// How long the thread waits until it tries a full disk again.
+const ROOM_WAIT: Duration = Duration::from_secs(1);
+
+/// The thread's handle.
+pub struct Writer {
+    lines: Sender<(u64, Vec<u8>)>,
+    written: Receiver<u64>,
+    thread: JoinHandle<()>,
+}
+
+impl Writer {
+    pub fn start(destinations: Vec<Destination>) -> std::io::Result<Writer> {
+        let (lines, taken) = unbounded::<(u64, Vec<u8>)>();
+        let (done, written) = unbounded();
+        let recorders = destinations
+            .into_iter()
+            .map(|destination| Recorder::new(destination, None, Accepted::default(), None))
+            .collect();
+        let thread = std::thread::Builder::new()
+            .name("summaries".to_owned())
+            .spawn(move || write_all(recorders, &taken, &done))?;
+        Ok(Writer {
+            lines,
+            written,
+            thread,
+        })
+    }
+
+    /// Sends a summary on its way.
+    pub fn send(&self, summary: &Summary) {
+        let line = line(&summary.state, Some(summary.window));
+        // A thread that has ended has said why.
+        let _ = self.lines.send((summary.number, line));
+    }
+
+    /// The number of the last summary that every sink has, if it moved on since the last call.
+    pub fn written(&self) -> Option<u64> {
+        self.written.try_iter().last()
+    }
+
+    /// Writes what is under way, and then the whole report if there is one. Returns what
+    /// [`Writer::written`] does.
+    pub fn finish(self, report: Option<&State>) -> Option<u64> {
+        if let Some(state) = report {
+            let _ = self.lines.send((0, line(state, None)));
+        }
+        drop(self.lines);
+        let _ = self.thread.join();
+        self.written.try_iter().filter(|&number| number > 0).last()
+    }
+}
+
+fn write_all(mut recorders: Vec<Recorder>, lines: &Receiver<(u64, Vec<u8>)>, done: &Sender<u64>) {
+    let mut failed = vec![false; recorders.len()];
+    for (number, bytes) in lines {
+        let output = Output {
+            bytes,
+            records: 1,
+            mark: None,
+        };
+        for (recorder, failed) in recorders.iter_mut().zip(&mut failed) {
+            write(recorder, &output, failed);
+        }
+        let _ = done.send(number);
+    }
+    for recorder in &mut recorders {
+        if let Err(error) = recorder.finish() {
+            output::say(&format!("summaries: {error}"));
+        }
+    }
+}
+
+/// Writes one line, however long there is no room for it. A sink that cannot be written to is told of
+/// once, and tried again with the next line.
+fn write(recorder: &mut Recorder, output: &Output, failed: &mut bool) {
+    loop {
+        let result = recorder.write(output);
+        recorder.notes().iter().for_each(|note| output::say(note));
+        match result {
+            Ok(Wrote::All) => {
+                *failed = false;
+                return;
+            }
+            Ok(Wrote::NoRoom) => std::thread::sleep(ROOM_WAIT),
+            Err(error) => {
+                if !std::mem::replace(failed, true) {
+                    output::say(&format!("summaries: {error}"));
+                }
+                return;
+            }
+        }
+    }
+}
+
+/// A report as one line of JSON, with its window.
+fn line(state: &State, window: Option<Window>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Some(window) = window {
+        let seconds = window.end - window.start;
+        let time = |second| {
+            Time::from_parts(second, 0).map_or_else(|| second.to_string(), |time| time.to_string())
+        };
+        let start = time(window.start);
+        let head = serde_json::json!({
+            "id": format!("{seconds}s@{start}"), "start": start, "end": time(window.end), "seconds": seconds,
+        });
+        bytes.extend_from_slice(format!("{{\"window\":{head},").as_bytes());
+    }
+    let from = bytes.len();
+    json::write(&Report::new(state, None), None, &mut |text| {
+        bytes.extend_from_slice(text.as_bytes());
+    });
+    if from > 0 {
+        // The report's own opening brace.
+        bytes.remove(from);
+    }
+    bytes
+}
