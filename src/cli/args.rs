@@ -34,11 +34,18 @@ pub enum Command {
     Merge(MergeArgs),
     /// Show how one line is read: format, fields, level, time, fingerprint, and what drops it
     Explain(ExplainArgs),
+    /// Say everything that is wrong with a configuration
+    Check(CheckArgs),
+    /// Look into a configuration
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
     /// Print shell completions
     Completions { shell: clap_complete::Shell },
     /// Print the manual page
     Man,
-    /// Print the JSON Schema of a report
+    /// Print the JSON Schema of a report or of the configuration
     Schema {
         #[arg(value_enum)]
         what: SchemaKind,
@@ -48,6 +55,61 @@ pub enum Command {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum SchemaKind {
     Report,
+    Config,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print what the files say together, and where each value comes from; secrets are masked
+    Show(ShowArgs),
+}
+
+/// Which configuration.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// Configuration file (TOML); repeat to lay further files over the first
+    #[arg(
+        short,
+        long = "config",
+        value_name = "FILE",
+        required = true,
+        env = "WEIR_CONFIG",
+        help_heading = "Configuration"
+    )]
+    pub config: Vec<PathBuf>,
+    /// Lay the table [env.NAME] over the files
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "WEIR_ENV",
+        help_heading = "Configuration"
+    )]
+    pub env: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// text for eyes, json for programs
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value = "text",
+        env = "WEIR_OUTPUT",
+        help_heading = "Output"
+    )]
+    pub output: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Also show what nobody wrote and holds by default
+    #[arg(long, help_heading = "Output")]
+    pub defaults: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,9 +1,10 @@
-//! What the program says about itself: shell completions, the manual page, the report's schema.
+//! What the program says about itself: shell completions, the manual page, the schemas.
 
 use clap::CommandFactory;
 
 use crate::cli::args::Cli;
 use crate::cli::{Failure, output};
+use crate::config::schema;
 
 /// The JSON Schema of a report, kept as a file so that it can be read without running anything.
 const REPORT_SCHEMA: &str = include_str!("../report/report.schema.json");
@@ -24,6 +25,12 @@ pub fn man() -> Result<u8, Failure> {
 
 pub fn schema() -> Result<u8, Failure> {
     output::write(None, REPORT_SCHEMA.as_bytes().to_vec()).map(|()| 0)
+}
+
+/// The JSON Schema of the configuration, made from the types that it is read into.
+pub fn configuration_schema() -> Result<u8, Failure> {
+    let text = format!("{:#}\n", schema::document());
+    output::write(None, text.into_bytes()).map(|()| 0)
 }
 
 #[cfg(test)]

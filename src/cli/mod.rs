@@ -1,6 +1,8 @@
 //! The command line: what was typed becomes a plan, a run and an exit code. One file a command.
 
 pub mod args;
+mod check;
+mod config;
 mod docs;
 mod explain;
 mod filter;
@@ -18,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::args::{Cli, Command, SchemaKind};
+use crate::cli::args::{Cli, Command, ConfigCommand, SchemaKind};
 
 /// Exit codes, beside 0 (contract, see the manual page).
 pub mod exit {
@@ -29,6 +31,8 @@ pub mod exit {
     pub const NOT_A_SNAPSHOT: u8 = 65;
     pub const NO_INPUT: u8 = 66;
     pub const IO: u8 = 74;
+    /// The configuration is wrong.
+    pub const CONFIGURATION: u8 = 78;
 }
 
 /// A person's mistake or a failure of the system, with the exit code it asks for.
@@ -62,11 +66,18 @@ pub fn main() -> ExitCode {
         Some(Command::Filter(args)) => filter::run(args),
         Some(Command::Merge(args)) => merge::run(args),
         Some(Command::Explain(args)) => explain::run(args),
+        Some(Command::Check(args)) => check::run(args),
+        Some(Command::Config {
+            command: ConfigCommand::Show(args),
+        }) => config::show(args),
         Some(Command::Completions { shell }) => docs::completions(shell),
         Some(Command::Man) => docs::man(),
         Some(Command::Schema {
             what: SchemaKind::Report,
         }) => docs::schema(),
+        Some(Command::Schema {
+            what: SchemaKind::Config,
+        }) => docs::configuration_schema(),
     };
     match result {
         Ok(code) => ExitCode::from(code),

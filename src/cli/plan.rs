@@ -8,10 +8,10 @@ use jiff::tz::TimeZone;
 use crate::cli::Failure;
 use crate::cli::args::{InputArgs, LevelArg, SelectArgs};
 use crate::config::plan::Select;
+use crate::config::syntax;
 use crate::engine::BUDGET_BYTES;
 use crate::expr::aggregate::Check;
 use crate::expr::condition::Condition;
-use crate::expr::error::nearest;
 use crate::flow::facts::Facts;
 use crate::flow::format::Format;
 use crate::flow::key::{GroupField, Grouping};
@@ -137,30 +137,11 @@ pub fn zone(name: Option<&str>) -> Result<(TimeZone, String), Failure> {
             Ok((zone, name))
         }
         Some(name) => {
-            let zone = TimeZone::get(name)
-                .or_else(|error| fixed_offset(name).ok_or(error))
-                .map_err(|_| Failure::usage(format!("--tz: unknown time zone \"{name}\"; write it like Europe/Berlin, UTC or +02:00")))?;
+            let zone = syntax::zone(name)
+                .map_err(|problem| Failure::usage(format!("--tz: \"{name}\" {problem}")))?;
             Ok((zone, name.to_owned()))
         }
     }
-}
-
-/// `+02:00` and its like.
-fn fixed_offset(text: &str) -> Option<TimeZone> {
-    let (sign, rest) = match text.split_at_checked(1)? {
-        ("+", rest) => (1, rest),
-        ("-", rest) => (-1, rest),
-        _ => return None,
-    };
-    let (hours, minutes) = rest.split_once(':').unwrap_or((rest, "0"));
-    let seconds = hours
-        .parse::<i32>()
-        .ok()?
-        .checked_mul(3600)?
-        .checked_add(minutes.parse::<i32>().ok()?.checked_mul(60)?)?;
-    jiff::tz::Offset::from_seconds(sign * seconds)
-        .ok()
-        .map(TimeZone::fixed)
 }
 
 /// A time, or a duration before now.
@@ -183,40 +164,14 @@ pub fn time_bound(flag: &str, text: &str, facts: &Facts) -> Result<Time, Failure
 }
 
 pub fn multiline(text: &str) -> Result<Multiline, Failure> {
-    match text {
-        "auto" => Ok(Multiline::Auto),
-        "off" => Ok(Multiline::Off),
-        pattern => regex::bytes::RegexBuilder::new(pattern)
-            .size_limit(1 << 20)
-            .build()
-            .map(Multiline::Pattern)
-            .map_err(|error| {
-                Failure::usage(format!(
-                    "--multiline: neither auto nor off, and no regular expression: {error}"
-                ))
-            }),
-    }
+    syntax::multiline(text)
+        .map_err(|problem| Failure::usage(format!("--multiline: \"{text}\" {problem}")))
 }
 
 /// A format by name; `auto` is none.
 pub fn format(name: &str) -> Result<Option<Format>, Failure> {
-    if name == "auto" {
-        return Ok(None);
-    }
-    let found = Format::ALL.into_iter().find(|format| format.name() == name);
-    found.map(Some).ok_or_else(|| {
-        let names: Vec<&str> = Format::ALL
-            .iter()
-            .map(|format| format.name())
-            .chain(["auto"])
-            .collect();
-        let hint = nearest(name, names.iter().copied())
-            .map_or(String::new(), |name| format!("; did you mean \"{name}\"?"));
-        Failure::usage(format!(
-            "--format: unknown format \"{name}\"{hint} (one of {})",
-            names.join(", ")
-        ))
-    })
+    syntax::format(name)
+        .map_err(|problem| Failure::usage(format!("--format: \"{name}\" {problem}")))
 }
 
 /// `--fail-on`, read into `wanted`.

@@ -41,3 +41,8 @@ mod parse;
 mod resolve;
 #[cfg(test)]
 mod tests;
+
+/// Whether `text` has the shape of an expression, whatever its names mean.
+pub fn check_syntax(text: &str) -> Result<(), error::Error> {
+    parse::parse(text).map(drop)
+}

@@ -1,0 +1,43 @@
+//! The configuration on the command line: loading it for all commands that take `-c`, and `weir config`.
+
+use std::io::{self, Write};
+
+use crate::cli::args::{ConfigArgs, ShowArgs};
+use crate::cli::{Failure, exit, output};
+use crate::config::load::{self, Loaded};
+use crate::config::problem::Problems;
+use crate::config::show::{self, Defaults};
+use crate::flow::terminal;
+
+/// What the files and the environment say.
+pub fn load(args: &ConfigArgs) -> Result<Loaded, Problems> {
+    load::load(&args.config, args.env.as_deref(), &variable)
+}
+
+/// A variable of the process's environment. One that is not UTF-8 is not set for us: TOML has no bytes.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Writes all problems to standard error, each with its place at the start of a line, where editors look
+/// for it; returns the exit code.
+pub fn refuse(problems: &Problems) -> u8 {
+    let mut bytes = Vec::new();
+    terminal::escape(problems.to_string().as_bytes(), &mut bytes);
+    bytes.push(b'\n');
+    // If standard error is closed or full, the exit code still tells.
+    let _ = io::stderr().write_all(&bytes);
+    exit::CONFIGURATION
+}
+
+pub fn show(args: ShowArgs) -> Result<u8, Failure> {
+    let loaded = match load(&args.config) {
+        Ok(loaded) => loaded,
+        Err(problems) => return Ok(refuse(&problems)),
+    };
+    let defaults = match args.defaults {
+        true => Defaults::Show,
+        false => Defaults::Hide,
+    };
+    output::write(None, show::show(&loaded, defaults).into_bytes()).map(|()| 0)
+}

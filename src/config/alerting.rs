@@ -1,0 +1,325 @@
+//! The image of `[[rule]]`, `[[silence]]` and `[[notifier]]`: when to tell, when not to, and whom.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A condition over a window of time that makes alerts.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub struct Rule {
+    /// The alert's name.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// What must hold, for example `p95(cpu) > 90`, `count() > 100`, `new()` or `last(backup) == "failed"`.
+    #[schemars(extend("format" = "expression"))]
+    pub when: String,
+    /// Only records for which this condition holds.
+    #[serde(rename = "where")]
+    #[schemars(extend("format" = "condition"))]
+    pub condition: Option<String>,
+    /// One alert for each combination of these fields' values.
+    #[serde(default)]
+    #[schemars(inner(length(min = 1)))]
+    pub by: Vec<String>,
+    /// The span of event time that statistics and counts are over; it ends at the newest record.
+    #[serde(default = "window")]
+    #[schemars(extend("format" = "span"))]
+    pub window: String,
+    /// How long the condition must hold before the alert fires.
+    #[serde(rename = "for", default = "zero")]
+    #[schemars(extend("format" = "duration"))]
+    pub hold: String,
+    /// The alert ends when this holds; when the condition no longer does if absent.
+    #[schemars(extend("format" = "expression"))]
+    pub clear: Option<String>,
+    /// How much it matters.
+    #[serde(default)]
+    pub severity: Severity,
+    /// Names of the notifiers that are told.
+    #[serde(default)]
+    #[schemars(inner(length(min = 1)))]
+    pub notify: Vec<String>,
+    /// For `new()`: how long messages are only learned at the first start.
+    #[serde(default = "learn")]
+    #[schemars(extend("format" = "duration"))]
+    pub learn: String,
+    /// For `new()`: a file of known messages, from `weir baseline learn`.
+    #[schemars(length(min = 1))]
+    pub baseline: Option<String>,
+    /// The alert's line for people: a minijinja template over the alert.
+    #[schemars(length(min = 1))]
+    pub summary: Option<String>,
+}
+
+fn window() -> String {
+    "5m".to_owned()
+}
+
+fn zero() -> String {
+    "0s".to_owned()
+}
+
+fn learn() -> String {
+    "10m".to_owned()
+}
+
+/// How much an alert matters, in the words that paging services share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Severity {
+    Critical,
+    Error,
+    #[default]
+    Warning,
+    Info,
+}
+
+impl Severity {
+    /// The label's value.
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Critical => "critical",
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Info => "info",
+        }
+    }
+}
+
+/// A time in which alerts are not sent.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub struct Silence {
+    /// Labels of the alerts that are silenced, all of which must be equal.
+    #[serde(rename = "match")]
+    #[schemars(extend("minProperties" = 1))]
+    pub labels: BTreeMap<String, String>,
+    /// When it begins; at once if absent.
+    #[schemars(extend("format" = "time"))]
+    pub from: Option<String>,
+    /// When it ends.
+    #[schemars(extend("format" = "time"))]
+    pub until: String,
+    /// Why.
+    pub comment: Option<String>,
+}
+
+/// Somebody to tell of alerts.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct Notifier {
+    /// The name that `notify` uses.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// Alerts that share these labels are told together; without any each alert is told alone.
+    #[serde(default)]
+    #[schemars(inner(length(min = 1)))]
+    pub group_by: Vec<String>,
+    /// How long the first message of a group waits for more alerts.
+    #[serde(default = "zero")]
+    #[schemars(extend("format" = "duration"))]
+    pub group_wait: String,
+    /// How long after a message the next one of the group tells of changes.
+    #[serde(default = "group_interval")]
+    #[schemars(extend("format" = "duration"))]
+    pub group_interval: String,
+    /// How often what still fires is told again.
+    #[serde(default = "repeat_interval")]
+    #[schemars(extend("format" = "span"))]
+    pub repeat_interval: String,
+    /// Whether the end of alerts is told.
+    #[serde(default = "send_resolved")]
+    pub send_resolved: bool,
+    /// Most messages in a span of time; what is over it waits.
+    #[serde(default = "rate")]
+    #[schemars(extend("format" = "rate"))]
+    pub rate: String,
+    /// How long one attempt may take.
+    #[serde(default = "timeout")]
+    #[schemars(extend("format" = "span"))]
+    pub timeout: String,
+    /// How long a message is tried before it goes to the dead-letter file.
+    #[serde(default = "give_up")]
+    #[schemars(extend("format" = "span"))]
+    pub give_up: String,
+    /// The message's title: a minijinja template over the notification.
+    #[schemars(length(min = 1))]
+    pub title: Option<String>,
+    /// The message's text: a minijinja template over the notification.
+    #[schemars(length(min = 1))]
+    pub text: Option<String>,
+    #[serde(flatten)]
+    pub channel: Channel,
+}
+
+fn group_interval() -> String {
+    "5m".to_owned()
+}
+
+fn repeat_interval() -> String {
+    "4h".to_owned()
+}
+
+fn send_resolved() -> bool {
+    true
+}
+
+fn rate() -> String {
+    "60/1m".to_owned()
+}
+
+pub(super) fn timeout() -> String {
+    "10s".to_owned()
+}
+
+fn give_up() -> String {
+    "1h".to_owned()
+}
+
+/// A kind of notifier.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Channel {
+    /// Standard output.
+    Stdout,
+    /// A file, one JSON object a line.
+    File(FileChannel),
+    /// A POST of Alertmanager's webhook body, version 4.
+    Webhook(WebhookChannel),
+    /// A Slack channel, by an incoming webhook.
+    Slack(SlackChannel),
+    /// PagerDuty, by Events API v2.
+    Pagerduty(PagerdutyChannel),
+    /// Alertmanager, by its API v2.
+    Alertmanager(AlertmanagerChannel),
+    /// E-mail, by SMTP.
+    Email(EmailChannel),
+    /// A program that gets the notification as JSON on its standard input.
+    Command(CommandChannel),
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct FileChannel {
+    /// The file.
+    #[schemars(length(min = 1))]
+    pub path: String,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct WebhookChannel {
+    /// Where to post to.
+    #[schemars(extend("format" = "url", "secret" = true))]
+    pub url: Option<String>,
+    /// Environment variable that holds the URL.
+    #[schemars(extend("format" = "variable", "secret" = true))]
+    pub url_env: Option<String>,
+    /// File that holds the URL.
+    #[schemars(length(min = 1), extend("secret" = true))]
+    pub url_file: Option<String>,
+    /// Environment variable that holds the key of the HMAC-SHA256 signature.
+    #[schemars(extend("format" = "variable", "secret" = true))]
+    pub secret_env: Option<String>,
+    /// File that holds the key of the HMAC-SHA256 signature.
+    #[schemars(length(min = 1), extend("secret" = true))]
+    pub secret_file: Option<String>,
+    /// Environment variable that holds a bearer token.
+    #[schemars(extend("format" = "variable", "secret" = true))]
+    pub token_env: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct SlackChannel {
+    /// URL of the incoming webhook.
+    #[schemars(extend("format" = "url", "secret" = true))]
+    pub url: Option<String>,
+    /// Environment variable that holds the URL.
+    #[schemars(extend("format" = "variable", "secret" = true))]
+    pub url_env: Option<String>,
+    /// File that holds the URL.
+    #[schemars(length(min = 1), extend("secret" = true))]
+    pub url_file: Option<String>,
+    /// The channel, if not the webhook's own.
+    #[schemars(length(min = 1))]
+    pub channel: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct PagerdutyChannel {
+    /// Environment variable that holds the routing key.
+    #[schemars(extend("format" = "variable", "secret" = true))]
+    pub routing_key_env: Option<String>,
+    /// File that holds the routing key.
+    #[schemars(length(min = 1), extend("secret" = true))]
+    pub routing_key_file: Option<String>,
+    /// Another server, for tests.
+    #[schemars(extend("format" = "url", "secret" = true))]
+    pub url: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct AlertmanagerChannel {
+    /// Base URL, for example `http://alertmanager:9093`.
+    #[schemars(extend("format" = "url", "secret" = true))]
+    pub url: String,
+    /// User for basic authentication.
+    #[schemars(length(min = 1))]
+    pub user: Option<String>,
+    /// Environment variable that holds the password.
+    #[schemars(extend("format" = "variable", "secret" = true))]
+    pub password_env: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct EmailChannel {
+    /// The mail server, for example `smtp://mail.example.com:587`.
+    #[schemars(extend("format" = "smtp-url", "secret" = true))]
+    pub smtp: String,
+    /// How the connection is secured.
+    #[serde(default)]
+    pub tls: Tls,
+    /// Address of the sender.
+    #[schemars(extend("format" = "mailbox"))]
+    pub from: String,
+    /// Addresses of those who get it.
+    #[schemars(length(min = 1), extend("items" = { "type": "string", "format": "mailbox" }))]
+    pub recipients: Vec<String>,
+    /// User for the mail server.
+    #[schemars(length(min = 1))]
+    pub user: Option<String>,
+    /// Environment variable that holds the password.
+    #[schemars(extend("format" = "variable", "secret" = true))]
+    pub password_env: Option<String>,
+    /// File that holds the password.
+    #[schemars(length(min = 1), extend("secret" = true))]
+    pub password_file: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Tls {
+    None,
+    #[default]
+    Starttls,
+    Tls,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct CommandChannel {
+    /// The program and its arguments. No shell takes part.
+    #[schemars(length(min = 1))]
+    pub argv: Vec<String>,
+}

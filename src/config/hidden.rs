@@ -1,0 +1,137 @@
+//! What of a file may be shown. Secrets belong in variables and files, but people put them where they do
+//! not belong: so a value is shown only where the schema knows its key and the key is no secret's.
+
+use std::ops::Range;
+
+use serde_json::Value as Json;
+
+use crate::config::schema::{self, Shape};
+use crate::config::tree::{Node, Table, Value};
+
+/// The spans of all values that are not to be shown, in a file's tree.
+pub(super) fn spans(root: &Node, schema: &Json) -> Vec<Range<usize>> {
+    let mut spans = Vec::new();
+    let settings = Shape::of(schema);
+    if let Some(table) = root.table() {
+        for (key, member) in table {
+            match member.node.table() {
+                Some(environments) if key == "env" => {
+                    for overlay in environments.values() {
+                        node(&overlay.node, &[settings], &mut spans);
+                    }
+                }
+                _ => match settings.property(key) {
+                    Some(shape) => node(&member.node, &[shape], &mut spans),
+                    None => all(&member.node, &mut spans),
+                },
+            }
+        }
+    }
+    spans
+}
+
+/// `shapes` are all that the value may have: which kind a table is may be said elsewhere.
+fn node(value: &Node, shapes: &[Shape], spans: &mut Vec<Range<usize>>) {
+    let shapes: Vec<Shape> = shapes.iter().flat_map(|shape| shape.choices()).collect();
+    let is_known = !shapes.is_empty() && !shapes.iter().any(|shape| shape.is_secret());
+    if !is_known {
+        return all(value, spans);
+    }
+    match &value.value {
+        Value::Table(table) => members(table, &shapes, spans),
+        Value::List(items) => {
+            let inner: Vec<Shape> = shapes.iter().filter_map(|shape| shape.items()).collect();
+            for item in items {
+                node(item, &inner, spans);
+            }
+        }
+        Value::Text { .. } if !shapes.iter().any(|shape| shape.kind() == "string") => {
+            // A text where something else belongs: a number without its quotes' absence shows in
+            // the message; anything longer may be what was meant for the next line.
+            if value.text().is_some_and(|text| text.len() > 16) {
+                all(value, spans);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn members(table: &Table, shapes: &[Shape], spans: &mut Vec<Range<usize>>) {
+    for (key, member) in table {
+        let inner: Vec<Shape> = shapes
+            .iter()
+            .flat_map(|shape| {
+                let kinds = shape.kinds().into_iter().flatten();
+                kinds.map(|(_, kind)| kind).chain([*shape])
+            })
+            .filter_map(|shape| shape.property(key).or_else(|| shape.any_property()))
+            .collect();
+        node(&member.node, &inner, spans);
+    }
+}
+
+/// Everything in `node` that is a value.
+fn all(node: &Node, spans: &mut Vec<Range<usize>>) {
+    match &node.value {
+        Value::Table(table) => {
+            for member in table.values() {
+                all(&member.node, spans);
+            }
+        }
+        Value::List(items) => items.iter().for_each(|item| all(item, spans)),
+        _ => spans.push(node.place.start as usize..node.place.end as usize),
+    }
+}
+
+/// The parts of a line that are not to be shown when the file could not be parsed: all but a header and
+/// values behind keys that are no secret's anywhere.
+pub(super) fn doubtful_parts(line: &str) -> Vec<Range<usize>> {
+    let blank = line.len() - line.trim_start().len();
+    if line.trim_start().starts_with('[') && !line.contains(['=', '"', '\'']) {
+        return Vec::new();
+    }
+    let schema = schema::settings();
+    let mut from = None;
+    let mut names = 0;
+    for (at, _) in line.match_indices('=') {
+        let before = line[..at].trim_end_matches([' ', '\t']);
+        // Comparison signs are part of conditions.
+        if before.ends_with(['=', '!', '<', '>', '~']) || line[at + 1..].starts_with(['=', '~']) {
+            continue;
+        }
+        let bare = before.trim_end_matches(['"', '\'']);
+        let start = bare
+            .rfind(|each: char| !(each.is_ascii_alphanumeric() || each == '_' || each == '-'))
+            .map_or(0, |at| at + 1);
+        names += 1;
+        if !is_harmless(&schema, &bare[start..]) {
+            from.get_or_insert(at + 1);
+        }
+    }
+    match (from, names) {
+        (Some(from), _) => std::iter::once(from..line.len()).collect(),
+        // Neither a header nor a key: the inside of a text or a list.
+        (None, 0) if line.trim().len() > 1 => std::iter::once(blank..line.len()).collect(),
+        (None, _) => Vec::new(),
+    }
+}
+
+/// Whether the schema has a key of this name somewhere, and nowhere for a secret.
+fn is_harmless(schema: &Json, name: &str) -> bool {
+    let mut found = Vec::new();
+    uses(schema, name, &mut found);
+    !found.is_empty() && !found.iter().any(|shape| shape.is_secret())
+}
+
+fn uses<'a>(schema: &'a Json, name: &str, found: &mut Vec<Shape<'a>>) {
+    match schema {
+        Json::Object(members) => {
+            if let Some(property) = members.get("properties").and_then(|all| all.get(name)) {
+                found.push(Shape::of(property));
+            }
+            members.values().for_each(|inner| uses(inner, name, found));
+        }
+        Json::Array(items) => items.iter().for_each(|inner| uses(inner, name, found)),
+        _ => {}
+    }
+}

@@ -1,0 +1,115 @@
+//! The image of `[[source]]`, `[filter]` and `[dedup]`: where lines come from and which go out.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use crate::flow::level::Level;
+
+/// Where lines come from.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct Source {
+    /// Name in reports and for environments to refer to.
+    #[schemars(length(min = 1))]
+    pub name: Option<String>,
+    #[serde(flatten)]
+    pub from: Input,
+}
+
+/// A kind of source.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Input {
+    /// Standard input.
+    Stdin,
+    /// Files, followed as they grow, are rotated, truncated and replaced.
+    File(FileSource),
+    /// The output of a program that weir starts.
+    Command(CommandSource),
+}
+
+/// Followed files.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct FileSource {
+    /// Paths or globs. `.gz` and `.zst` files are read as they are.
+    #[schemars(length(min = 1), inner(length(min = 1)))]
+    pub include: Vec<String>,
+    /// Globs of paths or file names to leave out.
+    #[serde(default)]
+    #[schemars(inner(length(min = 1)))]
+    pub exclude: Vec<String>,
+    /// Where files begin that are there at the first start; later ones are read whole. If absent: `start`
+    /// with a state directory, else `end`.
+    pub from: Option<From>,
+    /// Look at the files from time to time instead of asking the kernel to tell of changes.
+    #[serde(default)]
+    pub poll: bool,
+}
+
+/// A command whose output is read.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct CommandSource {
+    /// The program and its arguments. No shell takes part.
+    #[schemars(length(min = 1))]
+    pub argv: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum From {
+    Start,
+    End,
+}
+
+/// Which lines go out.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(inline)]
+pub struct Filter {
+    /// Only records of this level and above.
+    #[schemars(schema_with = "level_schema")]
+    pub level: Option<Level>,
+    /// Only records with one of these texts.
+    #[serde(rename = "match")]
+    #[schemars(inner(length(min = 1)))]
+    pub literals: Vec<String>,
+    /// Ignore ASCII case in `match`.
+    pub ignore_case: bool,
+    /// Only records without any of the texts of `match`.
+    pub invert: bool,
+    /// Only records for which this condition holds.
+    #[serde(rename = "where")]
+    #[schemars(extend("format" = "condition"))]
+    pub condition: Option<String>,
+}
+
+/// The names of the levels, from their one list.
+pub(super) fn level_schema(_: &mut SchemaGenerator) -> Schema {
+    let names = Level::ALL.map(Level::name);
+    json_schema!({ "type": "string", "enum": names })
+}
+
+/// Lines that are the same go out once.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub struct Dedup {
+    /// What makes two records the same: the whole line, the message with what varies masked, or its template.
+    pub mode: DedupMode,
+    /// One line with the count per this span of the log's own time, so that nothing goes silent for good.
+    #[schemars(extend("format" = "span"))]
+    pub every: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum DedupMode {
+    Exact,
+    Message,
+    Template,
+}

@@ -1,0 +1,137 @@
+//! Secrets: where they come from, and a type that does not show them.
+
+use std::fmt;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::config::load::{Loaded, PathStep};
+use crate::config::problem::{MASK, Problem};
+
+/// Most bytes of a file that holds a secret.
+const FILE_BYTES_MAX: usize = 64 << 10;
+
+/// A text that is never printed by accident.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: String) -> Secret {
+        Secret(text)
+    }
+
+    /// The secret itself, for the one place that sends it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(MASK)
+    }
+}
+
+/// A secret as it was found.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    pub secret: Secret,
+    /// What is doubtful about where it was found; names the file, never the secret.
+    pub warning: Option<String>,
+}
+
+/// The secret `name` of the table at `path`: the value of the key `name` itself, where there is such a
+/// key, or of the environment variable that `NAME_env` names, or the content of the file that `NAME_file`
+/// names. `None` if the table has none of the three. Read at start and at a reload.
+pub fn resolve(
+    loaded: &Loaded,
+    path: &[PathStep],
+    name: &str,
+    variables: &dyn Fn(&str) -> Option<String>,
+) -> Result<Option<Resolved>, Problem> {
+    let env = format!("{name}_env");
+    let file = format!("{name}_file");
+    if let Some(text) = loaded.text_in(path, name) {
+        return Ok(Some(Resolved {
+            secret: Secret::new(text.to_owned()),
+            warning: None,
+        }));
+    }
+    let problem = |key: &str, message: String, hint: &str| {
+        let path: Vec<PathStep> = path.iter().copied().chain([PathStep::Key(key)]).collect();
+        Problem::new(&loaded.at(&path), None, message, Some(hint.to_owned()))
+    };
+    if let Some(variable) = loaded.text_in(path, &env) {
+        let shown = match may_show_variable(variable) {
+            true => format!(" \"{variable}\""),
+            false => String::new(),
+        };
+        return match variables(variable).filter(|value| !value.is_empty()) {
+            Some(value) => Ok(Some(Resolved {
+                secret: Secret::new(value),
+                warning: None,
+            })),
+            None => Err(problem(
+                &env,
+                format!("the environment variable{shown} that \"{env}\" names is not set"),
+                "set it where weir is started",
+            )),
+        };
+    }
+    let Some(from) = loaded.text_in(path, &file) else {
+        return Ok(None);
+    };
+    let content = read(from).map_err(|cause| {
+        problem(
+            &file,
+            format!("the file that \"{file}\" names: {cause}"),
+            "it must hold the secret as one line of text",
+        )
+    })?;
+    let (text, mode) = content;
+    let warning = (mode & 0o004 != 0).then(|| {
+        let place = loaded.at(path);
+        format!(
+            "{}:{}: every user can read the file that \"{file}\" names; take that right with chmod o-r",
+            place.file(),
+            place.line()
+        )
+    });
+    Ok(Some(Resolved {
+        secret: Secret::new(text),
+        warning,
+    }))
+}
+
+/// Content without its last line feed, and the file's mode. The cause of an error names nothing.
+fn read(path: &str) -> Result<(String, u32), String> {
+    let file = std::fs::File::open(path).map_err(|error| error.kind().to_string())?;
+    let metadata = file.metadata().map_err(|error| error.kind().to_string())?;
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| error.kind().to_string())?;
+    if bytes.len() > FILE_BYTES_MAX {
+        return Err("larger than 64 KiB".to_owned());
+    }
+    let mut text = String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())?;
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    if text.is_empty() {
+        return Err("empty".to_owned());
+    }
+    Ok((text, metadata.permissions().mode()))
+}
+
+/// Whether a text is surely a variable's name and not a secret in its place: capitals, digits and `_`, as
+/// everybody writes them. Tokens mix cases.
+pub(super) fn may_show_variable(text: &str) -> bool {
+    const CHARS_MAX: usize = 64;
+    text.len() <= CHARS_MAX
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+}
