@@ -10,7 +10,7 @@ const LINES_MAX: usize = 700;
 
 /// Who may use whom (`docs` of the crate: the code map). A room may always use itself. `error`,
 /// `clock`, `disk` and `units` are open to all and use nothing of ours.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("flow", &["units"]),
     ("units", &[]),
     ("error", &[]),
@@ -24,7 +24,10 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("state", &["flow", "expr"]),
     ("sources", &["flow", "framing"]),
     ("store", &["flow", "state"]),
-    ("sinks", &["flow"]),
+    // The network's edge: what notifiers and the HTTP sink share.
+    ("net", &["flow"]),
+    ("notifiers", &["flow", "net"]),
+    ("sinks", &["flow", "net"]),
     ("report", &["flow", "state"]),
     ("config", &["expr", "flow", "framing", "stages", "registry"]),
     (
