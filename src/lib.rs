@@ -89,6 +89,8 @@ pub mod engine;
 pub mod expr;
 pub mod flow;
 pub mod framing;
+pub mod net;
+pub mod notifiers;
 pub mod parsers;
 pub mod registry;
 pub mod report;

@@ -17,6 +17,7 @@ pub mod observed;
 pub mod output;
 pub mod row;
 pub mod sample;
+pub mod secret;
 pub mod span;
 pub mod terminal;
 pub mod time;

@@ -14,6 +14,7 @@ mod follow;
 mod laws;
 #[cfg(feature = "failpoints")]
 mod loss;
+mod notify;
 mod program;
 mod readme;
 mod shared;

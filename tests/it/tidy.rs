@@ -10,7 +10,7 @@ const LINES_MAX: usize = 700;
 
 /// Who may use whom (`docs` of the crate: the code map). A room may always use itself. `error`,
 /// `clock`, `disk` and `units` are open to all and use nothing of ours.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("flow", &["units"]),
     ("units", &[]),
     ("error", &[]),
@@ -25,7 +25,10 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("sources", &["flow", "framing"]),
     ("rules", &["flow", "expr", "state"]),
     ("store", &["flow", "state", "rules"]),
-    ("sinks", &["flow"]),
+    // The network's edge: what notifiers and the HTTP sink share.
+    ("net", &["flow"]),
+    ("notifiers", &["flow", "net"]),
+    ("sinks", &["flow", "net"]),
     ("report", &["flow", "state"]),
     (
         "config",

@@ -1,0 +1,106 @@
+//! PagerDuty, Events API v2 (<https://developer.pagerduty.com/docs/events-api-v2>): one request an
+//! alert, which triggers or resolves the incident that has the alert's id as its key.
+
+use reqwest::Client;
+use serde_json::json;
+
+use crate::flow::alert::{Alert, Notification, Status};
+use crate::flow::secret::Secret;
+use crate::net::http::{self, Attempt, Post};
+use crate::notifiers::body;
+use crate::notifiers::text::{self, Words};
+
+/// Where events go, unless a test says otherwise.
+pub const URL: &str = "https://events.pagerduty.com/v2/enqueue";
+
+/// Characters of a summary that PagerDuty takes.
+const SUMMARY_CHARACTERS_MAX: usize = 1024;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    pub routing_key: Secret,
+    /// [`URL`] or another server that speaks like it.
+    pub url: Secret,
+}
+
+/// Sends the one alert of `notification`, which was cut to it before.
+pub async fn send(
+    settings: &Settings,
+    client: &Client,
+    notification: &Notification,
+    words: &Words,
+) -> Attempt {
+    let Some(alert) = notification.alerts.first() else {
+        return Attempt::Delivered {
+            answer: "nothing to tell".to_owned(),
+        };
+    };
+    let mut event = json!({
+        "routing_key": settings.routing_key.expose(),
+        "event_action": match alert.status {
+            Status::Firing => "trigger",
+            Status::Resolved => "resolve",
+        },
+        "dedup_key": alert.id,
+        "client": "logweir",
+    });
+    if alert.status == Status::Firing {
+        let summary = if words.has_own_title || alert.summary.is_empty() {
+            words.title.clone()
+        } else {
+            format!("{}: {}", alert.rule, alert.summary)
+        };
+        let mut details = body::alert(alert);
+        if words.has_own_text {
+            details["text"] = words.text.as_str().into();
+        }
+        event["payload"] = json!({
+            "summary": text::cut(&summary, SUMMARY_CHARACTERS_MAX),
+            "source": source(alert),
+            "severity": severity(alert),
+            "timestamp": alert.starts_at.to_string(),
+            "class": alert.rule,
+            "custom_details": details,
+        });
+    }
+    let post = Post {
+        url: &settings.url,
+        content_type: "application/json",
+        bearer: None,
+        login: None,
+        hidden: Some(&settings.routing_key),
+        headers: Vec::new(),
+        body: event.to_string().into_bytes(),
+    };
+    http::post(client, post).await
+}
+
+fn label<'a>(alert: &'a Alert, name: &str) -> Option<&'a str> {
+    let found = alert.labels.iter().find(|(label, _)| label == name);
+    found
+        .map(|(_, value)| value.as_str())
+        .filter(|value| !value.is_empty())
+}
+
+/// What is affected: a label that names a machine, else the log that shows it.
+fn source(alert: &Alert) -> &str {
+    ["host", "server", "instance", "node", "service"]
+        .iter()
+        .find_map(|name| label(alert, name))
+        .or(alert
+            .evidence
+            .samples
+            .first()
+            .map(|sample| sample.source.as_str()))
+        .unwrap_or("logweir")
+}
+
+/// One of the four words that PagerDuty knows.
+fn severity(alert: &Alert) -> &'static str {
+    match label(alert, "severity").unwrap_or_default() {
+        "critical" | "fatal" | "page" | "emergency" => "critical",
+        "error" | "high" | "major" => "error",
+        "info" | "low" | "none" | "debug" => "info",
+        _ => "warning",
+    }
+}

@@ -1,0 +1,71 @@
+//! Standard output: one line an alert, and the text of the user's own template if there is one.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+
+use rustix::event::{PollFd, PollFlags, poll};
+
+use crate::flow::alert::Notification;
+use crate::net::http::Attempt;
+use crate::notifiers::text::{Escape, Texts, Words};
+
+/// Writes whole lines. Standard output is shared with the lines sink, which holds the same lock.
+pub async fn send(notification: &Notification, words: &Words) -> Attempt {
+    let mut text = String::new();
+    if words.has_own_text {
+        text.push_str(words.text.trim_end_matches('\n'));
+        text.push('\n');
+    } else {
+        let texts = Texts::new(None, None, Escape::Line).expect("there is no template to be wrong");
+        for alert in &notification.alerts {
+            text.push_str(&alert.ends_at.unwrap_or(alert.starts_at).to_string());
+            text.push(' ');
+            texts.line_of(alert, &mut text);
+            text.push('\n');
+        }
+        if notification.left_out > 0 {
+            text.push_str(&format!("and {} more alerts\n", notification.left_out));
+        }
+    }
+    // A reader that is slow must hold up nobody else.
+    let written = tokio::task::spawn_blocking(move || write(text.as_bytes())).await;
+    match written {
+        Ok(Ok(())) => Attempt::Delivered {
+            answer: "written".to_owned(),
+        },
+        Ok(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => Attempt::Refused {
+            reason: "standard output: its reader has gone".to_owned(),
+        },
+        Ok(Err(error)) => Attempt::Later {
+            reason: format!("standard output: {error}"),
+            after: None,
+        },
+        Err(error) => Attempt::Later {
+            reason: format!("standard output: {error}"),
+            after: None,
+        },
+    }
+}
+
+fn write(mut bytes: &[u8]) -> io::Result<()> {
+    let stdout = io::stdout();
+    let _lock = stdout.lock();
+    let mut file = File::from(rustix::io::dup(stdout.as_fd())?);
+    while !bytes.is_empty() {
+        match file.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Somebody made it non-blocking: wait for room instead of tearing a line.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                match poll(&mut [PollFd::new(&file, PollFlags::OUT)], None) {
+                    Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

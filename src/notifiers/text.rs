@@ -1,0 +1,419 @@
+//! What people read of a notification: a title and a text, from templates or in our own words. What
+//! came from a log is data: it is put in once, escaped for the channel, and never read as a template.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io;
+
+use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
+use serde::Serialize;
+
+use crate::flow::alert::{Alert, Notification, Status};
+use crate::flow::terminal;
+
+/// Steps that one template may take: a loop over 50 alerts with all their fields needs some thousands.
+const FUEL: u64 = 100_000;
+
+/// Bytes that one template may write.
+const TEXT_BYTES_MAX: usize = 64 << 10;
+
+/// Characters of a title; mail subjects and pagers show fewer.
+const TITLE_CHARACTERS_MAX: usize = 250;
+
+/// Levels of nesting in a template; the built-in limit is 500.
+const RECURSION_MAX: usize = 50;
+
+/// What is done to data before it stands in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Escape {
+    /// Nothing: the text becomes a JSON string.
+    None,
+    /// No line breaks and nothing that a terminal obeys, so that data cannot make a line of its own.
+    Line,
+    /// Also `&`, `<` and `>`, with which Slack marks links, channels and people.
+    Slack,
+}
+
+impl Escape {
+    /// Appends `data`.
+    pub fn put(self, data: &str, out: &mut String) {
+        if self == Escape::None {
+            out.push_str(data);
+            return;
+        }
+        let mut harmless = Vec::with_capacity(data.len());
+        terminal::escape(data.as_bytes(), &mut harmless);
+        for character in String::from_utf8_lossy(&harmless).chars() {
+            match character {
+                '\n' => out.push_str("\\n"),
+                '\t' => out.push(' '),
+                '&' if self == Escape::Slack => out.push_str("&amp;"),
+                '<' if self == Escape::Slack => out.push_str("&lt;"),
+                '>' if self == Escape::Slack => out.push_str("&gt;"),
+                other => out.push(other),
+            }
+        }
+    }
+
+    fn of(self, data: &str) -> String {
+        let mut out = String::new();
+        self.put(data, &mut out);
+        out
+    }
+}
+
+/// The words of one notification.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Words {
+    pub title: String,
+    pub text: String,
+    /// Whether the user wrote the templates.
+    pub has_own_title: bool,
+    pub has_own_text: bool,
+    /// Why a template could not be used, if so; the built-in words stand in its place.
+    pub problem: Option<String>,
+}
+
+/// The templates of one notifier, checked.
+pub struct Texts {
+    environment: Environment<'static>,
+    title: Option<String>,
+    text: Option<String>,
+    escape: Escape,
+}
+
+impl Texts {
+    /// Checks the templates. An error says what is wrong and in which line.
+    pub fn new(title: Option<&str>, text: Option<&str>, escape: Escape) -> Result<Texts, String> {
+        let mut environment = Environment::new();
+        environment.set_fuel(Some(FUEL));
+        environment.set_recursion_limit(RECURSION_MAX);
+        environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+        environment.set_auto_escape_callback(|_| AutoEscape::Custom("channel".into()));
+        environment.set_formatter(move |out, _, value| {
+            if value.is_undefined() || value.is_none() {
+                return Ok(());
+            }
+            out.write_str(&escape.of(&value.to_string()))
+                .map_err(minijinja::Error::from)
+        });
+        for template in [title, text].into_iter().flatten() {
+            environment
+                .template_from_str(template)
+                .map_err(|error| said(&error))?;
+        }
+        Ok(Texts {
+            environment,
+            title: title.map(str::to_owned),
+            text: text.map(str::to_owned),
+            escape,
+        })
+    }
+
+    /// Title and text of a notification.
+    pub fn write(&self, notification: &Notification) -> Words {
+        let mut words = Words::default();
+        let context = (self.title.is_some() || self.text.is_some())
+            .then(|| minijinja::Value::from(minijinja::value::Serde(Context::of(notification))));
+        let own = |template: &Option<String>, problem: &mut Option<String>| {
+            let (template, context) = (template.as_ref()?, context.clone()?);
+            match self.render(template, context) {
+                Ok(text) => Some(text),
+                Err(reason) => {
+                    *problem = Some(reason);
+                    None
+                }
+            }
+        };
+        let title = own(&self.title, &mut words.problem);
+        let text = own(&self.text, &mut words.problem);
+        words.has_own_title = title.is_some();
+        words.has_own_text = text.is_some();
+        let title = title.unwrap_or_else(|| self.title_of(notification));
+        // A title is one line, whatever the template makes.
+        words.title = cut(
+            &title.split_whitespace().collect::<Vec<_>>().join(" "),
+            TITLE_CHARACTERS_MAX,
+        );
+        words.text = text.unwrap_or_else(|| self.text_of(notification));
+        words
+    }
+
+    fn render(&self, template: &str, context: minijinja::Value) -> Result<String, String> {
+        let template = self
+            .environment
+            .template_from_str(template)
+            .map_err(|error| said(&error))?;
+        let mut text = Limited(Vec::new());
+        match template.render_captured_to(context, &mut text) {
+            Ok(_) => {}
+            // What is there is shown, cut.
+            Err(_) if text.0.len() >= TEXT_BYTES_MAX => {}
+            Err(error) => return Err(said(&error)),
+        }
+        Ok(String::from_utf8_lossy(&text.0).into_owned())
+    }
+
+    /// `[FIRING:2] cpu-high (critical) host=web-1`.
+    fn title_of(&self, notification: &Notification) -> String {
+        let mut rules: Vec<&str> = notification
+            .alerts
+            .iter()
+            .map(|alert| &*alert.rule)
+            .collect();
+        rules.sort_unstable();
+        rules.dedup();
+        let mut title = format!(
+            "[{}:{}] ",
+            notification.status.name().to_uppercase(),
+            count(notification, notification.status)
+        );
+        self.escape.put(&rules.join(", "), &mut title);
+        let shared = common(notification.alerts.iter().map(|alert| &alert.labels[..]));
+        if let Some((_, severity)) = shared.iter().find(|(name, _)| *name == "severity") {
+            title.push_str(" (");
+            self.escape.put(severity, &mut title);
+            title.push(')');
+        }
+        for (name, value) in shared {
+            if name != "severity" && name != "alertname" {
+                title.push(' ');
+                self.escape.put(&format!("{name}={value}"), &mut title);
+            }
+        }
+        title
+    }
+
+    /// A paragraph for each alert: what holds, since when, and the lines that show it.
+    fn text_of(&self, notification: &Notification) -> String {
+        let mut text = String::new();
+        for alert in &notification.alerts {
+            if text.len() > TEXT_BYTES_MAX {
+                break;
+            }
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            self.line_of(alert, &mut text);
+            text.push('\n');
+            self.evidence_of(alert, &mut text);
+        }
+        if notification.left_out > 0 {
+            let _ = writeln!(text, "\nand {} more alerts", notification.left_out);
+        }
+        text
+    }
+
+    /// `FIRING cpu-high host=web-1 severity=critical: p95(cpu) is 95.2, above 90`.
+    pub fn line_of(&self, alert: &Alert, out: &mut String) {
+        out.push_str(&alert.status.name().to_uppercase());
+        out.push(' ');
+        self.escape.put(&alert.rule, out);
+        for (name, value) in &alert.labels {
+            if name != "alertname" {
+                out.push(' ');
+                self.escape.put(&format!("{name}={value}"), out);
+            }
+        }
+        if !alert.summary.is_empty() {
+            out.push_str(": ");
+            self.escape.put(&alert.summary, out);
+        }
+    }
+
+    fn evidence_of(&self, alert: &Alert, out: &mut String) {
+        let _ = write!(out, "since {}", alert.starts_at);
+        if let Some(time) = alert.ends_at {
+            let _ = write!(out, " until {time}");
+        }
+        if alert.evidence.count > 0 {
+            let _ = write!(out, ", {} records", alert.evidence.count);
+        }
+        if let Some(time) = alert.evidence.last {
+            let _ = write!(out, ", the last one {time}");
+        }
+        out.push('\n');
+        if let Some(template) = &alert.evidence.template {
+            out.push_str("message: ");
+            self.escape.put(template, out);
+            out.push('\n');
+        }
+        for sample in &alert.evidence.samples {
+            out.push_str("  ");
+            self.escape
+                .put(&format!("{}:{}: ", sample.source, sample.offset), out);
+            self.escape.put(&sample.line, out);
+            out.push('\n');
+        }
+    }
+}
+
+/// Alerts of a status, with those that are left out counted among the firing ones.
+fn count(notification: &Notification, status: Status) -> u64 {
+    let listed = notification
+        .alerts
+        .iter()
+        .filter(|alert| alert.status == status);
+    let listed = u64::try_from(listed.count()).expect("a list fits into memory");
+    listed
+        + if status == notification.status {
+            notification.left_out
+        } else {
+            0
+        }
+}
+
+/// Firing if any alert is.
+pub fn status(alerts: &[Alert]) -> Status {
+    let is_firing = alerts.iter().any(|alert| alert.status == Status::Firing);
+    if is_firing {
+        Status::Firing
+    } else {
+        Status::Resolved
+    }
+}
+
+/// The pairs that every list has, in the order of the first.
+pub fn common<'a, S: AsRef<str> + 'a>(
+    mut lists: impl Iterator<Item = &'a [(S, String)]>,
+) -> Vec<(&'a str, &'a str)> {
+    let Some(first) = lists.next() else {
+        return Vec::new();
+    };
+    let mut shared: Vec<(&str, &str)> = first
+        .iter()
+        .map(|(name, value)| (name.as_ref(), value.as_str()))
+        .collect();
+    for list in lists {
+        shared.retain(|(name, value)| {
+            list.iter()
+                .any(|(other, text)| other.as_ref() == *name && text == value)
+        });
+    }
+    shared
+}
+
+/// At most `limit` characters, with a mark where it was cut.
+pub fn cut(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        None => text.to_owned(),
+        Some(_) => {
+            let (end, _) = text
+                .char_indices()
+                .nth(limit - 1)
+                .expect("the text is longer");
+            format!("{}…", &text[..end])
+        }
+    }
+}
+
+fn said(error: &minijinja::Error) -> String {
+    let line = error
+        .line()
+        .map_or(String::new(), |line| format!("line {line}: "));
+    if error.kind() == ErrorKind::OutOfFuel {
+        return format!("{line}the template does too much work");
+    }
+    match error.detail() {
+        Some(detail) => format!("{line}{}: {detail}", error.kind()),
+        None => format!("{line}{}", error.kind()),
+    }
+}
+
+/// Takes [`TEXT_BYTES_MAX`] bytes and refuses the rest.
+struct Limited(Vec<u8>);
+
+impl io::Write for Limited {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = TEXT_BYTES_MAX.saturating_sub(self.0.len());
+        self.0.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        if bytes.len() > room {
+            return Err(io::Error::other("the text is too long"));
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What a template sees.
+#[derive(Serialize)]
+struct Context<'n> {
+    notifier: &'n str,
+    status: &'static str,
+    group: BTreeMap<&'n str, &'n str>,
+    alerts: Vec<AlertContext<'n>>,
+    firing: u64,
+    resolved: u64,
+    left_out: u64,
+    made_at: String,
+}
+
+#[derive(Serialize)]
+struct AlertContext<'n> {
+    id: &'n str,
+    rule: &'n str,
+    status: &'static str,
+    severity: &'n str,
+    labels: BTreeMap<&'n str, &'n str>,
+    summary: &'n str,
+    value: Option<f64>,
+    starts_at: String,
+    ends_at: Option<String>,
+    template: Option<&'n str>,
+    fingerprint: Option<&'n str>,
+    count: u64,
+    first: Option<String>,
+    last: Option<String>,
+    samples: &'n [crate::flow::alert::SampleLine],
+}
+
+impl<'n> Context<'n> {
+    fn of(notification: &'n Notification) -> Context<'n> {
+        Context {
+            notifier: &notification.notifier,
+            status: notification.status.name(),
+            group: map(&notification.group),
+            alerts: notification.alerts.iter().map(AlertContext::of).collect(),
+            firing: count(notification, Status::Firing),
+            resolved: count(notification, Status::Resolved),
+            left_out: notification.left_out,
+            made_at: notification.made_at.to_string(),
+        }
+    }
+}
+
+impl<'n> AlertContext<'n> {
+    fn of(alert: &'n Alert) -> AlertContext<'n> {
+        let labels = map(&alert.labels);
+        AlertContext {
+            id: &alert.id,
+            rule: &alert.rule,
+            status: alert.status.name(),
+            severity: labels.get("severity").copied().unwrap_or_default(),
+            labels,
+            summary: &alert.summary,
+            value: alert.value,
+            starts_at: alert.starts_at.to_string(),
+            ends_at: alert.ends_at.map(|time| time.to_string()),
+            template: alert.evidence.template.as_deref(),
+            fingerprint: alert.evidence.fingerprint.as_deref(),
+            count: alert.evidence.count,
+            first: alert.evidence.first.map(|time| time.to_string()),
+            last: alert.evidence.last.map(|time| time.to_string()),
+            samples: &alert.evidence.samples,
+        }
+    }
+}
+
+fn map(pairs: &[(String, String)]) -> BTreeMap<&str, &str> {
+    pairs
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;
