@@ -94,6 +94,18 @@ impl Order {
         }
     }
 
+    /// The order that holds when this one does not, of things that compare.
+    pub fn negated(self) -> Order {
+        match self {
+            Order::Equal => Order::NotEqual,
+            Order::NotEqual => Order::Equal,
+            Order::Less => Order::GreaterEqual,
+            Order::LessEqual => Order::Greater,
+            Order::Greater => Order::LessEqual,
+            Order::GreaterEqual => Order::Less,
+        }
+    }
+
     /// The order that says the same with the sides exchanged.
     pub fn exchanged(self) -> Order {
         match self {

@@ -10,6 +10,20 @@ pub enum Meaning {
     Count,
     /// A number of a metric's histogram.
     Metric(Statistic),
+    /// Records in a second.
+    Rate,
+    /// Distinct values of a field.
+    Distinct,
+    /// A message that nobody knows.
+    New,
+    /// The last value of a state.
+    Last,
+    /// Time since a key of a state was seen.
+    Age,
+    /// Whether a key of a state is silent for too long.
+    Missing,
+    /// Whether a key of a state stays unfinished for too long.
+    Stuck,
 }
 
 /// One number about a metric.
@@ -30,8 +44,12 @@ pub enum Place {
     Record,
     /// Over a finished report: `--fail-on`.
     Report,
+    /// Over windows and states: `when` and `clear` of a rule. What a report can calculate a rule can
+    /// too.
+    Rule,
 }
 
+#[derive(Clone, Copy)]
 pub struct Function {
     pub name: &'static str,
     pub place: Place,
@@ -58,7 +76,23 @@ const fn report(name: &'static str, meaning: Meaning, usage: &'static str) -> Fu
     }
 }
 
-pub const FUNCTIONS: [Function; 12] = [
+const fn rule(name: &'static str, meaning: Meaning, usage: &'static str) -> Function {
+    Function {
+        name,
+        place: Place::Rule,
+        meaning,
+        usage,
+    }
+}
+
+impl Function {
+    /// Whether it may stand there.
+    pub fn stands_in(&self, place: Place) -> bool {
+        self.place == place || self.place == Place::Report && place == Place::Rule
+    }
+}
+
+pub const FUNCTIONS: [Function; 19] = [
     record("has", Meaning::Has, "has(field)"),
     report("count", Meaning::Count, "count() or count(level >= error)"),
     report("sum", Meaning::Metric(Statistic::Sum), "sum(field)"),
@@ -95,8 +129,39 @@ pub const FUNCTIONS: [Function; 12] = [
         Meaning::Metric(Statistic::Quantile(0.999)),
         "p999(field)",
     ),
+    rule("rate", Meaning::Rate, "rate() or rate(level >= error)"),
+    rule("distinct", Meaning::Distinct, "distinct(field)"),
+    rule("new", Meaning::New, "new()"),
+    rule("last", Meaning::Last, "last(state) == \"failed\""),
+    rule("age", Meaning::Age, "age(state) > 10m"),
+    rule("missing", Meaning::Missing, "missing(state)"),
+    rule("stuck", Meaning::Stuck, "stuck(state)"),
 ];
 
-pub fn find(name: &str) -> Option<&'static Function> {
-    FUNCTIONS.iter().find(|function| function.name == name)
+/// The function of that name: one of the table, or any other percentile.
+pub fn find(name: &str) -> Option<Function> {
+    let known = FUNCTIONS.iter().find(|function| function.name == name);
+    known.copied().or_else(|| {
+        Some(report(
+            "p95",
+            Meaning::Metric(percentile(name)?),
+            "p95(field)",
+        ))
+    })
+}
+
+/// `p42` is 0.42, `p999` is 0.999: from the third digit on they are decimals of the percentage.
+fn percentile(name: &str) -> Option<Statistic> {
+    let digits = name.strip_prefix('p')?;
+    if digits.is_empty() || digits.len() > 9 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number: u32 = digits.parse().ok()?;
+    if number == 0 || digits == "100" {
+        return None;
+    }
+    let decimals = digits.len().max(2) as i32;
+    Some(Statistic::Quantile(
+        f64::from(number) / 10f64.powi(decimals),
+    ))
 }

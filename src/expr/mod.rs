@@ -1,4 +1,4 @@
-//! The condition language of `--where` and `--fail-on`.
+//! The language of `--where`, `--fail-on` and of rules.
 //!
 //! ```text
 //! condition  = or
@@ -13,9 +13,10 @@
 //! primary    = "(" or ")" | number | string | name | name "(" [ or { "," or } ] ")" | "true" | "false" | "null"
 //! ```
 //!
-//! A text becomes a syntax tree ([`ast`]) that both uses share. [`condition`] turns it into a test
-//! over one record, [`aggregate`] into a check over the counts and metrics of a report. What a name
-//! followed by parentheses means stands in one table, [`functions`].
+//! A text becomes a syntax tree ([`ast`]) that all uses share. [`condition`] turns it into a test
+//! over one record, [`aggregate`] into a check over the counts and metrics of a report, [`rule`] into
+//! what a rule says about windows and states. What a name followed by parentheses means stands in one
+//! table, [`functions`].
 //!
 //! Rules that hold everywhere:
 //! * A missing field or a value of another type makes a comparison false, `!=` and `!~` too. `not`
@@ -30,6 +31,7 @@
 //!   for the regular expression, so both `"\d"` and `"\\d"` are a digit.
 
 pub mod aggregate;
+mod amount;
 pub mod ast;
 pub mod condition;
 pub mod error;
@@ -39,6 +41,7 @@ mod lexer;
 mod literals;
 mod parse;
 mod resolve;
+pub mod rule;
 #[cfg(test)]
 mod tests;
 

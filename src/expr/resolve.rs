@@ -9,7 +9,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::ast::{Comparison, Node, Operation, Order, Tree};
 use super::condition::{Needs, Operand, Test};
 use super::error::{Error, nearest};
-use super::functions::{self, FUNCTIONS, Meaning, Place};
+use super::functions::{self, FUNCTIONS, Function, Meaning, Place};
 use crate::flow::level::Level;
 use crate::flow::time::Time;
 use crate::flow::wanted::{Path, Wanted};
@@ -434,18 +434,20 @@ impl<'a> Resolver<'a> {
 }
 
 /// The function `name`, if it can be called in this `place`.
-pub(super) fn find_function(
-    node: &Node,
-    name: &str,
-    place: Place,
-) -> Result<&'static functions::Function, Error> {
+pub(super) fn find_function(node: &Node, name: &str, place: Place) -> Result<Function, Error> {
     let at = node.at.start..node.at.start + name.len();
     let Some(function) = functions::find(name) else {
         let error = Error::new(at, format!("unknown function \"{name}\""));
-        let here = || FUNCTIONS.iter().filter(|function| function.place == place);
+        let here = || {
+            FUNCTIONS
+                .iter()
+                .filter(|function| function.stands_in(place))
+        };
         let known = match name.to_ascii_lowercase().as_str() {
             "avg" | "average" => Some("mean"),
             "median" => Some("p50"),
+            "p0" => Some("min"),
+            "p100" => Some("max"),
             "exists" | "defined" | "present" => Some("has"),
             _ => nearest(name, here().map(|function| function.name)),
         };
@@ -460,23 +462,27 @@ pub(super) fn find_function(
             )),
         });
     };
-    if function.place == place {
+    if function.stands_in(place) {
         return Ok(function);
     }
-    let error = Error::new(
-        at,
-        match place {
-            Place::Record => {
-                format!("{name} is about many records and cannot stand in a condition over one")
-            }
-            Place::Report => {
-                format!("{name} is about one record and can only stand inside count(…)")
-            }
-        },
-    );
-    Err(match place {
-        Place::Record => error.hint("use it in --fail-on"),
-        Place::Report => error.hint(format!("write count({}) > 0", function.usage)),
+    let error = |message: String| Error::new(at, message);
+    Err(match (place, function.place) {
+        (Place::Record, Place::Rule) => error(format!(
+            "{name} is about windows and states and cannot stand in a condition over one record"
+        ))
+        .hint("use it in when of a rule"),
+        (Place::Record, _) => error(format!(
+            "{name} is about many records and cannot stand in a condition over one"
+        ))
+        .hint("use it in --fail-on"),
+        (Place::Report, Place::Rule) => error(format!(
+            "{name} is about windows and states, which a report has not"
+        ))
+        .hint("use it in when of a rule"),
+        (Place::Report | Place::Rule, _) => error(format!(
+            "{name} is about one record and can only stand inside count(…)"
+        ))
+        .hint(format!("write count({}) > 0", function.usage)),
     })
 }
 
