@@ -1,5 +1,6 @@
 //! The command line: what was typed becomes a plan, a run and an exit code. One file a command.
 
+mod alerts;
 pub mod args;
 mod docs;
 mod explain;
@@ -62,6 +63,7 @@ pub fn main() -> ExitCode {
         Some(Command::Filter(args)) => filter::run(args),
         Some(Command::Merge(args)) => merge::run(args),
         Some(Command::Explain(args)) => explain::run(args),
+        Some(Command::Alerts(args)) => alerts::run(args),
         Some(Command::Completions { shell }) => docs::completions(shell),
         Some(Command::Man) => docs::man(),
         Some(Command::Schema {

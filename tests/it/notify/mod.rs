@@ -3,7 +3,10 @@
 
 mod channels;
 mod delivery;
+mod endpoint;
+mod journal;
 mod server;
+mod sink;
 mod smtp;
 
 use std::time::{Duration, Instant};
