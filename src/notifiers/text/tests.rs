@@ -1,6 +1,4 @@
 use super::*;
-use crate::flow::alert::{Evidence, SampleLine};
-use crate::flow::time::Time;
 
 const HOSTILE: &str = "{{ 7*7 }} {% for %} <!channel> & \n${jndi:x} \u{1b}[0m";
 
@@ -117,7 +115,7 @@ fn a_text_that_is_too_long_is_cut() {
     let words = texts.write(&notification(&"ß".repeat(30_000)));
     assert_eq!(words.problem, None);
     assert!(words.text.len() <= TEXT_BYTES_MAX + 3);
-    assert_eq!(words.title.chars().count(), TITLE_CHARACTERS_MAX + 1);
+    assert_eq!(words.title.chars().count(), TITLE_CHARACTERS_MAX);
 }
 
 #[test]
@@ -134,12 +132,14 @@ fn a_wrong_template_is_refused_with_its_line() {
     for (template, part) in [
         ("a\n{{ b", "line 2"),
         ("{% if %}", "line 1"),
-        ("{{ a | nosuchfilter }}", ""),
+        (
+            "\n\n{{ alerts[0].rule | nosuchfilter }}",
+            "line 3: unknown filter",
+        ),
+        ("{{ nosuchfunction() }}", "line 1: unknown function"),
+        ("{% include 'etc/passwd' %}", "unknown statement include"),
     ] {
         let error = Texts::new(None, Some(template), Escape::None).err();
-        if part.is_empty() {
-            continue;
-        }
         assert!(
             error.as_ref().is_some_and(|error| error.contains(part)),
             "{template}: {error:?}"

@@ -5,6 +5,7 @@ mod channels;
 mod delivery;
 mod endpoint;
 mod journal;
+mod peers;
 mod server;
 mod sink;
 mod smtp;
