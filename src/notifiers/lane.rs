@@ -197,9 +197,7 @@ impl Lane {
             if let Err(then) = self.bucket.take(now) {
                 return Some(then);
             }
-            let Some((arrival, waiting)) = self.queue.take(now) else {
-                return None;
-            };
+            let (arrival, waiting) = self.queue.take(now)?;
             waiting.first_attempt.get_or_insert(now);
             waiting.attempts += 1;
             let part = waiting

@@ -1,4 +1,6 @@
 use super::*;
+use crate::flow::alert::{Evidence, SampleLine};
+use crate::flow::time::Time;
 
 const HOSTILE: &str = "{{ 7*7 }} {% for %} <!channel> & \n${jndi:x} \u{1b}[0m";
 

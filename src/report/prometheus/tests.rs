@@ -85,7 +85,7 @@ fn state() -> State {
         &[2048.0],
     );
     // All three become the same name.
-    for name in ["a.b", "a-b", "aB"] {
+    for name in ["one.two", "one-two", "oneTwo"] {
         feed(
             &mut state.metrics,
             name,
@@ -218,9 +218,9 @@ fn the_page_says_what_the_state_holds() {
         ("weir_field_response_time_seconds_sum", &[], 1.0),
         ("weir_field_latency_seconds_sum", &[], 0.25),
         ("weir_field_size_bytes_sum", &[], 2048.0),
-        ("weir_field_a_b_count", &[], 1.0),
-        ("weir_field_a_b_2_count", &[], 1.0),
-        ("weir_field_a_b_3_count", &[], 1.0),
+        ("weir_field_one_two_count", &[], 1.0),
+        ("weir_field_one_two_2_count", &[], 1.0),
+        ("weir_field_one_two_3_count", &[], 1.0),
     ] {
         assert_eq!(value(&page, name, labels), want, "{name} {labels:?}");
     }
