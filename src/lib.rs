@@ -20,6 +20,8 @@
 //! | [`store`] | the state directory: checkpoints, the journal of outputs, recovery |
 //! | [`engine`] | threads and queues: reader, mappers, fold, writer. Knows no format |
 //! | [`sinks`] | where lines and reports go |
+//! | [`notifiers`] | where alerts go, and their delivery: order, retries, dead letters |
+//! | [`net`] | the network's edge: one HTTP client, when to try again, what may be shown |
 //! | [`report`] | the finished report as text and as JSON |
 //! | [`registry`] | what the engine may know of formats |
 //! | [`disk`] | the file system as following and checkpoints need it, behind a trait |

@@ -41,6 +41,8 @@ pub enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Show what notifiers told of which alert, when, to whom and with what answer
+    Alerts(AlertsArgs),
     /// Print shell completions
     Completions { shell: clap_complete::Shell },
     /// Print the manual page
@@ -241,6 +243,18 @@ pub struct ExplainArgs {
     pub select: SelectArgs,
     #[arg(short, long, value_enum, ignore_case = true, env = "WEIR_LEVEL")]
     pub level: Option<LevelArg>,
+    #[arg(short, long, value_enum, default_value = "text", env = "WEIR_OUTPUT")]
+    pub output: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct AlertsArgs {
+    /// State directory of the run
+    #[arg(long, value_name = "DIR", env = "WEIR_STATE")]
+    pub state: PathBuf,
+    /// Only what was told since then: 2h, or 2026-11-22T10:00:00Z
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<String>,
     #[arg(short, long, value_enum, default_value = "text", env = "WEIR_OUTPUT")]
     pub output: Format,
 }

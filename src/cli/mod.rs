@@ -1,5 +1,6 @@
 //! The command line: what was typed becomes a plan, a run and an exit code. One file a command.
 
+mod alerts;
 pub mod args;
 mod check;
 mod config;
@@ -70,6 +71,7 @@ pub fn main() -> ExitCode {
         Some(Command::Config {
             command: ConfigCommand::Show(args),
         }) => config::show(args),
+        Some(Command::Alerts(args)) => alerts::run(args),
         Some(Command::Completions { shell }) => docs::completions(shell),
         Some(Command::Man) => docs::man(),
         Some(Command::Schema {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -17,7 +17,8 @@ use tokio::task::JoinSet;
 use crate::clock::System;
 use crate::flow::alert::Notification;
 use crate::net::http;
-use crate::notifiers::journal::{DEAD_LETTERS_BYTES_MAX, JOURNAL_BYTES_MAX, Lines};
+use crate::net::keep::Lines;
+use crate::notifiers::journal::{DEAD_LETTERS_BYTES_MAX, JOURNAL_BYTES_MAX};
 use crate::notifiers::lane::{Lane, Office, Work};
 use crate::notifiers::text::Texts;
 use crate::notifiers::{Notifier, Settings};
@@ -27,6 +28,16 @@ use crate::notifiers::{Notifier, Settings};
 pub struct Folder {
     pub dead_letters: PathBuf,
     pub journal: PathBuf,
+}
+
+impl Folder {
+    /// Of a state directory.
+    pub fn of(state: &Path) -> Folder {
+        Folder {
+            dead_letters: state.join("dead-letters.ndjson"),
+            journal: state.join("alerts.ndjson"),
+        }
+    }
 }
 
 /// The last word about one notification: from here on it may be forgotten.

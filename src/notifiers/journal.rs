@@ -4,13 +4,12 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::flow::alert::{Notification, Status};
-use crate::flow::time::Time;
-use crate::notifiers::file;
+use crate::net::keep::older;
 
 /// Bytes after which the journal becomes `alerts.ndjson.1`, in the place of the one before: weeks of
 /// attempts.
@@ -98,40 +97,6 @@ pub struct DeadLetter<'n> {
     pub notification: &'n Notification,
 }
 
-/// A file of lines that is exchanged when it is long.
-#[derive(Clone, Debug)]
-pub struct Lines {
-    path: PathBuf,
-    bytes_max: u64,
-}
-
-impl Lines {
-    pub fn new(path: PathBuf, bytes_max: u64) -> Lines {
-        Lines { path, bytes_max }
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Appends one line.
-    pub fn append(&self, line: &impl Serialize) -> io::Result<()> {
-        let mut bytes = serde_json::to_vec(line).map_err(io::Error::other)?;
-        bytes.push(b'\n');
-        let length = fs::symlink_metadata(&self.path).map_or(0, |found| found.len());
-        if length > 0 && length + bytes.len() as u64 > self.bytes_max {
-            fs::rename(&self.path, older(&self.path))?;
-        }
-        file::append(&self.path, &bytes)?;
-        Ok(())
-    }
-}
-
-/// Where the lines before the newest ones are.
-pub fn older(path: &Path) -> PathBuf {
-    crate::flow::output::rotated_path(path, 1)
-}
-
 /// The entries of a journal, oldest first. Lines that are none (the last one may be torn) are counted
 /// in the second number. A journal that is not there has no entries.
 pub fn read(path: &Path) -> io::Result<(Vec<Entry>, usize)> {
@@ -156,14 +121,10 @@ pub fn read(path: &Path) -> io::Result<(Vec<Entry>, usize)> {
     Ok((entries, torn))
 }
 
-/// Wall-clock time, RFC 3339 to the millisecond.
-pub fn at(now: Time) -> String {
-    Time(now.0 - now.0.rem_euclid(1_000_000)).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::keep::{Lines, append};
 
     fn entry(number: u64) -> Entry {
         Entry {
@@ -187,7 +148,7 @@ mod tests {
             lines.append(&entry(number)).unwrap();
             assert!(fs::metadata(&path).unwrap().len() <= 1000);
         }
-        file::append(&path, b"{\"at\":\"torn").unwrap();
+        append(&path, b"{\"at\":\"torn").unwrap();
         let (entries, torn) = read(&path).unwrap();
         let numbers: Vec<u64> = entries.iter().map(|entry| entry.number).collect();
         assert!(numbers.len() >= 6 && numbers.is_sorted(), "{numbers:?}");

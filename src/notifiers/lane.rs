@@ -13,9 +13,10 @@ use crate::clock::{Clock, System};
 use crate::flow::alert::Notification;
 use crate::flow::time::Time;
 use crate::net::http::Attempt;
+use crate::net::keep::{self, Lines};
 use crate::net::retry;
 use crate::notifiers::delivery::{Outcome, Receipt};
-use crate::notifiers::journal::{self, DeadLetter, Ended, Entry, Lines, Told};
+use crate::notifiers::journal::{DeadLetter, Ended, Entry, Told};
 use crate::notifiers::queue::{Bucket, Queue};
 use crate::notifiers::{Channel, Notifier, Part};
 
@@ -44,7 +45,7 @@ pub struct Office {
 
 impl Office {
     fn now(&self) -> String {
-        journal::at(Time(self.clock.wall_nanoseconds()))
+        keep::at(Time(self.clock.wall_nanoseconds()))
     }
 
     /// Writes an attempt into the journal.
@@ -196,9 +197,7 @@ impl Lane {
             if let Err(then) = self.bucket.take(now) {
                 return Some(then);
             }
-            let Some((arrival, waiting)) = self.queue.take(now) else {
-                return None;
-            };
+            let (arrival, waiting) = self.queue.take(now)?;
             waiting.first_attempt.get_or_insert(now);
             waiting.attempts += 1;
             let part = waiting

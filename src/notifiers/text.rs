@@ -1,15 +1,17 @@
 //! What people read of a notification: a title and a text, from templates or in our own words. What
 //! came from a log is data: it is put in once, escaped for the channel, and never read as a template.
 
-use std::collections::BTreeMap;
+mod context;
+
 use std::fmt::Write as _;
 use std::io;
 
+use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
-use serde::Serialize;
 
 use crate::flow::alert::{Alert, Notification, Status};
 use crate::flow::terminal;
+use crate::notifiers::text::context::{Context, example};
 
 /// Steps that one template may take: a loop over 50 alerts with all their fields needs some thousands.
 const FUEL: u64 = 100_000;
@@ -22,6 +24,14 @@ const TITLE_CHARACTERS_MAX: usize = 250;
 
 /// Levels of nesting in a template; the built-in limit is 500.
 const RECURSION_MAX: usize = 50;
+
+/// Mistakes in a template that no alert can make good.
+const NAMES_UNKNOWN: [ErrorKind; 4] = [
+    ErrorKind::UnknownFilter,
+    ErrorKind::UnknownFunction,
+    ErrorKind::UnknownTest,
+    ErrorKind::UnknownMethod,
+];
 
 /// What is done to data before it stands in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,19 +112,33 @@ impl Texts {
                 .template_from_str(template)
                 .map_err(|error| said(&error))?;
         }
-        Ok(Texts {
+        let texts = Texts {
             environment,
             title: title.map(str::to_owned),
             text: text.map(str::to_owned),
             escape,
-        })
+        };
+        // Names of filters and functions are looked up when a template runs.
+        let example = example();
+        for template in [title, text].into_iter().flatten() {
+            let context = Value::from(Serde(Context::of(&example)));
+            let rendered = texts
+                .environment
+                .template_from_str(template)
+                .and_then(|template| template.render(context));
+            match rendered {
+                Err(error) if NAMES_UNKNOWN.contains(&error.kind()) => return Err(said(&error)),
+                _ => {}
+            }
+        }
+        Ok(texts)
     }
 
     /// Title and text of a notification.
     pub fn write(&self, notification: &Notification) -> Words {
         let mut words = Words::default();
         let context = (self.title.is_some() || self.text.is_some())
-            .then(|| minijinja::Value::from(minijinja::value::Serde(Context::of(notification))));
+            .then(|| Value::from(Serde(Context::of(notification))));
         let own = |template: &Option<String>, problem: &mut Option<String>| {
             let (template, context) = (template.as_ref()?, context.clone()?);
             match self.render(template, context) {
@@ -139,7 +163,7 @@ impl Texts {
         words
     }
 
-    fn render(&self, template: &str, context: minijinja::Value) -> Result<String, String> {
+    fn render(&self, template: &str, context: Value) -> Result<String, String> {
         let template = self
             .environment
             .template_from_str(template)
@@ -336,83 +360,6 @@ impl io::Write for Limited {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// What a template sees.
-#[derive(Serialize)]
-struct Context<'n> {
-    notifier: &'n str,
-    status: &'static str,
-    group: BTreeMap<&'n str, &'n str>,
-    alerts: Vec<AlertContext<'n>>,
-    firing: u64,
-    resolved: u64,
-    left_out: u64,
-    made_at: String,
-}
-
-#[derive(Serialize)]
-struct AlertContext<'n> {
-    id: &'n str,
-    rule: &'n str,
-    status: &'static str,
-    severity: &'n str,
-    labels: BTreeMap<&'n str, &'n str>,
-    summary: &'n str,
-    value: Option<f64>,
-    starts_at: String,
-    ends_at: Option<String>,
-    template: Option<&'n str>,
-    fingerprint: Option<&'n str>,
-    count: u64,
-    first: Option<String>,
-    last: Option<String>,
-    samples: &'n [crate::flow::alert::SampleLine],
-}
-
-impl<'n> Context<'n> {
-    fn of(notification: &'n Notification) -> Context<'n> {
-        Context {
-            notifier: &notification.notifier,
-            status: notification.status.name(),
-            group: map(&notification.group),
-            alerts: notification.alerts.iter().map(AlertContext::of).collect(),
-            firing: count(notification, Status::Firing),
-            resolved: count(notification, Status::Resolved),
-            left_out: notification.left_out,
-            made_at: notification.made_at.to_string(),
-        }
-    }
-}
-
-impl<'n> AlertContext<'n> {
-    fn of(alert: &'n Alert) -> AlertContext<'n> {
-        let labels = map(&alert.labels);
-        AlertContext {
-            id: &alert.id,
-            rule: &alert.rule,
-            status: alert.status.name(),
-            severity: labels.get("severity").copied().unwrap_or_default(),
-            labels,
-            summary: &alert.summary,
-            value: alert.value,
-            starts_at: alert.starts_at.to_string(),
-            ends_at: alert.ends_at.map(|time| time.to_string()),
-            template: alert.evidence.template.as_deref(),
-            fingerprint: alert.evidence.fingerprint.as_deref(),
-            count: alert.evidence.count,
-            first: alert.evidence.first.map(|time| time.to_string()),
-            last: alert.evidence.last.map(|time| time.to_string()),
-            samples: &alert.evidence.samples,
-        }
-    }
-}
-
-fn map(pairs: &[(String, String)]) -> BTreeMap<&str, &str> {
-    pairs
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect()
 }
 
 #[cfg(test)]

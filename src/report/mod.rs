@@ -2,6 +2,7 @@
 //! sorted. `json` prints all of it, `text` what a person needs first.
 
 pub mod json;
+pub mod prometheus;
 pub mod text;
 
 use std::collections::HashMap;

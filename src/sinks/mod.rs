@@ -2,6 +2,8 @@
 //! decides nothing.
 
 pub mod file;
+pub mod http;
+pub mod prometheus;
 pub mod stdout;
 
 use std::io;

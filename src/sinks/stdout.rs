@@ -37,6 +37,8 @@ impl Sink for Stdout {
         } else {
             &output.bytes
         };
+        // A notifier may write its lines there too; whole outputs keep lines whole.
+        let _lock = io::stdout().lock();
         write_all_waiting(&self.file, bytes)
             .map_err(|error| io::Error::new(error.kind(), format!("standard output: {error}")))
     }

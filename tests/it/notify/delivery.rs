@@ -7,16 +7,13 @@ use std::time::{Duration, Instant};
 use logweir::flow::alert::Status;
 use logweir::flow::secret::Secret;
 use logweir::notifiers::delivery::{Delivery, Folder, Outcome};
-use logweir::notifiers::{Rate, file, journal, webhook};
+use logweir::notifiers::{Rate, file, journal, webhook as hook};
 
 use super::server::{Reply, Server, status};
 use super::{Channel, notification, quiet, receipts, settings, webhook};
 
-fn folder(folder: &tempfile::TempDir) -> Folder {
-    Folder {
-        dead_letters: folder.path().join("dead.ndjson"),
-        journal: folder.path().join("alerts.ndjson"),
-    }
+fn folder(home: &tempfile::TempDir) -> Folder {
+    Folder::of(home.path())
 }
 
 fn dead_letters(folder: &Folder) -> Vec<serde_json::Value> {
@@ -44,7 +41,7 @@ fn scripted(replies: Vec<Reply>) -> (logweir::notifiers::delivery::Receipt, usiz
     delivery.send(notification(1, "w", Status::Firing, &["a"]));
     let receipt = receipts(&delivery, 1).remove(0);
     let took = start.elapsed();
-    assert_eq!(delivery.drain(Duration::from_secs(5)), []);
+    assert!(delivery.drain(Duration::from_secs(5)).is_empty());
     (receipt, server.requests().len(), took)
 }
 
@@ -118,9 +115,10 @@ fn a_redirect_is_not_followed() {
 fn waits_as_long_as_the_receiver_asks() {
     let date = httpdate::fmt_http_date(std::time::SystemTime::now() + Duration::from_secs(3));
     for (value, least, most) in [
+        // A date has no fraction of a second.
+        (date.as_str(), 1.5, 4.5),
         ("1", 1.0, 2.5),
         ("0", 0.0, 0.5),
-        (date.as_str(), 1.5, 4.5),
         ("Sun, 06 Nov 1994 08:49:37 GMT", 0.0, 0.5),
         ("a while", 0.2, 1.5),
     ] {
@@ -331,7 +329,7 @@ fn without_a_notifier_there_is_no_thread() {
     let delivery = Delivery::start(Vec::new(), None, quiet).unwrap();
     delivery.send(notification(1, "w", Status::Firing, &["a"]));
     assert_eq!(receipts(&delivery, 1)[0].outcome, Outcome::Dead);
-    assert_eq!(delivery.drain(Duration::from_secs(1)), []);
+    assert!(delivery.drain(Duration::from_secs(1)).is_empty());
 }
 
 /// The issue's own case: 1,000 notifications, a receiver that does everything wrong at random.
@@ -387,9 +385,8 @@ fn a_thousand_notifications_through_a_receiver_that_fails_at_random() {
         ));
     }
     let receipts = receipts(&delivery, 1000);
-    assert_eq!(
-        delivery.drain(Duration::from_secs(5)),
-        [],
+    assert!(
+        delivery.drain(Duration::from_secs(5)).is_empty(),
         "none is without a receipt"
     );
     let numbers: Vec<u64> = receipts.iter().map(|receipt| receipt.number).collect();
@@ -447,7 +444,7 @@ fn no_secret_shows_in_receipts_journal_dead_letters_or_our_own_words() {
         .replace("http://", "http://canary-user:canary-pass@");
     let unreachable = "http://canary-user:canary-pass@127.0.0.1:1/canary-path?token=canary-query";
     let channel = |url: &str| {
-        Channel::Webhook(webhook::Settings {
+        Channel::Webhook(hook::Settings {
             url: Secret::new(url),
             secret: Some(Secret::new("canary-secret")),
             token: Some(Secret::new("canary-token")),

@@ -3,7 +3,11 @@
 
 mod channels;
 mod delivery;
+mod endpoint;
+mod journal;
+mod peers;
 mod server;
+mod sink;
 mod smtp;
 
 use std::time::{Duration, Instant};
