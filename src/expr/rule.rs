@@ -209,6 +209,11 @@ impl Expression {
         &self.constants[operand]
     }
 
+    /// Whether it is nothing but one operand that is true or false.
+    pub fn is_one_truth(&self) -> bool {
+        matches!(self.verdict, Verdict::Truth(_))
+    }
+
     /// Whether it holds, if each operand is worth what `value` says: a number, 0 or 1 for one that is
     /// true or false, nothing if there is none, which makes a comparison false.
     pub fn holds(&self, value: &dyn Fn(usize) -> Option<f64>) -> bool {

@@ -90,6 +90,7 @@ fn input(
         error,
     })?;
     let condition = condition(where_, zone, wanted)?;
+    wanted.time = true;
     add(
         inputs,
         Input {
