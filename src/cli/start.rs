@@ -176,7 +176,10 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
             (store, ready.known, ready.replay, ready.file, resumed)
         }
         None => {
-            let carried = start.reload.as_mut().and_then(|reload| reload.carried.take());
+            let carried = start
+                .reload
+                .as_mut()
+                .and_then(|reload| reload.carried.take());
             let file = match asked {
                 AskedOutput::File(path, rotation) => {
                     let (disk, clock) = (Arc::clone(&disk), Arc::clone(&clock));
@@ -185,7 +188,9 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
                 }
                 _ => None,
             };
-            let resumed = carried.as_ref().is_some_and(|known| !known.places.is_empty());
+            let resumed = carried
+                .as_ref()
+                .is_some_and(|known| !known.places.is_empty());
             let known = carried.unwrap_or_else(|| Known::from(state));
             (None, known, Vec::new(), file, resumed)
         }

@@ -230,7 +230,11 @@ impl Window {
             })?;
         if is_within && place.is_number() {
             let index = i32::from(place.index());
-            let cell = if place.is_negative() { -1 - index } else { index };
+            let cell = if place.is_negative() {
+                -1 - index
+            } else {
+                index
+            };
             let cells = self.within.cells.len();
             *self.within.cells.entry(cell).or_insert(0) += weight;
             budget.charge((self.within.cells.len() - cells) * CELL_BYTES);
@@ -338,14 +342,12 @@ impl Window {
             .fold(0, |sum, bucket| sum.saturating_add(bucket.count));
     }
 
-    /// Lets the window of steps end in a later bucket; what is older than it is gone. Tells whether
-    /// anything in it changed since the last call.
-    pub fn advance(&mut self, cut: Cut, end: i64, budget: &mut Budget) -> bool {
-        let before = self.end.replace(end);
-        if let Some(before) = before.filter(|before| *before >= end) {
-            self.end = Some(before);
-            return std::mem::take(&mut self.changed);
+    /// Lets the window of steps end in a later bucket; what is older than it is gone.
+    pub fn advance(&mut self, cut: Cut, end: i64, budget: &mut Budget) {
+        if self.end.is_some_and(|before| before >= end) {
+            return;
         }
+        let before = self.end.replace(end);
         budget.release(self.within.cells.len() * CELL_BYTES);
         while let Some(bucket) = self.buckets.front() {
             if bucket.number > end - cut.buckets {
@@ -380,6 +382,10 @@ impl Window {
             self.move_front(cut, end);
             self.changed |= self.edge != edge;
         }
+    }
+
+    /// Whether anything in the window of steps has changed since the last call.
+    pub fn take_change(&mut self) -> bool {
         std::mem::take(&mut self.changed)
     }
 
@@ -403,12 +409,16 @@ impl Window {
         self.buckets.is_empty()
     }
 
-    /// Gives back what is charged for it.
-    pub fn release(&self, budget: &mut Budget) {
-        budget.release(self.within.cells.len() * CELL_BYTES);
-        for bucket in &self.buckets {
-            budget.release(bucket.bytes());
-        }
+    /// Bytes that are charged for it.
+    pub fn bytes(&self) -> usize {
+        let buckets = self.buckets.iter().map(Bucket::bytes);
+        self.within.cells.len() * CELL_BYTES + buckets.sum::<usize>()
+    }
+
+    /// Whether the window that ends with the newest record holds a second.
+    pub fn is_in_front(&self, cut: Cut, second: i64) -> bool {
+        let number = cut.bucket(second);
+        self.front.is_some_and(|front| number > front - cut.buckets)
     }
 
     /// Records in the window that ends with the newest one.
@@ -467,7 +477,11 @@ impl Window {
         Evidence {
             template: None,
             fingerprint: None,
-            count: if is_edge { self.edge } else { self.within.count },
+            count: if is_edge {
+                self.edge
+            } else {
+                self.within.count
+            },
             first: inside().map(|bucket| bucket.first).min().and_then(time),
             last: inside().map(|bucket| bucket.last).max().and_then(time),
             samples,
