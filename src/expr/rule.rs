@@ -25,7 +25,7 @@ use crate::units::Unit;
 pub struct Expression {
     verdict: Verdict,
     operands: Vec<Operand>,
-    /// By operand: what an edge is compared with.
+    /// By operand: what an edge or an age is compared with.
     constants: Vec<Vec<f64>>,
     /// The one amount that is compared, if it is one.
     measured: Option<Amount>,
@@ -204,9 +204,15 @@ impl Expression {
         &self.operands
     }
 
-    /// What the operand of this place is compared with, if it is an edge that counts.
+    /// What the operand of this place is compared with, if it is an edge that counts, or an age, in
+    /// milliseconds; nothing if an age is calculated with.
     pub fn constants(&self, operand: usize) -> &[f64] {
         &self.constants[operand]
+    }
+
+    /// Whether it is nothing but one operand that is true or false.
+    pub fn is_one_truth(&self) -> bool {
+        matches!(self.verdict, Verdict::Truth(_))
     }
 
     /// Whether it holds, if each operand is worth what `value` says: a number, 0 or 1 for one that is
@@ -375,8 +381,12 @@ impl Operands for Known<'_> {
                     "write the number alone",
                 );
             }
+            Kind::Duration => {
+                self.constants[operand].push(constant);
+                return Ok(operand);
+            }
             Kind::Any => return Ok(operand),
-            _ => {}
+            Kind::Count | Kind::Natural => {}
         }
         let (never, always) = match order {
             Order::Less => (constant <= 0.0, false),

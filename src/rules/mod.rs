@@ -3,24 +3,50 @@
 //! up to the notifications that wait is a function of what is handed in.
 
 pub mod baseline;
+pub mod fresh;
+mod judge;
 pub mod life;
 pub mod mask;
+mod moment;
 pub mod routing;
 pub mod rule;
 pub mod watched;
 
+use std::collections::{BTreeMap, VecDeque};
+use std::mem::{replace, take};
+
 use serde::{Deserialize, Serialize};
 
-use crate::flow::alert::{Alert, Notification};
+use crate::flow::alert::{Alert, Evidence, Notification, SampleLine};
 use crate::flow::batch::SourceId;
-use crate::flow::observed::Observed;
+use crate::flow::observed::{Number, Observed, Run};
 use crate::flow::time::Time;
-use crate::rules::life::Lives;
+use crate::rules::judge::{Bench, Sighting, Watch};
+use crate::rules::life::{Judgement, LifeSettings, Lives, Phase};
+use crate::rules::mask::Mask;
+use crate::rules::moment::{Future, Moment, Spoken};
 use crate::rules::routing::{RouteSettings, Router, Silence};
 use crate::rules::rule::Rule;
 use crate::rules::watched::{SetPlan, StatePlan};
-use crate::state::keyed::Keyed;
+use crate::state::counts::Budget;
+use crate::state::keyed::{Keyed, Kind};
 use crate::state::sets::Sets;
+
+/// What rules share while they judge: parts of [`Rules`] beside the rules themselves.
+macro_rules! bench {
+    ($rules:ident) => {
+        Bench {
+            states: &$rules.states,
+            lives: &mut $rules.lives,
+            budget: &mut $rules.budget,
+            told: &mut $rules.told,
+            passed: &mut $rules.passed,
+            mask: &$rules.mask,
+            summarise: $rules.plan.summarise,
+            started: $rules.moment.started,
+        }
+    };
+}
 
 /// Everything that rules are made of, checked.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +63,8 @@ pub struct RulesPlan {
     pub live: bool,
     /// Makes the summary of an alert whose rule has a template.
     pub summarise: Option<Summarise>,
+    /// What is a secret in evidence beyond what is known to be one.
+    pub mask: Option<Mask>,
 }
 
 /// Fills the template of a `summary`; `None` if it cannot, and then the rule's own words stand.
@@ -70,29 +98,109 @@ pub struct From<'a> {
     pub name: &'a str,
 }
 
+/// A time that is so much later than its arrival, in nanoseconds, is not believed.
+pub const FUTURE: i64 = 3600 * Time::SECOND;
+
+/// Bytes that all windows of all rules may take.
+pub const WINDOW_BYTES_MAX: usize = 24 << 20;
+
+/// Alerts that wait to be taken by [`Rules::take_alerts`]; past this the oldest go.
+pub const ALERTS_MAX: usize = 10_000;
+
 /// All rules with everything they know.
 #[derive(Debug)]
 pub struct Rules {
     plan: RulesPlan,
-    lives: Lives,
-    router: Router,
+    mask: Mask,
+    /// By input: who looks at it.
+    targets: Vec<Vec<Target>>,
+    watches: Vec<Watch>,
     states: Vec<Keyed>,
     sets: Vec<Sets>,
+    lives: Lives,
+    router: Router,
+    moment: Moment,
+    budget: Budget,
+    passed: Passed,
+    /// Alerts that began or ended and were not handed on, with the places of their rules.
+    told: Vec<(u32, Alert)>,
+    alerts: VecDeque<Alert>,
+    /// Numbers of a batch in the order of their runs: the end of each run's, and the numbers.
+    ends: Vec<u32>,
+    numbers: Vec<Number>,
+}
+
+/// Who looks at an input.
+#[derive(Clone, Copy, Debug)]
+enum Target {
+    State(usize),
+    Set(usize),
+    /// A part of a rule.
+    Part(usize, usize),
+    /// A rule about new messages.
+    New(usize),
 }
 
 /// What rules know, to be written in a checkpoint.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+#[derive(Default)]
 pub struct Saved {
+    rules: Vec<Kept<Watch>>,
+    states: Vec<Kept<Keyed>>,
+    sets: Vec<Kept<Sets>>,
     lives: Lives,
     router: Router,
+    moment: Moment,
+    passed: Passed,
+}
+
+/// What one rule, state or set knows, and how to find it again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Kept<T> {
+    name: String,
+    definition: String,
+    notify: Vec<String>,
+    known: T,
+}
+
+/// What a state can make alerts of by itself.
+fn built_in(states: &[StatePlan]) -> impl Iterator<Item = (usize, Kind)> {
+    (0..states.len()).flat_map(|state| Kind::ALL.into_iter().map(move |kind| (state, kind)))
 }
 
 impl Rules {
     /// Rules that know nothing yet.
     pub fn new(plan: RulesPlan) -> Rules {
+        let mut targets = Vec::new();
+        let mut add = |input: u16, target: Target| {
+            let input = usize::from(input);
+            if targets.len() <= input {
+                targets.resize_with(input + 1, Vec::new);
+            }
+            targets[input].push(target);
+        };
+        for (place, state) in plan.states.iter().enumerate() {
+            add(state.input, Target::State(place));
+        }
+        for (place, set) in plan.sets.iter().enumerate() {
+            add(set.input, Target::Set(place));
+        }
+        for (place, rule) in plan.rules.iter().enumerate() {
+            for (part, input) in rule.parts.iter().enumerate() {
+                add(input.input, Target::Part(place, part));
+            }
+            if let Some(new) = &rule.new {
+                add(new.input, Target::New(place));
+            }
+        }
         Rules {
-            lives: Lives::default(),
-            router: Router::new(plan.notifiers.clone(), plan.silences.clone()),
+            mask: plan
+                .mask
+                .clone()
+                .unwrap_or_else(|| Mask::new(&[]).expect("no patterns are no mistake")),
+            targets,
+            watches: plan.rules.iter().map(Watch::new).collect(),
             states: plan
                 .states
                 .iter()
@@ -103,51 +211,394 @@ impl Rules {
                 .iter()
                 .map(|set| Sets::new(set.settings.clone()))
                 .collect(),
+            lives: Lives::default(),
+            router: Router::new(plan.notifiers.clone(), plan.silences.clone()),
+            moment: Moment::default(),
+            budget: Budget {
+                used: 0,
+                limit: WINDOW_BYTES_MAX,
+            },
+            passed: Passed::default(),
+            told: Vec::new(),
+            alerts: VecDeque::new(),
+            ends: Vec::new(),
+            numbers: Vec::new(),
             plan,
         }
     }
 
-    /// Rules that know what `saved` knew about those that are the same in the new plan.
+    /// Rules that know what `saved` knew about those that are the same in the new plan: of the same name
+    /// and made of the same. What the others knew is dropped, and their alerts end.
     pub fn resume(plan: RulesPlan, saved: Saved) -> Rules {
         let mut rules = Rules::new(plan);
+        let old_rules = saved.rules.len();
+        let mut places = BTreeMap::new();
+        let mut notify: Vec<Vec<String>> = Vec::new();
+        for (old, kept) in saved.rules.into_iter().enumerate() {
+            let new =
+                rules.plan.rules.iter().position(|rule| {
+                    rule.life.name == kept.name && rule.definition == kept.definition
+                });
+            notify.push(kept.notify);
+            if let Some(new) = new {
+                rules.watches[new] = kept.known;
+                places.insert(old as u32, new as u32);
+            }
+        }
+        for (old, kept) in saved.states.into_iter().enumerate() {
+            let new = rules.plan.states.iter().position(|state| {
+                state.settings.name == kept.name && state.definition == kept.definition
+            });
+            let kinds = Kind::ALL.len();
+            for kind in 0..kinds {
+                notify.push(kept.notify.clone());
+                if let Some(new) = new.filter(|new| !rules.plan.states[*new].notify.is_empty()) {
+                    let new = rules.plan.rules.len() + new * kinds + kind;
+                    places.insert((old_rules + old * kinds + kind) as u32, new as u32);
+                }
+            }
+            if let Some(new) = new {
+                rules.states[new] = kept.known;
+            }
+        }
+        for kept in saved.sets {
+            let new = rules.plan.sets.iter().position(|set| {
+                set.settings.name == kept.name && set.definition == kept.definition
+            });
+            if let Some(new) = new {
+                rules.sets[new] = kept.known;
+            }
+        }
+        for watch in &rules.watches {
+            watch.charge(&mut rules.budget);
+        }
         rules.lives = saved.lives;
         rules.router = saved.router;
+        rules.moment = saved.moment;
+        rules.passed = saved.passed;
+        let now = rules.now().unwrap_or(Time(0));
+        let ended = rules.lives.renumber(&places, now);
+        let (routes, silences) = (rules.plan.notifiers.clone(), rules.plan.silences.clone());
+        rules.router.reconfigure(routes, silences, now);
+        for (old, alert) in ended {
+            let notify = notify.get(old as usize).map_or(&[][..], Vec::as_slice);
+            rules.router.take(alert, notify, now);
+        }
         rules
     }
 
     /// All that is known, for a checkpoint.
     pub fn save(&self) -> Saved {
+        let rules = self.plan.rules.iter().zip(&self.watches);
+        let states = self.plan.states.iter().zip(&self.states);
+        let sets = self.plan.sets.iter().zip(&self.sets);
         Saved {
+            rules: rules
+                .map(|(rule, watch)| Kept {
+                    name: rule.life.name.clone(),
+                    definition: rule.definition.clone(),
+                    notify: rule.notify.clone(),
+                    known: watch.clone(),
+                })
+                .collect(),
+            states: states
+                .map(|(plan, state)| Kept {
+                    name: plan.settings.name.clone(),
+                    definition: plan.definition.clone(),
+                    notify: plan.notify.clone(),
+                    known: state.clone(),
+                })
+                .collect(),
+            sets: sets
+                .map(|(plan, set)| Kept {
+                    name: plan.settings.name.clone(),
+                    definition: plan.definition.clone(),
+                    notify: Vec::new(),
+                    known: set.clone(),
+                })
+                .collect(),
             lives: self.lives.clone(),
             router: self.router.clone(),
+            moment: self.moment.clone(),
+            passed: self.passed,
         }
     }
 
     /// Takes in what was observed of one batch. Batches of one source come in their order.
-    pub fn absorb(&mut self, _observed: &Observed, _from: &From) {}
-
-    /// Time has passed: `now` is wall-clock time. Only for live rules.
-    pub fn tick(&mut self, now: Time) {
-        self.router.tick(now);
+    pub fn absorb(&mut self, observed: &Observed, from: &From) {
+        self.sort_numbers(observed);
+        let timed = observed.advances.first().is_some();
+        if let Some(second) = self.moment.arrive(from, timed, self.plan.live) {
+            self.move_on(from, second, Spoken::ByArrival);
+        }
+        let mut advances = observed.advances.iter().peekable();
+        let (ends, numbers) = (take(&mut self.ends), take(&mut self.numbers));
+        let mut start = 0;
+        for (run, end) in observed.runs.iter().zip(&ends) {
+            while let Some(advance) = advances.next_if(|advance| advance.ordinal <= run.ordinal) {
+                self.move_on(from, advance.second, Spoken::ByRecord);
+            }
+            let end = *end as usize;
+            self.take(observed, run, &numbers[start..end], from);
+            start = end;
+        }
+        for advance in advances {
+            self.move_on(from, advance.second, Spoken::ByRecord);
+        }
+        (self.ends, self.numbers) = (ends, numbers);
     }
 
-    /// The inputs have ended: everything is looked at once more, and what waits to be told is told.
-    /// `now` is wall-clock time for live rules; the others take their newest event time.
-    pub fn finish(&mut self, now: Option<Time>) {
-        if let Some(now) = now {
+    /// Puts the numbers of each run together.
+    fn sort_numbers(&mut self, observed: &Observed) {
+        self.ends.clear();
+        self.ends.resize(observed.runs.len(), 0);
+        self.numbers.clear();
+        let Some(first) = observed.numbers.first() else {
+            return;
+        };
+        for number in &observed.numbers {
+            self.ends[number.run as usize] += 1;
+        }
+        let mut sum = 0;
+        for end in &mut self.ends {
+            sum += replace(end, sum);
+        }
+        self.numbers.resize(observed.numbers.len(), *first);
+        for number in &observed.numbers {
+            let place = &mut self.ends[number.run as usize];
+            self.numbers[*place as usize] = *number;
+            *place += 1;
+        }
+    }
+
+    /// A record of `from` is the first of a later second.
+    fn move_on(&mut self, from: &From, second: i64, spoken: Spoken) {
+        let (lateness, live) = (self.plan.lateness, self.plan.live);
+        match self.moment.advance(from, second, spoken, lateness, live) {
+            Ok(()) => self.look(),
+            Err(Future) => self.passed.future += 1,
+        }
+    }
+
+    /// Looks at what has become due by the moment.
+    fn look(&mut self) {
+        if let Some(begin) = self.moment.started {
+            let begin = Time::from_parts(begin, 0).unwrap_or(Time(0));
+            self.states.iter_mut().for_each(|state| state.begin(begin));
+        }
+        if let Some(second) = self.moment.states {
+            let at = Time::from_parts(second, 0).unwrap_or(Time(0));
+            for state in 0..self.states.len() {
+                self.conditions(state, at);
+            }
+        }
+        let mut bench = bench!(self);
+        for (place, (rule, watch)) in self.plan.rules.iter().zip(&mut self.watches).enumerate() {
+            let second = if rule.parts.is_empty() && rule.new.is_none() {
+                self.moment.states
+            } else {
+                self.moment.watermark
+            };
+            if let Some(second) = second {
+                watch.move_on(rule, place as u32, second, &mut bench);
+            }
+        }
+        if let Some(watermark) = self.watermark() {
+            self.told.extend(self.lives.tick(watermark));
+        }
+        self.tell();
+        if let Some(now) = self.now() {
             self.router.tick(now);
         }
     }
 
+    /// Hands on what began and ended.
+    fn tell(&mut self) {
+        if self.told.is_empty() {
+            return;
+        }
+        let now = self.now().unwrap_or(Time(0));
+        for (place, alert) in take(&mut self.told) {
+            let place = place as usize;
+            let rules = self.plan.rules.len();
+            let notify = match place.checked_sub(rules) {
+                None => &self.plan.rules[place].notify,
+                Some(built_in) => &self.plan.states[built_in / Kind::ALL.len()].notify,
+            };
+            if self.alerts.len() == ALERTS_MAX {
+                self.alerts.pop_front();
+            }
+            self.alerts.push_back(alert.clone());
+            self.router.take(alert, notify, now);
+        }
+    }
+
+    /// Judges what began or ceased to be wrong with the keys of a state up to `at`.
+    fn conditions(&mut self, state: usize, at: Time) {
+        for condition in self.states[state].conditions(at) {
+            for (rule, watch) in self.plan.rules.iter().zip(&mut self.watches) {
+                if rule.is_timed() && rule.states().contains(&state) {
+                    watch.expect(rule, condition.at);
+                }
+            }
+            let plan = &self.plan.states[state];
+            if plan.notify.is_empty() {
+                continue;
+            }
+            let kinds = built_in(&self.plan.states);
+            let place = kinds
+                .into_iter()
+                .position(|built_in| built_in == (state, condition.kind))
+                .expect("every state has every kind");
+            let settings = LifeSettings {
+                name: format!("{}.{}", plan.settings.name, condition.kind.name()),
+                severity: plan.severity.clone(),
+                by: plan.settings.key.clone(),
+                for_: 0,
+                flap_hold: 0,
+            };
+            let mut evidence = Evidence {
+                count: u64::from(condition.sample.is_some()),
+                samples: condition.sample.into_iter().collect(),
+                ..Evidence::default()
+            };
+            self.mask.evidence(&mut evidence);
+            let place = (self.plan.rules.len() + place) as u32;
+            let judgement = Judgement {
+                rule: place,
+                key: &condition.key,
+                when: condition.holds,
+                clear: !condition.holds,
+                at: condition.at,
+                value: None,
+                summary: condition.summary,
+                evidence,
+            };
+            if let Some(alert) = self.lives.judge(&settings, judgement, condition.at) {
+                self.told.push((place, alert));
+            }
+        }
+    }
+
+    /// Shows one run to everybody who looks at its input.
+    fn take(&mut self, observed: &Observed, run: &Run, numbers: &[Number], from: &From) {
+        let Some(targets) = self.targets.get(usize::from(run.input)) else {
+            return;
+        };
+        let arrival = from.arrival.filter(|_| self.plan.live);
+        let is_future =
+            |time: &Time| arrival.is_some_and(|at| time.0 > at.0.saturating_add(FUTURE));
+        let time = run.time.filter(|time| !is_future(time));
+        if time.is_none() && run.time.is_some() {
+            self.passed.future += run.count;
+        }
+        let second = match time {
+            Some(time) => time.second(),
+            None => self.moment.second_of(from),
+        };
+        if run.time.is_none() {
+            self.passed.no_time += run.count;
+        }
+        let sample = || SampleLine {
+            source: from.name.to_owned(),
+            offset: from.position + u64::from(run.start),
+            line: String::from_utf8_lossy(run.sample.of(&observed.bytes)).into_owned(),
+        };
+        let seen = Sighting {
+            key: run.key.of(&observed.bytes),
+            second,
+            count: run.count,
+            text: run.text.of(&observed.bytes),
+            numbers,
+            sample: &sample,
+        };
+        for number in 0..targets.len() {
+            match self.targets[usize::from(run.input)][number] {
+                Target::Set(set) => self.sets[set].absorb(seen.key, seen.text, run.count),
+                Target::State(state) => {
+                    let newest = run.newest.filter(|time| !is_future(time));
+                    self.states[state].absorb(
+                        seen.key,
+                        seen.text,
+                        time,
+                        newest,
+                        run.count,
+                        &sample(),
+                    );
+                    let at = time.unwrap_or(Time::from_parts(second, 0).unwrap_or(Time(0)));
+                    self.conditions(state, at);
+                    let mut bench = bench!(self);
+                    let rules = self.plan.rules.iter().zip(&mut self.watches);
+                    for (place, (rule, watch)) in rules.enumerate() {
+                        if rule.states().contains(&state) {
+                            watch.value(rule, place as u32, state, &seen, at, &mut bench);
+                        }
+                    }
+                }
+                Target::Part(place, part) => {
+                    let mut bench = bench!(self);
+                    let rule = &self.plan.rules[place];
+                    self.watches[place].observe(rule, place as u32, part, &seen, &mut bench);
+                }
+                Target::New(place) => {
+                    let mut bench = bench!(self);
+                    let rule = &self.plan.rules[place];
+                    let watch = &mut self.watches[place];
+                    watch.message(rule, place as u32, &seen, run.fingerprint, time, &mut bench);
+                }
+            }
+        }
+        self.tell();
+    }
+
+    /// Time has passed: `now` is wall-clock time. Only for live rules.
+    pub fn tick(&mut self, now: Time) {
+        self.moment.tick(now, self.plan.lateness);
+        self.look();
+    }
+
+    /// The inputs have ended: everything is looked at once more, and what waits to be told is told.
+    /// `now` is wall-clock time for live rules; the others take their newest event time. Not for rules
+    /// that go on after a restart.
+    pub fn finish(&mut self, now: Option<Time>) {
+        self.moment.finish(now);
+        self.states.iter_mut().for_each(Keyed::finish);
+        // A step that has begun is looked at as if it were over.
+        let newest = self.moment.watermark.unwrap_or(0);
+        let mut bench = bench!(self);
+        for (place, (rule, watch)) in self.plan.rules.iter().zip(&mut self.watches).enumerate() {
+            let end = rule.cut.end(rule.cut.bucket(newest));
+            watch.move_on(rule, place as u32, newest, &mut bench);
+            watch.move_on(rule, place as u32, end, &mut bench);
+        }
+        self.look();
+        let now = self.now().unwrap_or(Time(0));
+        let wait = |route: &RouteSettings| route.group_wait.max(route.group_interval);
+        let wait = self.plan.notifiers.iter().map(wait).max().unwrap_or(0);
+        self.router.tick(Time(now.0.saturating_add(wait)));
+    }
+
     /// When [`Rules::tick`] is next needed, in wall-clock time.
     pub fn next_due(&self) -> Option<Time> {
-        self.router.next_due()
+        let tick = self.now().filter(|_| self.plan.live && !self.is_idle());
+        let tick = tick.map(|now| Time(now.0.saturating_add(Time::SECOND)));
+        self.router.next_due().into_iter().chain(tick).min()
+    }
+
+    /// Whether nothing here changes with time alone.
+    fn is_idle(&self) -> bool {
+        self.plan.rules.is_empty() && self.plan.states.is_empty()
     }
 
     /// Notifications that were made since the last call. They stay among the undelivered ones until
     /// they are acknowledged.
     pub fn take_notifications(&mut self) -> Vec<Notification> {
         self.router.take_notifications()
+    }
+
+    /// Alerts that began or ended since the last call, in the order in which that was found.
+    pub fn take_alerts(&mut self) -> Vec<Alert> {
+        self.alerts.drain(..).collect()
     }
 
     /// The notification of this number is delivered, or given up.
@@ -172,27 +623,50 @@ impl Rules {
 
     /// Alerts that are firing.
     pub fn alerts(&self) -> impl Iterator<Item = &Alert> {
-        self.lives.active().into_iter().map(|active| active.alert)
+        let active = self.lives.active().into_iter();
+        let firing = active.filter(|active| active.phase != Phase::Pending);
+        firing.map(|active| active.alert)
     }
 
     /// Up to where windows of event time are closed.
     pub fn watermark(&self) -> Option<Time> {
-        None
+        self.moment
+            .watermark
+            .and_then(|second| Time::from_parts(second, 0))
     }
 
     /// The moment that rules are at: wall-clock time if they are live, else the newest event time.
     pub fn now(&self) -> Option<Time> {
-        None
+        self.moment.now
     }
 
     /// Names of what a limit has made approximate.
     pub fn approximate(&self) -> Vec<String> {
-        Vec::new()
+        let rules = self.plan.rules.iter().zip(&self.watches);
+        let rules = rules.filter(|(_, watch)| watch.is_approximate || watch.unknown() > 0);
+        let rules = rules.map(|(rule, _)| format!("rule {}", rule.life.name));
+        let states = self.plan.states.iter().zip(&self.states);
+        let states = states.filter(|(_, state)| state.is_approximate());
+        let states = states.map(|(plan, _)| format!("state {}", plan.settings.name));
+        let sets = self.plan.sets.iter().zip(&self.sets);
+        let sets = sets.filter(|(_, set)| set.is_approximate());
+        let sets = sets.map(|(plan, _)| format!("set {}", plan.settings.name));
+        let alerts = (self.lives.refused() > 0).then(|| "alerts".to_owned());
+        rules.chain(states).chain(sets).chain(alerts).collect()
     }
 
     /// What was passed by, for `weir_` metrics and reports.
     pub fn passed(&self) -> Passed {
-        Passed::default()
+        Passed {
+            unknown: self.watches.iter().map(Watch::unknown).sum(),
+            refused: self.lives.refused(),
+            ..self.passed
+        }
+    }
+
+    /// What became of alerts and notifications.
+    pub fn counts(&self) -> routing::Counts {
+        self.router.counts()
     }
 }
 
@@ -205,6 +679,14 @@ pub struct Passed {
     pub future: u64,
     /// Without a time and with nothing near them that has one.
     pub no_time: u64,
-    /// Of groups that a full table did not admit.
+    /// Of groups that a full table did not admit, or for which there was no memory.
     pub overflow: u64,
+    /// Messages that were not seen before and that nobody can say are new, because there is no room to
+    /// remember them.
+    pub unknown: u64,
+    /// How often an alert could not begin because there were too many.
+    pub refused: u64,
 }
+
+#[cfg(test)]
+mod tests;

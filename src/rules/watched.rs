@@ -46,7 +46,8 @@ impl StatePlan {
         wanted: &mut Wanted,
         inputs: &mut Inputs,
     ) -> Result<StatePlan, Problem> {
-        let input = input(&settings.key, value, where_, zone, wanted, inputs)?;
+        // By seconds, so that a silence between two records with the same value is seen.
+        let input = input(&settings.key, value, where_, true, zone, wanted, inputs)?;
         Ok(StatePlan {
             definition: format!("{settings:?} {value:?} {where_:?}"),
             settings,
@@ -67,7 +68,7 @@ impl SetPlan {
         wanted: &mut Wanted,
         inputs: &mut Inputs,
     ) -> Result<SetPlan, Problem> {
-        let input = input(&settings.key, value, where_, zone, wanted, inputs)?;
+        let input = input(&settings.key, value, where_, false, zone, wanted, inputs)?;
         Ok(SetPlan {
             definition: format!("{:?} {value:?} {where_:?}", settings.key),
             settings,
@@ -80,6 +81,7 @@ fn input(
     key: &[String],
     value: &str,
     where_: Option<&str>,
+    by_second: bool,
     zone: &TimeZone,
     wanted: &mut Wanted,
     inputs: &mut Inputs,
@@ -90,13 +92,14 @@ fn input(
         error,
     })?;
     let condition = condition(where_, zone, wanted)?;
+    wanted.time = true;
     add(
         inputs,
         Input {
             condition,
             grouping,
             observe: Observe::Texts(field),
-            by_second: false,
+            by_second,
             each: false,
         },
     )

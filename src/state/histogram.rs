@@ -45,6 +45,18 @@ impl Default for Histogram {
     }
 }
 
+/// A bucket of either side, in the order of the values: the index from 0 up, or -1 less the index.
+pub(super) type Cell = i32;
+
+/// The value that stands for a cell.
+pub(super) fn value_of(cell: Cell) -> f64 {
+    if cell < 0 {
+        -shortest_decimal((-1 - cell) as u16)
+    } else {
+        shortest_decimal(cell as u16)
+    }
+}
+
 impl Histogram {
     /// Counts a value `weight` times; `bucket` must be `Bucket::of(value)`.
     #[inline]
@@ -231,6 +243,17 @@ impl Histogram {
         }))
     }
 
+    /// The counts by cell: for the quantiles of several histograms together (see `windows.rs`). Cells
+    /// may come more than once.
+    pub(super) fn cells(&self, mut visit: impl FnMut(Cell, u64)) {
+        if let Some(rare) = &self.rare {
+            rare.negative
+                .for_each(|index, count| visit(-1 - i32::from(index), count));
+        }
+        self.positive
+            .for_each(|index, count| visit(i32::from(index), count));
+    }
+
     /// Adds another histogram: exact in counts, minimum and maximum.
     pub fn merge(&mut self, other: &Histogram) {
         self.merge_within(other, &mut Budget::UNLIMITED.clone());
@@ -287,7 +310,7 @@ fn add_exactly(sum: &mut f64, lost: &mut f64, value: f64) {
 
 /// The nearest rank, `ceil(quantile * count)` in 1..=count. The product is taken in integers of
 /// 10^-9, because 0.07 * 100 is more than 7 in floating point.
-fn nearest_rank(quantile: f64, count: u64) -> u64 {
+pub(super) fn nearest_rank(quantile: f64, count: u64) -> u64 {
     let billionths = (quantile.clamp(0.0, 1.0) * 1e9).round() as u128;
     let rank = (billionths * u128::from(count)).div_ceil(1_000_000_000);
     (rank as u64).clamp(1, count.max(1))

@@ -32,6 +32,12 @@ pub struct Known {
     templates: Arc<Templates>,
 }
 
+impl std::fmt::Debug for Known {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} known messages", self.messages.len())
+    }
+}
+
 impl Default for Known {
     fn default() -> Known {
         Known {
@@ -101,6 +107,11 @@ impl Known {
         self.templates = Arc::new(cluster(
             messages.map(|(fingerprint, masked)| (*fingerprint, &**masked)),
         ));
+    }
+
+    /// Whether a template covers a message, which is not remembered.
+    pub fn covers(&self, masked: &[u8]) -> bool {
+        self.templates.cover(masked).is_some()
     }
 
     /// Whether a message found the table full.

@@ -18,6 +18,7 @@ pub mod summaries;
 pub mod table;
 pub mod templates;
 pub mod timeline;
+pub mod windows;
 
 use serde::{Deserialize, Serialize};
 

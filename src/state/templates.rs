@@ -142,6 +142,25 @@ impl Templates {
         indexed
     }
 
+    /// Templates that were written down: every word with a `<*>` in it varies.
+    pub fn of_texts<'a>(texts: impl Iterator<Item = &'a [u8]>) -> Templates {
+        let template = |text: &[u8]| {
+            let words: Vec<&[u8]> = split(text).collect();
+            let varies = |word: &[u8]| memchr::memmem::find(word, STAR).is_some();
+            let places = words.iter().enumerate();
+            let stars = places
+                .filter(|(_, word)| varies(word))
+                .fold(0, |stars, (place, _)| stars | 1 << place);
+            Template {
+                text: text.to_vec(),
+                members: vec![Fingerprint::of_masked(text)],
+                words: words.len(),
+                stars,
+            }
+        };
+        Templates::indexed(texts.map(template).collect())
+    }
+
     /// The template that a masked message of the set belongs to; `None` if it was not in the set.
     pub fn of(&self, fingerprint: Fingerprint) -> Option<&[u8]> {
         Some(&self.template(fingerprint)?.text)

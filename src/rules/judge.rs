@@ -1,0 +1,647 @@
+//! When a rule holds: the windows of its groups, what each step says, and the judgement, with the
+//! record that changes a count or a state and at the borders of steps that the watermark has passed.
+//! Everything in here is a function of the runs in record order, however they were cut (law 1).
+
+use serde::{Deserialize, Serialize};
+
+use crate::flow::alert::{Alert, Evidence, SampleLine};
+use crate::flow::fingerprint::{Fingerprint, xxh64};
+use crate::flow::key;
+use crate::flow::observed::Number;
+use crate::flow::time::Time;
+use crate::rules::fresh::Fresh;
+use crate::rules::life::{Judgement, Lives};
+use crate::rules::mask::Mask;
+use crate::rules::rule::{PartKind, Resolved, Rule, Source, What};
+use crate::rules::{Facts, Passed, Summarise};
+use crate::state::counts::Budget;
+use crate::state::keyed::Keyed;
+use crate::state::table::Table;
+use crate::state::windows::{Cut, Refused, Window};
+
+/// Groups of one rule. Records of further ones are counted as overflow until some have left.
+pub const GROUPS_MAX: usize = 10_000;
+
+/// What a group takes beside its windows.
+const GROUP_BYTES: usize = 256;
+
+/// What rules share while they judge.
+pub(super) struct Bench<'a> {
+    pub states: &'a [Keyed],
+    pub lives: &'a mut Lives,
+    pub budget: &'a mut Budget,
+    /// Alerts that began or ended, with the places of their rules.
+    pub told: &'a mut Vec<(u32, Alert)>,
+    pub passed: &'a mut Passed,
+    pub mask: &'a Mask,
+    pub summarise: Option<Summarise>,
+    /// The first second of the run.
+    pub started: Option<i64>,
+}
+
+/// A run as one rule sees it.
+#[derive(Clone, Copy)]
+pub(super) struct Sighting<'a> {
+    pub key: &'a [u8],
+    /// Event time of the first record, in whole seconds.
+    pub second: i64,
+    pub count: u64,
+    pub text: &'a [u8],
+    pub numbers: &'a [Number],
+    pub sample: &'a dyn Fn() -> SampleLine,
+}
+
+/// What one rule knows.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Watch {
+    groups: Table<Group>,
+    /// Nothing changes at the ends of buckets before this one.
+    next: Option<i64>,
+    /// The last bucket whose end was passed.
+    passed: Option<i64>,
+    fresh: Fresh,
+    /// Something found no room.
+    pub is_approximate: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Group {
+    /// By part of the rule.
+    windows: Vec<Window>,
+    /// By step of the rule, as of the last one.
+    steps: Vec<Option<f64>>,
+    /// When it was last judged.
+    judged: Option<Time>,
+    /// What was found then.
+    when: bool,
+    clear: bool,
+    /// Of a message that was new: the bucket it came in.
+    new: Option<i64>,
+}
+
+impl Group {
+    fn new(rule: &Rule, passed: Option<i64>, budget: &mut Budget) -> Group {
+        let mut window = Window::new();
+        if let Some(passed) = passed {
+            window.advance(rule.cut, passed, budget);
+        }
+        Group {
+            windows: vec![window; rule.parts.len()],
+            steps: vec![None; rule.steps.len()],
+            judged: None,
+            when: false,
+            clear: true,
+            new: None,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.new.is_none() && self.windows.iter().all(Window::is_empty)
+    }
+
+    fn next_change(&self, cut: Cut) -> Option<i64> {
+        let windows = self.windows.iter();
+        let windows = windows.filter_map(|window| window.next_change(cut));
+        let new = self.new.map(|bucket| bucket + cut.buckets);
+        windows.chain(new).min()
+    }
+}
+
+/// What one judgement looks at beside the group itself.
+struct Look<'a> {
+    at: Time,
+    /// The records of a part that are counted, where not all of a run are.
+    counted: Option<(usize, u64)>,
+    /// Of the record that led to it.
+    sample: Option<&'a dyn Fn() -> SampleLine>,
+    message: Option<(Fingerprint, &'a [u8])>,
+}
+
+impl Watch {
+    /// A rule that knows nothing yet.
+    pub fn new(rule: &Rule) -> Watch {
+        let mut watch = Watch::default();
+        if rule.is_single {
+            let group = Group::new(rule, None, &mut Budget::UNLIMITED.clone());
+            watch.groups.insert(&[], group);
+        }
+        watch
+    }
+
+    /// Charges what it knows.
+    pub fn charge(&self, budget: &mut Budget) {
+        for (key, group) in self.groups.iter() {
+            budget.charge(GROUP_BYTES + key.len());
+            group
+                .windows
+                .iter()
+                .for_each(|window| budget.charge(window.bytes()));
+        }
+    }
+
+    /// Whether a group is known or finds room.
+    fn admit(&mut self, rule: &Rule, key: &[u8], bench: &mut Bench) -> bool {
+        if self.groups.contains(key) {
+            return true;
+        }
+        let bytes = GROUP_BYTES + key.len();
+        if self.groups.len() >= GROUPS_MAX || !bench.budget.has_room(bytes) {
+            self.is_approximate = true;
+            return false;
+        }
+        bench.budget.charge(bytes);
+        let group = Group::new(rule, self.passed, bench.budget);
+        self.groups.insert(key, group);
+        true
+    }
+
+    fn wake(&mut self, bucket: Option<i64>) {
+        self.next = self.next.into_iter().chain(bucket).min();
+    }
+
+    /// Takes in a run of one part, and judges what it changes at once.
+    pub fn observe(
+        &mut self,
+        rule: &Rule,
+        place: u32,
+        part: usize,
+        seen: &Sighting,
+        bench: &mut Bench,
+    ) {
+        if !self.admit(rule, seen.key, bench) {
+            bench.passed.overflow += seen.count;
+            return;
+        }
+        let cut = rule.cut;
+        let group = self.groups.get_mut(seen.key).expect("it was admitted");
+        let window = &mut group.windows[part];
+        if let Some(passed) = self.passed {
+            window.advance(cut, passed, bench.budget);
+        }
+        match window.records(cut, seen.second, seen.count, bench.budget, seen.sample) {
+            Ok(()) => {}
+            Err(Refused::Late) => {
+                bench.passed.late += seen.count;
+                return;
+            }
+            Err(Refused::Full) => {
+                bench.passed.overflow += seen.count;
+                self.is_approximate = true;
+                return;
+            }
+        }
+        match rule.parts[part].kind {
+            PartKind::Records => {}
+            PartKind::Numbers => {
+                for number in seen.numbers {
+                    let weight = u64::from(number.weight);
+                    let (value, bucket) = (number.value, number.bucket);
+                    let taken =
+                        window.number(cut, seen.second, value, bucket, weight, bench.budget);
+                    self.is_approximate |= taken.is_err();
+                }
+            }
+            PartKind::Texts => {
+                let taken = window.text(cut, seen.second, xxh64(seen.text), bench.budget);
+                self.is_approximate |= taken.is_err();
+            }
+        }
+        let change = window.next_change(cut);
+        self.next = self.next.into_iter().chain(change).min();
+        let is_edge = rule.expressions().any(|resolved| {
+            let mut sources = resolved.sources.iter();
+            sources.any(|source| matches!(source, Source::Edge(of) if *of == part))
+        });
+        if !is_edge || !window.is_in_front(cut, seen.second) {
+            return;
+        }
+        // A run is looked at wherever its records carry the count over a constant, so that an alert
+        // begins with the record that did it.
+        let after = window.edge();
+        let before = after.saturating_sub(seen.count);
+        let mut points = vec![after];
+        for resolved in rule.expressions() {
+            for (operand, source) in resolved.sources.iter().enumerate() {
+                if !matches!(source, Source::Edge(of) if *of == part) {
+                    continue;
+                }
+                for constant in resolved.expression.constants(operand) {
+                    let floor = constant.floor();
+                    for point in [floor, floor + 1.0] {
+                        // A float that is no count becomes the nearest count, which is outside.
+                        let point = point as u64;
+                        if point > before && point < after {
+                            points.push(point);
+                        }
+                    }
+                }
+            }
+        }
+        points.sort_unstable();
+        points.dedup();
+        let at = Time::from_parts(seen.second, 0).unwrap_or(Time(0));
+        for point in points {
+            let look = Look {
+                at,
+                counted: Some((part, point)),
+                sample: Some(seen.sample),
+                message: None,
+            };
+            judge(rule, place, seen.key, group, &look, bench);
+        }
+    }
+
+    /// The last value of a key of a state that the rule looks at was told anew.
+    pub fn value(
+        &mut self,
+        rule: &Rule,
+        place: u32,
+        state: usize,
+        seen: &Sighting,
+        time: Time,
+        bench: &mut Bench,
+    ) {
+        if !self.admit(rule, seen.key, bench) {
+            bench.passed.overflow += seen.count;
+            return;
+        }
+        let ages = ages(rule, state);
+        if let Some(constant) = ages {
+            self.wake(Some(bucket_after(
+                rule.cut,
+                Time(time.0.saturating_add(constant)),
+            )));
+        }
+        let group = self.groups.get_mut(seen.key).expect("it was admitted");
+        let look = Look {
+            at: time,
+            counted: None,
+            sample: Some(seen.sample),
+            message: None,
+        };
+        judge(rule, place, seen.key, group, &look, bench);
+    }
+
+    /// Something about a state that the rule looks at changes at this moment.
+    pub fn expect(&mut self, rule: &Rule, at: Time) {
+        self.wake(Some(bucket_after(rule.cut, at)));
+    }
+
+    /// Takes in a run of messages.
+    pub fn message(
+        &mut self,
+        rule: &Rule,
+        place: u32,
+        seen: &Sighting,
+        fingerprint: Fingerprint,
+        time: Option<Time>,
+        bench: &mut Bench,
+    ) {
+        let new = rule.new.as_ref().expect("only rules with new() are shown");
+        if !self.fresh.is_new(new, fingerprint, seen.text, time) {
+            return;
+        }
+        let mut key = seen.key.to_vec();
+        key::push(&mut key, fingerprint.to_string().as_bytes());
+        if !self.admit(rule, &key, bench) {
+            bench.passed.overflow += seen.count;
+            return;
+        }
+        let at = time.unwrap_or(Time::from_parts(seen.second, 0).unwrap_or(Time(0)));
+        let bucket = rule.cut.bucket(at.second());
+        let bucket = self.passed.map_or(bucket, |passed| bucket.max(passed + 1));
+        self.wake(Some(bucket + rule.cut.buckets));
+        let group = self.groups.get_mut(&key).expect("it was admitted");
+        group.new = Some(bucket);
+        let look = Look {
+            at,
+            counted: None,
+            sample: Some(seen.sample),
+            message: Some((fingerprint, seen.text)),
+        };
+        judge(rule, place, &key, group, &look, bench);
+    }
+
+    /// Messages that were not seen and found no room to be remembered.
+    pub fn unknown(&self) -> u64 {
+        self.fresh.unknown()
+    }
+
+    /// The watermark has reached `second`: looks at every step that it has passed and that changes
+    /// something.
+    pub fn move_on(&mut self, rule: &Rule, place: u32, second: i64, bench: &mut Bench) {
+        let end = rule.cut.passed(second);
+        let Some(mut passed) = self.passed else {
+            // Nothing that ended before the first record is looked at.
+            self.passed = Some(end);
+            return;
+        };
+        if end <= passed {
+            return;
+        }
+        let whole = whole_from(rule, bench.started);
+        loop {
+            let first_whole = whole.filter(|whole| *whole > passed);
+            let due = self.next.into_iter().chain(first_whole).min();
+            let Some(due) = due.filter(|due| *due <= end) else {
+                break;
+            };
+            passed = due.max(passed + 1);
+            self.passed = Some(passed);
+            self.step(rule, place, passed, whole, bench);
+        }
+        self.passed = Some(end);
+    }
+
+    /// Looks at the window that ends with `bucket`, in every group for which it is another one.
+    fn step(
+        &mut self,
+        rule: &Rule,
+        place: u32,
+        bucket: i64,
+        whole: Option<i64>,
+        bench: &mut Bench,
+    ) {
+        let cut = rule.cut;
+        let is_timed = rule.is_timed();
+        if is_timed && rule.parts.is_empty() {
+            for state in rule.states() {
+                for key in bench.states[state].keys() {
+                    if !self.admit(rule, key, bench) {
+                        bench.passed.overflow += 1;
+                    }
+                }
+            }
+        }
+        let is_whole = whole.is_some_and(|whole| bucket >= whole);
+        let all = is_timed || whole == Some(bucket);
+        let mut changed: Vec<Vec<u8>> = Vec::new();
+        let mut next: Option<i64> = None;
+        self.groups.retain(|key, group| {
+            let mut is_changed = all;
+            for window in &mut group.windows {
+                window.advance(cut, bucket, bench.budget);
+                is_changed |= window.take_change();
+            }
+            if group.new.is_some_and(|new| new + cut.buckets <= bucket) {
+                group.new = None;
+                is_changed = true;
+            }
+            next = next.into_iter().chain(group.next_change(cut)).min();
+            if is_changed {
+                changed.push(key.to_vec());
+            }
+            true
+        });
+        changed.sort_unstable();
+        let at = Time::from_parts(cut.end(bucket), 0).unwrap_or(Time(i64::MAX));
+        for key in changed {
+            let group = self.groups.get_mut(&key).expect("it was just there");
+            for (place, step) in rule.steps.iter().enumerate() {
+                let window = &group.windows[step.part];
+                let value = match step.what {
+                    _ if step.is_whole && !is_whole => None,
+                    What::Count => Some(window.count() as f64),
+                    What::Rate => Some(window.count() as f64 / (cut.buckets * cut.step) as f64),
+                    What::Statistic(statistic) => window.statistic(cut, statistic),
+                    What::Distinct => Some(window.distinct() as f64),
+                };
+                group.steps[place] = value;
+            }
+            let look = Look {
+                at,
+                counted: None,
+                sample: None,
+                message: None,
+            };
+            judge(rule, place, &key, group, &look, bench);
+            let is_over = group.is_empty() && !group.when && !(rule.is_single && key.is_empty());
+            if is_over && !bench.lives.is_active(place, &key) {
+                bench.budget.release(GROUP_BYTES + key.len());
+                self.groups.remove(&key);
+            }
+        }
+        if is_timed {
+            next = next.into_iter().chain(next_age(rule, bucket, bench)).min();
+        }
+        self.next = next;
+    }
+}
+
+/// The first bucket whose window of steps is wholly after the start, if that matters.
+fn whole_from(rule: &Rule, started: Option<i64>) -> Option<i64> {
+    let started = started?;
+    let cut = rule.cut;
+    let matters = rule.steps.iter().any(|step| step.is_whole);
+    matters.then(|| cut.bucket(started - 1) + cut.buckets)
+}
+
+/// The bucket at whose end a moment is over.
+fn bucket_after(cut: Cut, time: Time) -> i64 {
+    cut.bucket(time.second())
+}
+
+/// The smallest age of a key of the state that the rule asks for, in nanoseconds.
+fn ages(rule: &Rule, state: usize) -> Option<i64> {
+    let mut found: Option<i64> = None;
+    for resolved in rule.expressions() {
+        for (operand, source) in resolved.sources.iter().enumerate() {
+            if !matches!(source, Source::Age(of) if *of == state) {
+                continue;
+            }
+            let constants = resolved.expression.constants(operand);
+            let smallest = constants.iter().copied().fold(f64::INFINITY, f64::min);
+            // Without a constant it is calculated with, and every step counts.
+            let smallest = if smallest.is_finite() {
+                (smallest * 1e6) as i64
+            } else {
+                0
+            };
+            found = Some(found.map_or(smallest, |found| found.min(smallest)));
+        }
+    }
+    found
+}
+
+/// The next bucket after `bucket` at whose end an age has become what the rule compares it with.
+fn next_age(rule: &Rule, bucket: i64, bench: &Bench) -> Option<i64> {
+    let mut next: Option<i64> = None;
+    for resolved in rule.expressions() {
+        for (operand, source) in resolved.sources.iter().enumerate() {
+            let Source::Age(state) = source else { continue };
+            let constants = resolved.expression.constants(operand);
+            let state = &bench.states[*state];
+            if constants.is_empty() && !state.keys().is_empty() {
+                return Some(bucket + 1);
+            }
+            for key in state.keys() {
+                let far = Time(i64::MAX);
+                let Some(age) = state.age(key, far) else {
+                    continue;
+                };
+                let last = far.0 - age;
+                for constant in constants {
+                    let due = last.saturating_add((constant * 1e6) as i64);
+                    let due = bucket_after(rule.cut, Time(due));
+                    if due > bucket {
+                        next = Some(next.map_or(due, |next| next.min(due)));
+                    }
+                }
+            }
+        }
+    }
+    next
+}
+
+/// Judges one group and puts down what there is to tell.
+fn judge(rule: &Rule, place: u32, key: &[u8], group: &mut Group, look: &Look, bench: &mut Bench) {
+    // Judgements of a group come in the order of their times, also where records do not.
+    let at = group.judged.map_or(look.at, |judged| judged.max(look.at));
+    let (windows, steps, new) = (&group.windows, &group.steps, group.new);
+    let states = bench.states;
+    let worth = |resolved: &Resolved, operand: usize| -> Option<f64> {
+        let truth = |truth: bool| Some(f64::from(u8::from(truth)));
+        match &resolved.sources[operand] {
+            Source::Edge(part) => Some(match look.counted {
+                Some((counted, count)) if counted == *part => count as f64,
+                _ => windows[*part].edge() as f64,
+            }),
+            Source::Step(step) => steps[*step],
+            Source::Last(state, test) => truth(test.holds(states[*state].last(key)?)),
+            Source::Age(state) => Some(states[*state].age(key, at)? as f64 / 1e6),
+            Source::Missing(state) => truth(states[*state].is_missing(key, at)),
+            Source::Stuck(state) => truth(states[*state].is_stuck(key, at)),
+            Source::New => truth(new.is_some()),
+        }
+    };
+    let holds = |resolved: &Resolved| {
+        resolved
+            .expression
+            .holds(&|operand| worth(resolved, operand))
+    };
+    let when = holds(&rule.when);
+    let clear = rule.clear.as_ref().map_or(!when, holds);
+    let is_same = group.when == when && group.clear == clear && group.judged.is_some();
+    if is_same && !(when && !bench.lives.is_active(place, key)) {
+        group.judged = Some(at);
+        return;
+    }
+    let value = rule
+        .when
+        .expression
+        .value(&|operand| worth(&rule.when, operand));
+    let (mut evidence, mut summary) = (Evidence::default(), String::new());
+    if when {
+        evidence = shown(rule, group, look);
+        bench.mask.evidence(&mut evidence);
+        summary = said(rule, key, value, &evidence, bench.summarise);
+    }
+    group.when = when;
+    group.clear = clear;
+    group.judged = Some(at);
+    let judgement = Judgement {
+        rule: place,
+        key,
+        when,
+        clear,
+        at,
+        value,
+        summary,
+        evidence,
+    };
+    if let Some(alert) = bench.lives.judge(&rule.life, judgement, at) {
+        bench.told.push((place, alert));
+    }
+}
+
+/// The records that a judgement is about.
+fn shown(rule: &Rule, group: &Group, look: &Look) -> Evidence {
+    if let Some((fingerprint, template)) = look.message {
+        return Evidence {
+            template: Some(String::from_utf8_lossy(template).into_owned()),
+            fingerprint: Some(fingerprint.to_string()),
+            count: 1,
+            first: Some(look.at),
+            last: Some(look.at),
+            samples: look.sample.map(|sample| sample()).into_iter().collect(),
+        };
+    }
+    let part = rule.when.sources.iter().find_map(|source| match source {
+        Source::Edge(part) => Some((*part, true)),
+        Source::Step(step) => Some((rule.steps[*step].part, false)),
+        _ => None,
+    });
+    let Some((part, is_edge)) = part else {
+        return Evidence {
+            samples: look.sample.map(|sample| sample()).into_iter().collect(),
+            ..Evidence::default()
+        };
+    };
+    let mut evidence = group.windows[part].evidence(rule.cut, is_edge);
+    if let Some((counted, count)) = look.counted
+        && counted == part
+        && is_edge
+    {
+        evidence.count = count;
+    }
+    evidence
+}
+
+/// What is said of an alert.
+fn said(
+    rule: &Rule,
+    key: &[u8],
+    value: Option<f64>,
+    evidence: &Evidence,
+    summarise: Option<Summarise>,
+) -> String {
+    let labels: Vec<(&str, String)> = rule
+        .life
+        .by
+        .iter()
+        .map(String::as_str)
+        .zip(
+            key::values(key)
+                .into_iter()
+                .map(|value| String::from_utf8_lossy(value).into_owned()),
+        )
+        .collect();
+    let mut summary = match &evidence.template {
+        Some(template) => format!("new message: {template}"),
+        None => rule.text.clone(),
+    };
+    if let Some(value) = value {
+        summary.push_str(&format!(", is {}", rounded(value)));
+    }
+    if evidence.template.is_none() && !labels.is_empty() {
+        let labels: Vec<String> = labels
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        summary.push_str(&format!(" ({})", labels.join(", ")));
+    }
+    let filled = rule.summary.as_ref().and_then(|template| {
+        let facts = Facts {
+            rule: &rule.life.name,
+            severity: &rule.life.severity,
+            labels,
+            value,
+            count: evidence.count,
+            template: evidence.template.as_deref(),
+            summary: &summary,
+        };
+        summarise?(template, &facts)
+    });
+    filled.unwrap_or(summary)
+}
+
+/// A number for people: six digits after the point are noise.
+fn rounded(value: f64) -> f64 {
+    let rounded = (value * 1e3).round() / 1e3;
+    if rounded.is_finite() && rounded != 0.0 {
+        rounded
+    } else {
+        value
+    }
+}

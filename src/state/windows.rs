@@ -1,0 +1,595 @@
+//! Windows of event time that slide: what was observed of one group, in buckets of one step each. Fed
+//! by rules with runs in record order. A window is looked at in two ways: as it stands with every
+//! record (*edges*: how many records), and as it stood at a border that the watermark has passed.
+//!
+//! How many groups and bytes there are is the owner's to limit; a [`Budget`] is charged with what the
+//! structures take, so that the same input meets the limit at the same record on every machine.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use crate::expr::functions::Statistic;
+use crate::flow::alert::{Evidence, SampleLine};
+use crate::flow::sample::Bucket as Place;
+use crate::flow::time::Time;
+use crate::state::counts::{Budget, Full};
+use crate::state::histogram::{Cell, Histogram, nearest_rank, value_of};
+
+/// Buckets that a window is made of at most: one moves on in steps of a sixtieth of its length.
+pub const STEPS: i64 = 60;
+
+/// Samples that are shown of a window: the first records of its newest buckets.
+const SAMPLES_MAX: usize = 3;
+
+/// What a bucket takes beside what is charged for its content.
+const BUCKET_BYTES: usize = size_of::<Bucket>() + size_of::<Histogram>();
+/// What one distinct value takes in a bucket and in the window.
+const TEXT_BYTES: usize = 48;
+
+/// What a cell of the quantiles takes in the window.
+const CELL_BYTES: usize = 24;
+
+/// How a window is cut into buckets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cut {
+    /// Seconds of one bucket.
+    pub step: i64,
+    /// Buckets of the window.
+    pub buckets: i64,
+}
+
+impl Cut {
+    /// Of a window of so many nanoseconds: steps of a sixtieth in whole seconds, and as many as cover
+    /// it.
+    pub fn of(window: i64) -> Cut {
+        let seconds = window.max(1).div_ceil_by(Time::SECOND);
+        let step = seconds.div_ceil_by(STEPS);
+        Cut {
+            step,
+            buckets: seconds.div_ceil_by(step),
+        }
+    }
+
+    /// The number of the bucket of a second.
+    pub fn bucket(self, second: i64) -> i64 {
+        second.div_euclid(self.step)
+    }
+
+    /// Where a bucket ends, in seconds.
+    pub fn end(self, bucket: i64) -> i64 {
+        bucket.saturating_add(1).saturating_mul(self.step)
+    }
+
+    /// The last bucket whose end a moment has reached.
+    pub fn passed(self, second: i64) -> i64 {
+        second.div_euclid(self.step) - 1
+    }
+}
+
+/// Division that rounds up, of positive numbers.
+trait DivCeil {
+    fn div_ceil_by(self, divisor: i64) -> i64;
+}
+
+impl DivCeil for i64 {
+    fn div_ceil_by(self, divisor: i64) -> i64 {
+        self / divisor + i64::from(self % divisor > 0)
+    }
+}
+
+/// Why something was not taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It is older than the window.
+    Late,
+    /// The budget has no room.
+    Full,
+}
+
+/// What was observed of one group.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Window {
+    /// Those that have something, by number.
+    buckets: VecDeque<Bucket>,
+    /// The newest bucket that anything was seen of: the window of edges ends here.
+    front: Option<i64>,
+    /// Records in the window that ends in `front`.
+    edge: u64,
+    /// The window of steps ends here, and here end the records that are counted in `within`.
+    end: Option<i64>,
+    within: Within,
+    /// Since the last look the content of the window of steps has changed.
+    changed: bool,
+}
+
+/// What the window of steps holds, kept up as buckets come and go.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Within {
+    count: u64,
+    cells: BTreeMap<Cell, u64>,
+    /// In how many buckets each distinct value stands.
+    texts: BTreeMap<u64, u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Bucket {
+    number: i64,
+    count: u64,
+    /// Oldest and newest second.
+    first: i64,
+    last: i64,
+    /// The first record.
+    sample: Option<SampleLine>,
+    numbers: Option<Box<Numbers>>,
+    texts: BTreeSet<u64>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Numbers {
+    histogram: Histogram,
+}
+
+impl PartialEq for Numbers {
+    fn eq(&self, other: &Numbers) -> bool {
+        let cells = |numbers: &Numbers| {
+            let mut cells = BTreeMap::new();
+            numbers
+                .histogram
+                .cells(|cell, count| *cells.entry(cell).or_insert(0) += count);
+            cells
+        };
+        self.histogram.sum() == other.histogram.sum() && cells(self) == cells(other)
+    }
+}
+
+impl Bucket {
+    fn bytes(&self) -> usize {
+        let sample = self.sample.as_ref().map_or(0, sample_bytes);
+        let numbers = self
+            .numbers
+            .as_ref()
+            .map_or(0, |numbers| numbers.histogram.bytes());
+        BUCKET_BYTES + sample + numbers + self.texts.len() * TEXT_BYTES
+    }
+}
+
+fn sample_bytes(sample: &SampleLine) -> usize {
+    sample.source.len() + sample.line.len()
+}
+
+impl Default for Window {
+    fn default() -> Window {
+        Window::new()
+    }
+}
+
+impl Window {
+    pub fn new() -> Window {
+        Window {
+            buckets: VecDeque::new(),
+            front: None,
+            edge: 0,
+            end: None,
+            within: Within::default(),
+            changed: false,
+        }
+    }
+
+    /// Takes in records of one second; `sample` makes the first of them into a line, if it is wanted.
+    pub fn records(
+        &mut self,
+        cut: Cut,
+        second: i64,
+        count: u64,
+        budget: &mut Budget,
+        sample: impl FnOnce() -> SampleLine,
+    ) -> Result<(), Refused> {
+        let place = self.place(cut, second, budget, sample)?;
+        let bucket = &mut self.buckets[place];
+        bucket.count = bucket.count.saturating_add(count);
+        bucket.first = bucket.first.min(second);
+        bucket.last = bucket.last.max(second);
+        let number = bucket.number;
+        if self.is_within(cut, number) {
+            self.within.count = self.within.count.saturating_add(count);
+            self.changed = true;
+        }
+        match self.front {
+            Some(front) if number <= front => {
+                if number > front - cut.buckets {
+                    self.edge = self.edge.saturating_add(count);
+                }
+            }
+            _ => self.move_front(cut, number),
+        }
+        Ok(())
+    }
+
+    /// Takes in a number of a record that was taken in before, of the same second.
+    pub fn number(
+        &mut self,
+        cut: Cut,
+        second: i64,
+        value: f64,
+        place: Place,
+        weight: u64,
+        budget: &mut Budget,
+    ) -> Result<(), Full> {
+        let number = cut.bucket(second);
+        let is_within = self.is_within(cut, number);
+        let Some(bucket) = self.bucket_mut(number) else {
+            return Ok(());
+        };
+        let numbers = bucket.numbers.get_or_insert_default();
+        numbers
+            .histogram
+            .record_within(place, value, weight, budget)
+            .inspect_err(|_| {
+                numbers.histogram.shapeless(place, weight, budget);
+            })?;
+        if is_within && place.is_number() {
+            let index = i32::from(place.index());
+            let cell = if place.is_negative() {
+                -1 - index
+            } else {
+                index
+            };
+            let cells = self.within.cells.len();
+            *self.within.cells.entry(cell).or_insert(0) += weight;
+            budget.charge((self.within.cells.len() - cells) * CELL_BYTES);
+        }
+        Ok(())
+    }
+
+    /// Takes in a value of a record that was taken in before, of the same second, by its hash.
+    pub fn text(
+        &mut self,
+        cut: Cut,
+        second: i64,
+        hash: u64,
+        budget: &mut Budget,
+    ) -> Result<(), Full> {
+        let number = cut.bucket(second);
+        let is_within = self.is_within(cut, number);
+        let Some(bucket) = self.bucket_mut(number) else {
+            return Ok(());
+        };
+        if bucket.texts.contains(&hash) {
+            return Ok(());
+        }
+        if !budget.has_room(TEXT_BYTES) {
+            return Err(Full);
+        }
+        budget.charge(TEXT_BYTES);
+        bucket.texts.insert(hash);
+        if is_within {
+            *self.within.texts.entry(hash).or_insert(0) += 1;
+        }
+        Ok(())
+    }
+
+    /// The place of the bucket of a second.
+    fn place(
+        &mut self,
+        cut: Cut,
+        second: i64,
+        budget: &mut Budget,
+        sample: impl FnOnce() -> SampleLine,
+    ) -> Result<usize, Refused> {
+        let number = cut.bucket(second);
+        if self.end.is_some_and(|end| number <= end - cut.buckets) {
+            return Err(Refused::Late);
+        }
+        let place = match self.buckets.back() {
+            Some(last) if last.number == number => return Ok(self.buckets.len() - 1),
+            Some(last) if last.number > number => {
+                match self
+                    .buckets
+                    .binary_search_by_key(&number, |bucket| bucket.number)
+                {
+                    Ok(place) => return Ok(place),
+                    Err(place) => place,
+                }
+            }
+            _ => self.buckets.len(),
+        };
+        let sample = sample();
+        let bytes = BUCKET_BYTES + sample_bytes(&sample);
+        if !budget.has_room(bytes) {
+            return Err(Refused::Full);
+        }
+        budget.charge(bytes);
+        self.buckets.insert(
+            place,
+            Bucket {
+                number,
+                count: 0,
+                first: second,
+                last: second,
+                sample: Some(sample),
+                numbers: None,
+                texts: BTreeSet::new(),
+            },
+        );
+        Ok(place)
+    }
+
+    fn bucket_mut(&mut self, number: i64) -> Option<&mut Bucket> {
+        let place = match self.buckets.back() {
+            Some(last) if last.number == number => self.buckets.len() - 1,
+            _ => self
+                .buckets
+                .binary_search_by_key(&number, |bucket| bucket.number)
+                .ok()?,
+        };
+        self.buckets.get_mut(place)
+    }
+
+    fn is_within(&self, cut: Cut, number: i64) -> bool {
+        self.end
+            .is_some_and(|end| number <= end && number > end - cut.buckets)
+    }
+
+    fn move_front(&mut self, cut: Cut, front: i64) {
+        self.front = Some(front);
+        self.edge = self
+            .buckets
+            .iter()
+            .rev()
+            .skip_while(|bucket| bucket.number > front)
+            .take_while(|bucket| bucket.number > front - cut.buckets)
+            .fold(0, |sum, bucket| sum.saturating_add(bucket.count));
+    }
+
+    /// Lets the window of steps end in a later bucket; what is older than it is gone.
+    pub fn advance(&mut self, cut: Cut, end: i64, budget: &mut Budget) {
+        if self.end.is_some_and(|before| before >= end) {
+            return;
+        }
+        let before = self.end.replace(end);
+        budget.release(self.within.cells.len() * CELL_BYTES);
+        while let Some(bucket) = self.buckets.front() {
+            if bucket.number > end - cut.buckets {
+                break;
+            }
+            let bucket = self.buckets.pop_front().expect("there is a first");
+            if before.is_some_and(|before| bucket.number <= before) {
+                self.within.remove(&bucket);
+            }
+            self.changed = true;
+            budget.release(bucket.bytes());
+        }
+        let mut shown = 0;
+        for bucket in self.buckets.iter_mut().rev() {
+            if bucket.number > end {
+                continue;
+            }
+            shown += 1;
+            if shown > SAMPLES_MAX
+                && let Some(sample) = bucket.sample.take()
+            {
+                budget.release(sample_bytes(&sample));
+            }
+            if before.is_none_or(|before| bucket.number > before) {
+                self.within.add(bucket);
+                self.changed = true;
+            }
+        }
+        budget.charge(self.within.cells.len() * CELL_BYTES);
+        if self.front.is_some_and(|front| front < end) {
+            let edge = self.edge;
+            self.move_front(cut, end);
+            self.changed |= self.edge != edge;
+        }
+    }
+
+    /// Whether anything in the window of steps has changed since the last call.
+    pub fn take_change(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// The next bucket at whose end the window of steps is another one than now, if nothing is added.
+    pub fn next_change(&self, cut: Cut) -> Option<i64> {
+        let Some(end) = self.end else {
+            return self.buckets.front().map(|bucket| bucket.number);
+        };
+        let leaves = self
+            .buckets
+            .front()
+            .filter(|bucket| bucket.number <= end)
+            .map(|bucket| bucket.number + cut.buckets);
+        let after = self.buckets.partition_point(|bucket| bucket.number <= end);
+        let enters = self.buckets.get(after).map(|bucket| bucket.number);
+        let late = self.changed.then_some(end + 1);
+        leaves.into_iter().chain(enters).chain(late).min()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.buckets.is_empty()
+    }
+
+    /// Bytes that are charged for it.
+    pub fn bytes(&self) -> usize {
+        let buckets = self.buckets.iter().map(Bucket::bytes);
+        self.within.cells.len() * CELL_BYTES + buckets.sum::<usize>()
+    }
+
+    /// Whether the window that ends with the newest record holds a second.
+    pub fn is_in_front(&self, cut: Cut, second: i64) -> bool {
+        let number = cut.bucket(second);
+        self.front.is_some_and(|front| number > front - cut.buckets)
+    }
+
+    /// Records in the window that ends with the newest one.
+    pub fn edge(&self) -> u64 {
+        self.edge
+    }
+
+    /// Records in the window of steps.
+    pub fn count(&self) -> u64 {
+        self.within.count
+    }
+
+    /// Distinct values in the window of steps.
+    pub fn distinct(&self) -> u64 {
+        self.within.texts.len() as u64
+    }
+
+    /// A number about the numbers in the window of steps; none if there are none.
+    pub fn statistic(&self, cut: Cut, statistic: Statistic) -> Option<f64> {
+        let end = self.end?;
+        let histograms = self
+            .buckets
+            .iter()
+            .filter(|bucket| bucket.number <= end && bucket.number > end - cut.buckets)
+            .filter_map(|bucket| Some(&bucket.numbers.as_ref()?.histogram))
+            .filter(|histogram| histogram.count() > 0);
+        let all = histograms.fold(None, |all: Option<All>, histogram| {
+            let mut all = all.unwrap_or_default();
+            all.add(histogram);
+            Some(all)
+        })?;
+        Some(match statistic {
+            Statistic::Sum => all.sum(),
+            Statistic::Mean => all.sum() / all.count as f64,
+            Statistic::Min => all.min,
+            Statistic::Max => all.max,
+            Statistic::Quantile(quantile) => self.within.quantile(quantile, &all),
+        })
+    }
+
+    /// The records of the window that ends with the newest one, or of the window of steps.
+    pub fn evidence(&self, cut: Cut, is_edge: bool) -> Evidence {
+        let end = if is_edge { self.front } else { self.end };
+        let Some(end) = end else {
+            return Evidence::default();
+        };
+        let inside = || {
+            self.buckets
+                .iter()
+                .filter(|bucket| bucket.number <= end && bucket.number > end - cut.buckets)
+        };
+        let time = |second: i64| Time::from_parts(second, 0);
+        let samples = inside().rev().filter_map(|bucket| bucket.sample.clone());
+        let mut samples: Vec<SampleLine> = samples.take(SAMPLES_MAX).collect();
+        samples.reverse();
+        Evidence {
+            template: None,
+            fingerprint: None,
+            count: if is_edge {
+                self.edge
+            } else {
+                self.within.count
+            },
+            first: inside().map(|bucket| bucket.first).min().and_then(time),
+            last: inside().map(|bucket| bucket.last).max().and_then(time),
+            samples,
+        }
+    }
+}
+
+/// Totals of several histograms.
+struct All {
+    count: u64,
+    sum: f64,
+    lost: f64,
+    min: f64,
+    max: f64,
+}
+
+impl Default for All {
+    fn default() -> All {
+        All {
+            count: 0,
+            sum: 0.0,
+            lost: 0.0,
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+        }
+    }
+}
+
+impl All {
+    fn add(&mut self, histogram: &Histogram) {
+        self.count = self.count.saturating_add(histogram.count());
+        let value = histogram.sum();
+        // Neumaier's sum.
+        let total = self.sum + value;
+        self.lost += if self.sum.abs() >= value.abs() {
+            (self.sum - total) + value
+        } else {
+            (value - total) + self.sum
+        };
+        self.sum = total;
+        self.min = self.min.min(histogram.min().unwrap_or(f64::INFINITY));
+        self.max = self.max.max(histogram.max().unwrap_or(f64::NEG_INFINITY));
+    }
+
+    fn sum(&self) -> f64 {
+        if self.sum.is_finite() && self.lost.is_finite() {
+            self.sum + self.lost
+        } else {
+            self.sum
+        }
+    }
+}
+
+impl Within {
+    fn add(&mut self, bucket: &Bucket) {
+        self.count = self.count.saturating_add(bucket.count);
+        if let Some(numbers) = &bucket.numbers {
+            numbers
+                .histogram
+                .cells(|cell, count| *self.cells.entry(cell).or_insert(0) += count);
+        }
+        for text in &bucket.texts {
+            *self.texts.entry(*text).or_insert(0) += 1;
+        }
+    }
+
+    fn remove(&mut self, bucket: &Bucket) {
+        self.count = self.count.saturating_sub(bucket.count);
+        if let Some(numbers) = &bucket.numbers {
+            numbers.histogram.cells(|cell, count| {
+                if let Some(left) = self.cells.get_mut(&cell) {
+                    *left = left.saturating_sub(count);
+                    if *left == 0 {
+                        self.cells.remove(&cell);
+                    }
+                }
+            });
+        }
+        for text in &bucket.texts {
+            if let Some(left) = self.texts.get_mut(text) {
+                *left -= 1;
+                if *left == 0 {
+                    self.texts.remove(text);
+                }
+            }
+        }
+    }
+
+    /// The nearest-rank value, as [`Histogram::quantile`] has it.
+    fn quantile(&self, quantile: f64, all: &All) -> f64 {
+        let shaped = self
+            .cells
+            .values()
+            .fold(0u64, |sum, count| sum.saturating_add(*count));
+        let rank = nearest_rank(quantile, shaped);
+        if rank <= 1 {
+            return all.min;
+        }
+        if rank >= shaped {
+            return all.max;
+        }
+        let mut passed = 0u64;
+        for (cell, count) in &self.cells {
+            passed = passed.saturating_add(*count);
+            if passed >= rank {
+                return value_of(*cell).max(all.min).min(all.max);
+            }
+        }
+        all.max
+    }
+}
