@@ -166,18 +166,20 @@ impl Lives {
     fn ripe(&mut self, place: &[u8], at: Time) -> Option<Alert> {
         let until = self.lives.get(place)?.until.filter(|until| *until <= at)?;
         self.due.remove(&(until, ByteBuf::from(place)));
-        self.end_of_waiting(place)
+        self.end_of_waiting(place, until)
     }
 
     /// Makes a pending alert fire, or resolves a held one.
-    fn end_of_waiting(&mut self, place: &[u8]) -> Option<Alert> {
+    fn end_of_waiting(&mut self, place: &[u8], at: Time) -> Option<Alert> {
         let life = self.lives.get_mut(place)?;
         life.until = None;
         match life.phase {
             Phase::Firing => None,
             Phase::Pending => {
                 life.phase = Phase::Firing;
-                Some(life.alert.clone())
+                let alert = life.alert.clone();
+                self.flip(place, at);
+                Some(alert)
             }
             Phase::Held => {
                 let life = self.lives.remove(place)?;
@@ -255,7 +257,6 @@ impl Lives {
         if settings.for_ > 0 {
             return None;
         }
-        self.flip(place, at);
         Some((rule, self.ripe(place, at)?))
     }
 
@@ -302,12 +303,8 @@ impl Lives {
                 break;
             }
             let (at, place) = self.due.pop_first().expect("the queue has a first");
-            let fires = self.lives.get(&place).map(|life| life.phase) == Some(Phase::Pending);
-            if let Some(alert) = self.end_of_waiting(&place) {
+            if let Some(alert) = self.end_of_waiting(&place, at) {
                 told.push((rule_of(&place), alert));
-            }
-            if fires {
-                self.flip(&place, at);
             }
         }
         told
