@@ -27,17 +27,19 @@ const BARE: &str = r#"([^\s"'\\,;&)}\]]+)"#;
 const PASSWORD: &str = "(?:password|passwd|passphrase|passcode|pwd)";
 const TOKEN: &str = "(?:token|secret|credentials?|(?:api|access|secret|private|account|auth|signing|encryption|shared)[_. -]?key)";
 
+type IsSecret = fn(&str) -> bool;
+
 /// What a secret looks like: of a match, the last group that took part is the secret, if `is_secret`
 /// finds nothing against it.
 struct Known {
     pattern: Regex,
-    is_secret: fn(&str) -> bool,
+    is_secret: IsSecret,
 }
 
 /// In the order in which they are applied.
 static KNOWN: LazyLock<Vec<Known>> = LazyLock::new(|| {
     let end = r#"\\*["']?\s*"#;
-    let list: [(String, fn(&str) -> bool); 16] = [
+    let list: [(String, IsSecret); 16] = [
         // A private key, up to the end: its lines follow.
         (r"(?s)(-----BEGIN [A-Z0-9 ]*PRIVATE KEY.*)".to_owned(), any),
         // A URL with user and password.

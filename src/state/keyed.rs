@@ -248,8 +248,13 @@ impl Keyed {
             sample,
             at: first.or(self.newest).or(self.started).unwrap_or(Time(0)),
         };
-        if self.keys.contains(key) {
-            self.seen_again(key, &sighting);
+        if let Some(entry) = self.keys.get_mut(key) {
+            let mut changes = Changes::new(&self.settings, key, &mut self.changes);
+            entry.absorb(&sighting, &mut changes);
+            // Fast path: its place in the queue is early enough.
+            if entry.is_queued(&self.settings) {
+                return;
+            }
         } else if self.unseen.contains(Bytes::new(key)) {
             self.seen_at_last(key, &sighting);
         } else if key.len() > KEY_BYTES_MAX || !self.has_room(first) {
@@ -260,12 +265,6 @@ impl Keyed {
             self.guests += 1;
         }
         self.queue(key);
-    }
-
-    fn seen_again(&mut self, key: &[u8], sighting: &Sighting<'_>) {
-        let entry = self.keys.get_mut(key).expect("the key is known");
-        let mut changes = Changes::new(&self.settings, key, &mut self.changes);
-        entry.absorb(sighting, &mut changes);
     }
 
     /// The first record of a key of the roster.
@@ -323,12 +322,10 @@ impl Keyed {
         let Some(entry) = self.keys.get_mut(key) else {
             return;
         };
-        let Some(due) = entry.due(&self.settings) else {
+        if entry.is_queued(&self.settings) {
             return;
-        };
-        // A look that comes too early finds nothing and queues again: cheaper than moving the key
-        // with every record.
-        if entry.queued.is_none_or(|queued| due < queued) {
+        }
+        if let Some(due) = entry.due(&self.settings) {
             if let Some(queued) = entry.queued.replace(due) {
                 self.due.remove(&(queued, ByteBuf::from(key)));
             }
@@ -446,7 +443,7 @@ impl Keyed {
     }
 
     /// Drops what is known of a key, as somebody who saw to it asks: what was wrong with it ends. A key
-    /// of the roster is expected anew. Tells whether the key was known.
+    /// of the roster is then one that was never seen. Tells whether the key was known.
     pub fn forget(&mut self, key: &[u8], at: Time) -> bool {
         let Some(mut entry) = self.keys.remove(key) else {
             return false;

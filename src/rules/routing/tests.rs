@@ -566,10 +566,11 @@ proptest! {
         prop_assert_eq!(counts.firing + counts.short, fired);
         // Not more often than the interval allows.
         if interval > 0 {
-            let mut last: BTreeMap<&[(String, String)], (i64, Set<&str>)> = BTreeMap::new();
+            let mut last = BTreeMap::new();
             for told in &told {
                 let now = told.made_at.second();
-                if let Some((before, active)) = last.get(&told.group[..]) {
+                if let Some((before, active)) = last.get(&told.group) {
+                    let active: &Set<&str> = active;
                     // A group that had ended starts anew.
                     prop_assert!(active.is_empty() || now - before >= interval, "{before} {now}");
                 }

@@ -379,6 +379,13 @@ impl Entry {
         Some(Time(next.0.saturating_add(1)))
     }
 
+    /// Whether it stands in the queue where it must, or need not stand there. A look that comes too
+    /// early finds nothing and queues again: cheaper than moving the key with every record.
+    pub fn is_queued(&self, settings: &KeyedSettings) -> bool {
+        let is_late = |due| self.queued.is_none_or(|queued| due < queued);
+        !self.due(settings).is_some_and(is_late)
+    }
+
     /// Adds what came after (law 4).
     pub fn merge(&mut self, other: &Entry) {
         let changes_at_seam = self.value != other.first_value;

@@ -461,7 +461,7 @@ proptest! {
             prop_assert_eq!(row.transitions, changes as u64);
             let run = own.iter().rev().take_while(|record| record.1 == *value).last().unwrap();
             prop_assert_eq!(row.since, Some(at(run.0)));
-            let ok = own.iter().filter(|record| VALUES[record.1] == "check").last();
+            let ok = own.iter().rfind(|record| VALUES[record.1] == "check");
             prop_assert_eq!(row.last_ok, ok.map(|record| at(record.0)));
             // Steps, from a list of them without repetitions; -1 stands before the first.
             let mut walk: Vec<i64> = vec![-1];
