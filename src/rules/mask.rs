@@ -157,6 +157,11 @@ impl Mask {
         })
     }
 
+    /// The secrets that are known.
+    pub fn known() -> Mask {
+        Mask::default()
+    }
+
     /// The text without its secrets.
     pub fn line<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut masked = Cow::Borrowed(text);

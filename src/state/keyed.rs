@@ -235,6 +235,19 @@ impl Keyed {
         count: u64,
         sample: &SampleLine,
     ) {
+        self.absorb_with(key, value, first, newest, count, &|| sample.clone());
+    }
+
+    /// The same with a sample that is made only if it is needed: when something changes.
+    pub fn absorb_with(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        first: Option<Time>,
+        newest: Option<Time>,
+        count: u64,
+        sample: &dyn Fn() -> SampleLine,
+    ) {
         if let Some(first) = first {
             self.begin(first);
         }
@@ -277,7 +290,7 @@ impl Keyed {
         }
         if passed.is_some() || self.unseen_told {
             let at = sighting.at.max(deadline.unwrap_or(sighting.at));
-            changes.seen(at, sighting.sample);
+            changes.seen(at, &(sighting.sample)());
         }
         self.unseen.remove(Bytes::new(key));
         self.admit(key, sighting, true);
