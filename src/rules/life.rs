@@ -105,6 +105,8 @@ pub struct Lives {
     behind: Vec<(u32, Alert)>,
     /// When groups changed, oldest first.
     flips: Table<VecDeque<Time>>,
+    /// When groups that do not change any more were looked for.
+    searched: Option<Time>,
     refused: u64,
     /// Ends that were held back.
     held: u64,
@@ -166,18 +168,20 @@ impl Lives {
     fn ripe(&mut self, place: &[u8], at: Time) -> Option<Alert> {
         let until = self.lives.get(place)?.until.filter(|until| *until <= at)?;
         self.due.remove(&(until, ByteBuf::from(place)));
-        self.end_of_waiting(place)
+        self.end_of_waiting(place, until)
     }
 
     /// Makes a pending alert fire, or resolves a held one.
-    fn end_of_waiting(&mut self, place: &[u8]) -> Option<Alert> {
+    fn end_of_waiting(&mut self, place: &[u8], at: Time) -> Option<Alert> {
         let life = self.lives.get_mut(place)?;
         life.until = None;
         match life.phase {
             Phase::Firing => None,
             Phase::Pending => {
                 life.phase = Phase::Firing;
-                Some(life.alert.clone())
+                let alert = life.alert.clone();
+                self.flip(place, at);
+                Some(alert)
             }
             Phase::Held => {
                 let life = self.lives.remove(place)?;
@@ -255,7 +259,6 @@ impl Lives {
         if settings.for_ > 0 {
             return None;
         }
-        self.flip(place, at);
         Some((rule, self.ripe(place, at)?))
     }
 
@@ -276,9 +279,13 @@ impl Lives {
     /// Puts down that a group changed; tells whether it flaps.
     fn flip(&mut self, place: &[u8], at: Time) -> bool {
         if !self.flips.contains(place) {
-            if self.flips.len() == FLIPPING_MAX {
-                self.flips
-                    .retain(|_, times| times.back().is_some_and(|last| is_recent(*last, at)));
+            // One search in some minutes, so that a flood of groups does not search for each.
+            let searched = later(self.searched.unwrap_or(Time(i64::MIN)), FLAP_QUIET);
+            if self.flips.len() == FLIPPING_MAX && at >= searched {
+                self.searched = Some(at);
+                let is_kept =
+                    |times: &VecDeque<Time>| times.back().is_some_and(|last| is_recent(*last, at));
+                self.flips.retain(|_, times| is_kept(times));
             }
             if self.flips.len() == FLIPPING_MAX {
                 return false;
@@ -302,12 +309,8 @@ impl Lives {
                 break;
             }
             let (at, place) = self.due.pop_first().expect("the queue has a first");
-            let fires = self.lives.get(&place).map(|life| life.phase) == Some(Phase::Pending);
-            if let Some(alert) = self.end_of_waiting(&place) {
+            if let Some(alert) = self.end_of_waiting(&place, at) {
                 told.push((rule_of(&place), alert));
-            }
-            if fires {
-                self.flip(&place, at);
             }
         }
         told
@@ -440,7 +443,11 @@ pub fn labels(settings: &LifeSettings, encoded: &[u8]) -> Vec<(String, String)> 
 
 /// At most [`LABEL_BYTES_MAX`] bytes of a text, whole characters.
 fn cut(text: &str) -> String {
-    text[..text.floor_char_boundary(LABEL_BYTES_MAX)].to_owned()
+    let mut end = text.len().min(LABEL_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
 }
 
 /// The id of an alert: XXH64 of rule, labels and start, each led by its length, as 16 hexadecimal digits.

@@ -5,7 +5,7 @@
 mod group;
 mod outbox;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -22,7 +22,10 @@ pub const LISTED_MAX: usize = 50;
 /// Groups of all notifiers. Alerts of further ones share a group without labels, one a notifier.
 pub const GROUPS_MAX: usize = 10_000;
 
-/// Notifications that wait to be acknowledged, for all notifiers.
+/// Notifications that wait to be acknowledged; each notifier may have its part of them. A group that
+/// finds the part of its notifier used up waits for room and then tells how things stand: nothing is
+/// lost, and the outbox does not grow with the time that a receiver is away. A group tells all it has
+/// at once, so the limit may be passed by what one has.
 pub const OUTBOX_MAX: usize = 10_000;
 
 /// The name in `group_by` that tells each alert alone.
@@ -82,9 +85,9 @@ pub struct Counts {
     /// Notifications, and those among them in which nothing had changed.
     pub notifications: u64,
     pub repeats: u64,
-    /// Notifications that a newer one of the same group took the place of because the outbox was full.
-    pub replaced: u64,
-    /// Notifications that were lost because the outbox was full.
+    /// How often a group had to wait for room in the outbox.
+    pub delayed: u64,
+    /// Notifications to notifiers that a new configuration does not have.
     pub dropped: u64,
     /// Alerts for which there was no room for a group of their own.
     pub crowded: u64,
@@ -98,6 +101,8 @@ pub struct Router {
     /// By notifier and labels.
     groups: Table<Group>,
     due: BTreeSet<(Time, ByteBuf)>,
+    /// Groups that wait for room in the outbox since a time, by notifier.
+    blocked: BTreeMap<String, BTreeSet<(Time, ByteBuf)>>,
     outbox: Outbox,
     counts: Counts,
 }
@@ -125,18 +130,51 @@ impl Router {
 
     /// Tells what is due at `now`.
     pub fn tick(&mut self, now: Time) {
+        for (notifier, mut blocked) in std::mem::take(&mut self.blocked) {
+            while self.has_room(&notifier)
+                && let Some((_, key)) = blocked.pop_first()
+            {
+                self.flush(&key, now);
+            }
+            if !blocked.is_empty() {
+                self.blocked.insert(notifier, blocked);
+            }
+        }
         while let Some((due, _)) = self.due.first() {
             if *due > now {
                 break;
             }
             let (due, key) = self.due.pop_first().expect("the queue has a first");
-            self.flush(&key, due);
+            let Some(group) = self.groups.get_mut(&key) else {
+                continue;
+            };
+            group.due = None;
+            let notifier = group.notifier.clone();
+            if self.has_room(&notifier) {
+                self.flush(&key, due);
+                continue;
+            }
+            if let Some(group) = self.groups.get_mut(&key) {
+                group.is_blocked = true;
+                self.counts.delayed += 1;
+                self.blocked.entry(notifier).or_default().insert((due, key));
+            }
         }
     }
 
-    /// When [`Router::tick`] has something to do.
+    /// Whether a notifier's part of the outbox is not used up.
+    fn has_room(&self, notifier: &str) -> bool {
+        self.outbox.waiting_for(notifier) < OUTBOX_MAX / self.routes.len().max(1)
+    }
+
+    /// When [`Router::tick`] has something to do; in the past if a group waited for room in the outbox
+    /// and has it now.
     pub fn next_due(&self) -> Option<Time> {
-        self.due.first().map(|(due, _)| *due)
+        let free = self.blocked.iter();
+        let free = free.filter(|(notifier, _)| self.has_room(notifier));
+        let freed = free.filter_map(|(_, blocked)| blocked.first());
+        let due = self.due.first().into_iter().chain(freed);
+        due.map(|(due, _)| *due).min()
     }
 
     /// Notifications made since the last call. They stay in the outbox until they are acknowledged.
@@ -198,6 +236,10 @@ impl Router {
         let Some(group) = self.groups.get_mut(key) else {
             return;
         };
+        // It is looked at as soon as there is room.
+        if group.is_blocked {
+            return;
+        }
         if let Some(before) = std::mem::replace(&mut group.due, due) {
             self.due.remove(&(before, ByteBuf::from(key)));
         }
@@ -211,14 +253,14 @@ impl Router {
         let Some(group) = self.groups.get_mut(key) else {
             return;
         };
-        group.due = None;
+        group.is_blocked = false;
         let mut routes = self.routes.iter();
         let Some(route) = routes.find(|route| route.name == group.notifier) else {
             self.groups.remove(key);
             return;
         };
         for notification in group.flush(route, &self.silences, now, &mut self.counts) {
-            self.outbox.push(notification, &mut self.counts);
+            self.outbox.push(notification);
         }
         if group.is_empty() {
             self.groups.remove(key);
@@ -248,6 +290,7 @@ impl Router {
         let old = std::mem::replace(&mut self.routes, routes);
         self.silences = silences;
         self.due.clear();
+        self.blocked.clear();
         let find = |routes: &[RouteSettings], name: &str| {
             routes.iter().find(|route| route.name == name).cloned()
         };
@@ -259,6 +302,8 @@ impl Router {
             if before.is_some_and(|before| before.group_by == route.group_by) {
                 // A group that was not told yet keeps its time.
                 let due = group.due.take();
+                let due = due.or(group.is_blocked.then_some(now));
+                group.is_blocked = false;
                 self.groups.insert(&key, group);
                 let group = self.groups.get(&key).expect("it was just added");
                 let next = group.next(&route, &self.silences, now);

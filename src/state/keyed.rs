@@ -235,6 +235,19 @@ impl Keyed {
         count: u64,
         sample: &SampleLine,
     ) {
+        self.absorb_with(key, value, first, newest, count, &|| sample.clone());
+    }
+
+    /// The same with a sample that is made only if it is needed: when something changes.
+    pub fn absorb_with(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        first: Option<Time>,
+        newest: Option<Time>,
+        count: u64,
+        sample: &dyn Fn() -> SampleLine,
+    ) {
         if let Some(first) = first {
             self.begin(first);
         }
@@ -248,8 +261,13 @@ impl Keyed {
             sample,
             at: first.or(self.newest).or(self.started).unwrap_or(Time(0)),
         };
-        if self.keys.contains(key) {
-            self.seen_again(key, &sighting);
+        if let Some(entry) = self.keys.get_mut(key) {
+            let mut changes = Changes::new(&self.settings, key, &mut self.changes);
+            entry.absorb(&sighting, &mut changes);
+            // Fast path: its place in the queue is early enough.
+            if entry.is_queued(&self.settings) {
+                return;
+            }
         } else if self.unseen.contains(Bytes::new(key)) {
             self.seen_at_last(key, &sighting);
         } else if key.len() > KEY_BYTES_MAX || !self.has_room(first) {
@@ -262,12 +280,6 @@ impl Keyed {
         self.queue(key);
     }
 
-    fn seen_again(&mut self, key: &[u8], sighting: &Sighting<'_>) {
-        let entry = self.keys.get_mut(key).expect("the key is known");
-        let mut changes = Changes::new(&self.settings, key, &mut self.changes);
-        entry.absorb(sighting, &mut changes);
-    }
-
     /// The first record of a key of the roster.
     fn seen_at_last(&mut self, key: &[u8], sighting: &Sighting<'_>) {
         let deadline = self.roster_deadline();
@@ -278,7 +290,7 @@ impl Keyed {
         }
         if passed.is_some() || self.unseen_told {
             let at = sighting.at.max(deadline.unwrap_or(sighting.at));
-            changes.seen(at, sighting.sample);
+            changes.seen(at, &(sighting.sample)());
         }
         self.unseen.remove(Bytes::new(key));
         self.admit(key, sighting, true);
@@ -323,12 +335,10 @@ impl Keyed {
         let Some(entry) = self.keys.get_mut(key) else {
             return;
         };
-        let Some(due) = entry.due(&self.settings) else {
+        if entry.is_queued(&self.settings) {
             return;
-        };
-        // A look that comes too early finds nothing and queues again: cheaper than moving the key
-        // with every record.
-        if entry.queued.is_none_or(|queued| due < queued) {
+        }
+        if let Some(due) = entry.due(&self.settings) {
             if let Some(queued) = entry.queued.replace(due) {
                 self.due.remove(&(queued, ByteBuf::from(key)));
             }
@@ -446,7 +456,7 @@ impl Keyed {
     }
 
     /// Drops what is known of a key, as somebody who saw to it asks: what was wrong with it ends. A key
-    /// of the roster is expected anew. Tells whether the key was known.
+    /// of the roster is then one that was never seen. Tells whether the key was known.
     pub fn forget(&mut self, key: &[u8], at: Time) -> bool {
         let Some(mut entry) = self.keys.remove(key) else {
             return false;

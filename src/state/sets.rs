@@ -7,7 +7,7 @@ mod sketch;
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
+use serde_bytes::{ByteBuf, Bytes};
 
 use crate::flow::key;
 use crate::state::sets::sketch::Sketch;
@@ -22,7 +22,7 @@ pub const VALUES_MAX: usize = 10_000;
 /// The same over all keys.
 pub const VALUES_OVERALL_MAX: usize = 100_000;
 
-/// Bytes of one set, about 300,000 values of fifteen bytes. When they are used up, a set of values that
+/// Bytes of one set, about 230,000 values of fifteen bytes. When they are used up, a set of values that
 /// wants to grow becomes a sketch, which frees some; when all are sketches, what does not fit in
 /// them is counted in [`Sets::refused`].
 pub const BYTES_MAX: usize = 16 << 20;
@@ -37,7 +37,7 @@ pub const VALUE_BYTES_MAX: usize = 1024;
 pub const LISTED_MAX: usize = 1_000;
 
 /// What a value takes besides its bytes: its pointer and length, its place in the tree and in the heap.
-const VALUE_BYTES: usize = 40;
+const VALUE_BYTES: usize = 56;
 
 /// The same for a key.
 const ROW_BYTES: usize = 120;
@@ -124,24 +124,27 @@ impl Sets {
             bytes: &mut self.bytes,
             limit: self.limit,
         };
-        let mut fits = self.overall.add(value, VALUES_OVERALL_MAX, &mut room);
         self.overall.records += count;
+        let mut found = Found::New;
         if !self.settings.key.is_empty() {
-            if !self.keys.contains(key) {
-                let bytes = ROW_BYTES + key.len();
-                let is_full = self.keys.len() == KEYS_MAX || *room.bytes + bytes > room.limit;
-                if is_full || key.len() > KEY_BYTES_MAX {
+            if self.keys.get_mut(key).is_none() {
+                if !room.admits(key, self.keys.len()) {
                     self.other += count;
+                    self.overall.add(value, VALUES_OVERALL_MAX, &mut room);
                     return;
                 }
-                *room.bytes += bytes;
                 self.keys.insert(key, Values::default());
             }
-            let values = self.keys.get_mut(key).expect("the key was just added");
+            let values = self.keys.get_mut(key).expect("it is known or was added");
             values.records += count;
-            fits &= values.add(value, VALUES_MAX, &mut room);
+            found = values.add(value, VALUES_MAX, &mut room);
         }
-        if !fits {
+        // Fast path: what a key has is in the overall set already.
+        if found == Found::Known {
+            return;
+        }
+        let overall = self.overall.add(value, VALUES_OVERALL_MAX, &mut room);
+        if found == Found::Refused || overall == Found::Refused {
             self.refused += count;
         }
     }
@@ -224,15 +227,13 @@ impl Sets {
             .merge(&other.overall, VALUES_OVERALL_MAX, &mut room);
         for (key, theirs) in other.keys.sorted() {
             if !self.keys.contains(key) {
-                let bytes = ROW_BYTES + key.len();
-                if self.keys.len() == KEYS_MAX || *room.bytes + bytes > room.limit {
+                if !room.admits(key, self.keys.len()) {
                     self.other += theirs.records;
                     continue;
                 }
-                *room.bytes += bytes;
                 self.keys.insert(key, Values::default());
             }
-            let values = self.keys.get_mut(key).expect("the key was just added");
+            let values = self.keys.get_mut(key).expect("it is known or was added");
             fits &= values.merge(theirs, VALUES_MAX, &mut room);
         }
         if !fits {
@@ -247,18 +248,40 @@ struct Room<'a> {
     limit: usize,
 }
 
+impl Room<'_> {
+    /// Takes the room of one more key; false if it may not be had.
+    fn admits(&mut self, key: &[u8], keys: usize) -> bool {
+        let bytes = *self.bytes + ROW_BYTES + key.len();
+        let fits = keys < KEYS_MAX && key.len() <= KEY_BYTES_MAX && bytes <= self.limit;
+        if fits {
+            *self.bytes = bytes;
+        }
+        fits
+    }
+}
+
+/// How a set took a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    /// It had it for certain.
+    Known,
+    /// It has it now; a sketch may have had it.
+    New,
+    /// There was no room for it.
+    Refused,
+}
+
 impl Values {
-    /// Takes in a value; false if there was no room for it.
-    fn add(&mut self, value: &[u8], values_max: usize, room: &mut Room<'_>) -> bool {
+    fn add(&mut self, value: &[u8], values_max: usize, room: &mut Room<'_>) -> Found {
         if let Distinct::Exact(exact) = &mut self.distinct {
-            if exact.contains(serde_bytes::Bytes::new(value)) {
-                return true;
+            if exact.contains(Bytes::new(value)) {
+                return Found::Known;
             }
             let bytes = VALUE_BYTES + value.len();
             if exact.len() < values_max && *room.bytes + bytes <= room.limit {
                 exact.insert(ByteBuf::from(value));
                 *room.bytes += bytes;
-                return true;
+                return Found::New;
             }
             self.estimate(room);
         }
@@ -266,12 +289,12 @@ impl Values {
             unreachable!("it was just made a sketch")
         };
         if sketch.would_grow(value) && *room.bytes + 4 > room.limit {
-            return false;
+            return Found::Refused;
         }
         *room.bytes -= sketch.bytes();
         sketch.add(value);
         *room.bytes += sketch.bytes();
-        true
+        Found::New
     }
 
     /// Makes a sketch of the values, if they are not one already.
@@ -292,7 +315,7 @@ impl Values {
         self.records += other.records;
         match &other.distinct {
             Distinct::Exact(exact) => {
-                let add = |value: &ByteBuf| self.add(value, values_max, room);
+                let add = |value: &ByteBuf| self.add(value, values_max, room) != Found::Refused;
                 exact.iter().map(add).fold(true, |all, fits| all & fits)
             }
             Distinct::Sketch(theirs) => {

@@ -16,6 +16,8 @@ pub struct Group {
     pub labels: Vec<(String, String)>,
     /// When it stands in the router's queue.
     pub due: Option<Time>,
+    /// It has something to tell and waits for room in the outbox.
+    pub is_blocked: bool,
     /// By id.
     members: BTreeMap<String, Member>,
     /// The first and the newest time at which it could tell something. The first is what the
@@ -41,6 +43,7 @@ impl Group {
             notifier: notifier.to_owned(),
             labels,
             due: None,
+            is_blocked: false,
             members: BTreeMap::new(),
             first: None,
             newest: None,

@@ -1,99 +1,66 @@
 //! Notifications that were made and not acknowledged. Part of the checkpoint: after a crash they are
 //! sent again under the same numbers and ids.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::flow::alert::{Alert, Notification, Status};
 use crate::flow::fingerprint::xxh64;
 use crate::flow::key;
-use crate::rules::routing::{Counts, LISTED_MAX, OUTBOX_MAX};
 
 /// By number, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Outbox {
-    waiting: BTreeMap<u64, Waiting>,
+    waiting: BTreeMap<u64, Notification>,
+    /// How many wait for each notifier.
+    by_notifier: BTreeMap<String, usize>,
     /// The highest number given, and the highest that was taken out.
     given: u64,
     taken: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Waiting {
-    /// Hash of its notifier and group, so that a full outbox is searched quickly.
-    group: u64,
-    notification: Notification,
-}
-
 impl Outbox {
     /// Adds a notification and numbers it.
-    pub fn push(&mut self, mut notification: Notification, counts: &mut Counts) {
-        let group = group_hash(&notification);
-        if self.waiting.len() >= OUTBOX_MAX && !self.replace(group, &mut notification, counts) {
-            self.waiting.pop_first();
-            counts.dropped += 1;
-        }
+    pub fn push(&mut self, mut notification: Notification) {
         self.given += 1;
         notification.number = self.given;
         notification.id = id(&notification);
-        let waiting = Waiting {
-            group,
-            notification,
-        };
-        self.waiting.insert(self.given, waiting);
+        let waiting = self.by_notifier.entry(notification.notifier.clone());
+        *waiting.or_default() += 1;
+        self.waiting.insert(self.given, notification);
     }
 
-    /// Takes the oldest notification of the same group out of a full outbox and adds to the new one
-    /// what only that one said: the newest state of the group wins and no alert is lost.
-    fn replace(&mut self, group: u64, new: &mut Notification, counts: &mut Counts) -> bool {
-        let listed: BTreeSet<&str> = new.alerts.iter().map(|alert| alert.id.as_str()).collect();
-        let only_old = |old: &Notification| {
-            let alerts = old.alerts.iter();
-            let missing = alerts.filter(|alert| !listed.contains(alert.id.as_str()));
-            missing.cloned().collect::<Vec<Alert>>()
-        };
-        let found = self.waiting.iter().find_map(|(number, waiting)| {
-            let old = &waiting.notification;
-            let is_same =
-                waiting.group == group && old.notifier == new.notifier && old.group == new.group;
-            let missing = is_same.then(|| only_old(old))?;
-            (missing.len() + new.alerts.len() <= LISTED_MAX).then_some((*number, missing))
-        });
-        let Some((number, missing)) = found else {
-            return false;
-        };
-        self.waiting.remove(&number);
-        counts.replaced += 1;
-        new.left_out = new.left_out.saturating_sub(missing.len() as u64);
-        new.alerts.extend(missing);
-        sort(&mut new.alerts);
-        new.status = status(&new.alerts);
-        true
+    /// How many notifications wait for a notifier.
+    pub fn waiting_for(&self, notifier: &str) -> usize {
+        self.by_notifier.get(notifier).copied().unwrap_or(0)
     }
 
     pub fn take(&mut self) -> Vec<Notification> {
         let new = self.waiting.range(self.taken + 1..);
-        let new = new
-            .map(|(_, waiting)| waiting.notification.clone())
-            .collect();
+        let new = new.map(|(_, notification)| notification.clone()).collect();
         self.taken = self.given;
         new
     }
 
     pub fn acknowledge(&mut self, number: u64) {
-        self.waiting.remove(&number);
+        if let Some(notification) = self.waiting.remove(&number)
+            && let Some(waiting) = self.by_notifier.get_mut(&notification.notifier)
+        {
+            *waiting -= 1;
+        }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Notification> {
-        self.waiting.values().map(|waiting| &waiting.notification)
+        self.waiting.values()
     }
 
     /// Drops the notifications of notifiers that are gone; returns how many.
     pub fn retain(&mut self, keep: impl Fn(&str) -> bool) -> u64 {
         let before = self.waiting.len();
         self.waiting
-            .retain(|_, waiting| keep(&waiting.notification.notifier));
+            .retain(|_, notification| keep(&notification.notifier));
+        self.by_notifier.retain(|notifier, _| keep(notifier));
         (before - self.waiting.len()) as u64
     }
 }
@@ -110,10 +77,6 @@ pub fn status(alerts: &[Alert]) -> Status {
     } else {
         Status::Resolved
     }
-}
-
-fn group_hash(notification: &Notification) -> u64 {
-    xxh64(&group_key(&notification.notifier, &notification.group))
 }
 
 /// A notifier and the labels of a group, each led by its length.

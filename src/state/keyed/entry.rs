@@ -68,7 +68,8 @@ pub struct Sighting<'a> {
     pub first: Option<Time>,
     pub newest: Option<Time>,
     pub count: u64,
-    pub sample: &'a SampleLine,
+    /// Makes the line that is shown of it: asked for only when something changes.
+    pub sample: &'a dyn Fn() -> SampleLine,
     /// Its time or, if it has none, the newest known.
     pub at: Time,
 }
@@ -174,7 +175,7 @@ impl Entry {
             last_ok: None,
             count: 0,
             transitions: 0,
-            sample: sighting.sample.clone(),
+            sample: (sighting.sample)(),
             walk: Walk::default(),
             told: 0,
         };
@@ -209,7 +210,7 @@ impl Entry {
                     &format!("seen again at {first}"),
                     changes,
                 );
-                self.sample_of_end(changes, sighting.sample);
+                self.sample_of_end(changes, (sighting.sample)());
             }
         }
         if self.value != sighting.value {
@@ -221,12 +222,12 @@ impl Entry {
                 let at = deadline.map_or(sighting.at, |deadline| sighting.at.max(deadline));
                 let what = format!("went on to {}", quoted(sighting.value));
                 self.end_of(Kind::Stuck, at, &what, changes);
-                self.sample_of_end(changes, sighting.sample);
+                self.sample_of_end(changes, (sighting.sample)());
             }
             self.transitions += 1;
             self.value.clear();
             self.value.extend_from_slice(sighting.value);
-            self.sample.clone_from(sighting.sample);
+            self.sample = (sighting.sample)();
             self.set(sighting, changes);
         }
         self.add(sighting);
@@ -337,9 +338,9 @@ impl Entry {
     }
 
     /// The end just told is shown with the record that made it.
-    fn sample_of_end(&self, changes: &mut Changes<'_>, sample: &SampleLine) {
+    fn sample_of_end(&self, changes: &mut Changes<'_>, sample: SampleLine) {
         if let Some(change) = changes.list.last_mut() {
-            change.sample = Some(sample.clone());
+            change.sample = Some(sample);
         }
     }
 
@@ -377,6 +378,13 @@ impl Entry {
         let stuck = stuck.filter(|_| !self.is_told(Kind::Stuck));
         let next = silent.into_iter().chain(stuck).min()?;
         Some(Time(next.0.saturating_add(1)))
+    }
+
+    /// Whether it stands in the queue where it must, or need not stand there. A look that comes too
+    /// early finds nothing and queues again: cheaper than moving the key with every record.
+    pub fn is_queued(&self, settings: &KeyedSettings) -> bool {
+        let is_late = |due| self.queued.is_none_or(|queued| due < queued);
+        !self.due(settings).is_some_and(is_late)
     }
 
     /// Adds what came after (law 4).
