@@ -3,6 +3,8 @@
 //!
 //! [`check`]: super::check
 
+use std::sync::LazyLock;
+
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
@@ -11,16 +13,19 @@ use serde_json::{Map, Value, json};
 use crate::config::Config;
 
 /// What one set of files may say, without `[env.NAME]`: every part in its place, no references.
-pub(super) fn settings() -> Value {
-    let mut settings = SchemaSettings::draft2020_12();
-    settings.inline_subschemas = true;
-    let generator = settings.with_transform(Plain).into_generator();
-    generator.into_root_schema_for::<Config>().to_value()
+pub(super) fn settings() -> &'static Value {
+    static SETTINGS: LazyLock<Value> = LazyLock::new(|| {
+        let mut settings = SchemaSettings::draft2020_12();
+        settings.inline_subschemas = true;
+        let generator = settings.with_transform(Plain).into_generator();
+        generator.into_root_schema_for::<Config>().to_value()
+    });
+    &SETTINGS
 }
 
 /// The published schema, environments included.
 pub fn document() -> Value {
-    let mut schema = settings();
+    let mut schema = settings().clone();
     let environments = json!({
         "description": "What is laid over all of this by `--env NAME`: tables key by key, [[x]] by name, other values whole.",
         "type": "object",
