@@ -9,7 +9,7 @@
 //! | room | what it does |
 //! |---|---|
 //! | [`cli`] | what was typed becomes a plan, a run and an exit code; one file a command |
-//! | [`config`] | [`config::plan::Plan`]: names resolved, patterns compiled, wanted fields known |
+//! | [`config`] | [`config::Config`], the image of the TOML files, checked; [`config::plan::Plan`]: names resolved, patterns compiled, wanted fields known |
 //! | [`expr`] | the condition language of `--where` and `--fail-on` |
 //! | [`flow`] | what travels: chunks, spans, rows, batches, columns. No I/O, no threads |
 //! | [`sources`] | where bytes come from: files, standard input, gzip and zstd |

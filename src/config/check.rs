@@ -30,8 +30,8 @@ const KEYS_LISTED: usize = 16;
 /// Characters of a value that a message repeats.
 const QUOTED_CHARS: usize = 40;
 
-#[derive(Default)]
-pub(super) struct Checker {
+pub(super) struct Checker<'a> {
+    root: Shape<'a>,
     pub findings: Vec<Finding>,
 }
 
@@ -42,15 +42,25 @@ struct Spot {
     table: String,
     /// The key whose value is looked at.
     key: String,
+    /// The value is that table itself, and not something in it.
+    whole: bool,
 }
 
-impl Checker {
-    pub fn check(&mut self, root: &Node, schema: &Json) {
+impl<'a> Checker<'a> {
+    pub fn new(schema: &'a Json) -> Checker<'a> {
+        Checker {
+            root: Shape::of(schema),
+            findings: Vec::new(),
+        }
+    }
+
+    pub fn check(&mut self, root: &Node) {
         let spot = Spot {
             table: String::new(),
             key: String::new(),
+            whole: true,
         };
-        self.node(root, Shape::of(schema), &spot);
+        self.node(root, self.root, &spot);
     }
 
     fn find(&mut self, place: Place, message: String, hint: Option<String>) {
@@ -104,6 +114,7 @@ impl Checker {
                             false => spot.table.clone(),
                         },
                         key: key.clone(),
+                        whole: at_top,
                     };
                     self.node(&member.node, inner, &inner_spot);
                 }
@@ -120,15 +131,10 @@ impl Checker {
                     .and_then(|kind| kind.property(key))
                     .or_else(|| shape.property(key));
                 let hint = wanted.and_then(Shape::description).map(first_sentence);
-                let table_name = if spot.key.is_empty() || spot.table.ends_with(']') {
-                    spot.table.clone()
-                } else {
-                    format!("\"{}\" in {}", spot.key, spot.table)
-                };
                 self.findings.push(Finding {
                     place: node.place,
                     within: None,
-                    message: format!("{} lacks \"{key}\"", name_of(&table_name, table)),
+                    message: format!("{} lacks \"{key}\"", spot.name()),
                     hint,
                     missing: true,
                 });
@@ -144,20 +150,19 @@ impl Checker {
     }
 
     /// The kind that `type` names, among those of `shape`.
-    fn kind<'a>(
+    fn kind<'s>(
         &mut self,
         node: &Node,
         table: &Table,
-        kinds: &[(&'a str, Shape<'a>)],
+        kinds: &[(&'s str, Shape<'s>)],
         spot: &Spot,
-    ) -> Option<Shape<'a>> {
+    ) -> Option<Shape<'s>> {
         let names = || kinds.iter().map(|(name, _)| *name);
-        let singular = spot.table.trim_matches(['[', ']']).to_owned();
         let Some(member) = table.get("type") else {
             self.findings.push(Finding {
                 place: node.place,
                 within: None,
-                message: format!("{} lacks \"type\"", name_of(&spot.table, table)),
+                message: format!("{} lacks \"type\"", spot.name()),
                 hint: Some(one_of(names())),
                 missing: true,
             });
@@ -175,11 +180,7 @@ impl Checker {
         if found.is_none() && !unknown {
             self.find(
                 member.node.place,
-                format!(
-                    "unknown {} type {}",
-                    singular.split('"').next().unwrap_or_default().trim(),
-                    quoted(&member.node)
-                ),
+                format!("unknown {} type {}", spot.key, quoted(&member.node)),
                 Some(nearest_of(text, names())),
             );
         }
@@ -227,6 +228,8 @@ impl Checker {
             format!("did you mean \"{near}\"?")
         } else if let Some(owner) = other {
             format!("it belongs to the type \"{owner}\"")
+        } else if let Some(home) = self.home_of(key) {
+            format!("it belongs in {home}")
         } else if known.len() <= KEYS_LISTED {
             format!("known here: {}", known.join(", "))
         } else {
@@ -237,6 +240,19 @@ impl Checker {
             format!("unknown key \"{shown}\"{where_}"),
             Some(hint),
         );
+    }
+
+    /// The one table of the configuration that has `key`.
+    fn home_of(&self, key: &str) -> Option<String> {
+        let mut homes = self.root.keys().filter_map(|table| {
+            let shape = self.root.property(table)?;
+            match shape.items() {
+                Some(element) => element.property(key).map(|_| format!("[[{table}]]")),
+                None => shape.property(key).map(|_| format!("[{table}]")),
+            }
+        });
+        let home = homes.next();
+        home.filter(|_| homes.next().is_none())
     }
 
     fn list(&mut self, node: &Node, items: &[Node], shape: Shape, spot: &Spot) {
@@ -260,6 +276,7 @@ impl Checker {
             let spot = Spot {
                 table,
                 key: spot.key.clone(),
+                whole: is_top,
             };
             self.node(item, inner, &spot);
         }
@@ -330,8 +347,12 @@ impl Checker {
             {
                 Some("write it in quotes with its unit, such as \"30s\"".to_owned())
             }
-            (Value::Integer(integer), "string") => Some(format!("write \"{integer}\"")),
-            (Value::Boolean(boolean), "string") => Some(format!("write \"{boolean}\"")),
+            (Value::Integer(integer), "string") if shape.form().is_none() => {
+                Some(format!("write \"{integer}\""))
+            }
+            (Value::Boolean(boolean), "string") if shape.form().is_none() => {
+                Some(format!("write \"{boolean}\""))
+            }
             (Value::Text { text, .. }, "boolean") if text == "true" || text == "false" => {
                 Some("write it without quotes".to_owned())
             }
@@ -428,10 +449,14 @@ pub(super) fn element_name(list: &str, number: usize, table: &Table) -> String {
     }
 }
 
-fn name_of(spot: &str, _: &Table) -> String {
-    match spot {
-        "" => "the configuration".to_owned(),
-        spot => spot.to_owned(),
+impl Spot {
+    /// What the table that is looked at is called.
+    fn name(&self) -> String {
+        match (self.table.as_str(), self.whole) {
+            ("", _) => "the configuration".to_owned(),
+            (table, true) => table.to_owned(),
+            (table, false) => format!("\"{}\" in {table}", self.key),
+        }
     }
 }
 

@@ -46,8 +46,8 @@ fn node(value: &Node, shapes: &[Shape], spans: &mut Vec<Range<usize>>) {
             }
         }
         Value::Text { .. } if !shapes.iter().any(|shape| shape.kind() == "string") => {
-            // A text where something else belongs: a number without its quotes' absence shows in
-            // the message; anything longer may be what was meant for the next line.
+            // A text where something else belongs. A short one (a number, a boolean in quotes) is shown;
+            // a longer one may have been meant for another key.
             if value.text().is_some_and(|text| text.len() > 16) {
                 all(value, spans);
             }
@@ -100,12 +100,15 @@ pub(super) fn doubtful_parts(line: &str) -> Vec<Range<usize>> {
             continue;
         }
         let bare = before.trim_end_matches(['"', '\'']);
-        let start = bare
-            .rfind(|each: char| !(each.is_ascii_alphanumeric() || each == '_' || each == '-'))
-            .map_or(0, |at| at + 1);
+        let is_word = |each: char| each.is_ascii_alphanumeric() || each == '_' || each == '-';
+        let name = bare
+            .rsplit(|each| !is_word(each))
+            .next()
+            .unwrap_or_default();
         names += 1;
-        if !is_harmless(&schema, &bare[start..]) {
-            from.get_or_insert(at + 1);
+        if !is_harmless(schema, name) {
+            let blanks = line[at + 1..].len() - line[at + 1..].trim_start().len();
+            from.get_or_insert(at + 1 + blanks);
         }
     }
     match (from, names) {

@@ -103,7 +103,7 @@ pub fn load_texts(
         let mut file = File::new(name, text);
         match tree::parse(&file, u32::try_from(number).unwrap_or(u32::MAX)) {
             Ok(root) => {
-                file.hide(hidden::spans(&root, &schema));
+                file.hide(hidden::spans(&root, schema));
                 if let Value::Table(mut table) = root.value {
                     if let Some(member) = table.remove("env") {
                         let of_file = BTreeMap::from([("env".to_owned(), member)]);
@@ -143,7 +143,7 @@ pub fn load_texts(
         &mut root,
         variables,
         Completeness::Whole,
-        &schema,
+        schema,
         &mut findings,
     );
     // A mistake in another environment is one now, not on the day it is chosen.
@@ -153,7 +153,7 @@ pub fn load_texts(
             overlay::lay(&mut table, over);
             let mut found = Vec::new();
             let root = &mut node(table);
-            check(root, variables, Completeness::Part, &schema, &mut found);
+            check(root, variables, Completeness::Part, schema, &mut found);
             found.retain(|finding| finding.place.environment && !finding.missing);
             findings.extend(found);
         }
@@ -244,8 +244,8 @@ fn check(
     findings: &mut Vec<Finding>,
 ) {
     fill(root, variables, completeness, findings);
-    let mut checker = Checker::default();
-    checker.check(root, schema);
+    let mut checker = Checker::new(schema);
+    checker.check(root);
     findings.extend(checker.findings);
     references::check(root, findings);
 }

@@ -3,28 +3,34 @@
 //!
 //! [`check`]: super::check
 
+use std::sync::LazyLock;
+
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
 use serde_json::{Map, Value, json};
 
-use crate::config::Config;
+use crate::config::{Config, syntax};
 
 /// What one set of files may say, without `[env.NAME]`: every part in its place, no references.
-pub(super) fn settings() -> Value {
-    let mut settings = SchemaSettings::draft2020_12();
-    settings.inline_subschemas = true;
-    let generator = settings.with_transform(Plain).into_generator();
-    generator.into_root_schema_for::<Config>().to_value()
+pub(super) fn settings() -> &'static Value {
+    static SETTINGS: LazyLock<Value> = LazyLock::new(|| {
+        let mut settings = SchemaSettings::draft2020_12();
+        settings.inline_subschemas = true;
+        let generator = settings.with_transform(Plain).into_generator();
+        generator.into_root_schema_for::<Config>().to_value()
+    });
+    &SETTINGS
 }
 
 /// The published schema, environments included.
 pub fn document() -> Value {
-    let mut schema = settings();
+    let mut schema = settings().clone();
+    publish(&mut schema);
     let environments = json!({
         "description": "What is laid over all of this by `--env NAME`: tables key by key, [[x]] by name, other values whole.",
         "type": "object",
-        "additionalProperties": { "$ref": "#/$defs/settings" },
+        "additionalProperties": { "$ref": "#/$defs/overlay" },
     });
     let mut overlay = schema.clone();
     lay(&mut overlay);
@@ -34,17 +40,42 @@ pub fn document() -> Value {
     if let Some(properties) = object.get_mut("properties").and_then(Value::as_object_mut) {
         properties.insert("env".to_owned(), environments);
     }
-    object.insert("$defs".to_owned(), json!({ "settings": overlay }));
+    object.insert("$defs".to_owned(), json!({ "overlay": overlay }));
     schema
 }
 
-/// An overlay may leave out what the files below it have.
+/// Our forms have names of their own, some of which mean something else in JSON Schema (a `duration`
+/// there is `PT5M`): what a text is to be is said in words instead.
+fn publish(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            let form = members.get("format").and_then(Value::as_str);
+            if let Some(form) = form.and_then(syntax::find) {
+                members.remove("format");
+                members.insert("$comment".to_owned(), form.what.into());
+            }
+            if members.remove("secret").is_some() {
+                members.insert("writeOnly".to_owned(), true.into());
+            }
+            members.values_mut().for_each(publish);
+        }
+        Value::Array(items) => items.iter_mut().for_each(publish),
+        _ => {}
+    }
+}
+
+/// An overlay may leave out what the files below it have, its type too, so that it may be of any kind.
 fn lay(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
             members.remove("$schema");
             if members.get("required").is_some_and(Value::is_array) {
                 members.remove("required");
+            }
+            if members.get("oneOf").is_some_and(Value::is_array)
+                && let Some(kinds) = members.remove("oneOf")
+            {
+                members.insert("anyOf".to_owned(), kinds);
             }
             members.values_mut().for_each(lay);
         }

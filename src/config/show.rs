@@ -21,7 +21,7 @@ pub enum Defaults {
 /// TOML that loads to the same configuration, but for the secrets.
 pub fn show(loaded: &Loaded, defaults: Defaults) -> String {
     let schema = schema::settings();
-    let shape = Shape::of(&schema);
+    let shape = Shape::of(schema);
     let mut page = Page {
         loaded,
         defaults,

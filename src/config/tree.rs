@@ -85,8 +85,27 @@ impl Node {
     }
 }
 
+/// Stack for the parser, which goes 80 inline tables deep, each with a dotted key of 80 parts, before our
+/// own limit is looked at. Of these bytes only what is used is ever memory.
+const STACK_BYTES: usize = 32 << 20;
+
 /// Reads a file's text. The problems are all of syntax, and then there is no tree.
 pub(super) fn parse(file: &File, number: u32) -> Result<Node, Vec<Problem>> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+        match thread.spawn_scoped(scope, || parse_deep(file, number)) {
+            Ok(thread) => thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(error) => Err(vec![Problem::whole(
+                file.name(),
+                format!("no thread to read it with: {error}"),
+            )]),
+        }
+    })
+}
+
+fn parse_deep(file: &File, number: u32) -> Result<Node, Vec<Problem>> {
     let text = file.text();
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {

@@ -148,6 +148,7 @@ pub struct ExpectedAlert {
     #[schemars(length(min = 1))]
     pub rule: String,
     /// Whether it fires or has been resolved; either if absent.
+    #[serde(default)]
     #[schemars(schema_with = "status_schema")]
     pub status: Option<Status>,
     /// Labels that it must have, among others.

@@ -9,6 +9,7 @@
 mod bad_input;
 mod cases;
 mod cli;
+mod config;
 mod corpus;
 mod follow;
 mod laws;
