@@ -34,8 +34,19 @@ pub enum Command {
     Merge(MergeArgs),
     /// Show how one line is read: format, fields, level, time, fingerprint, and what drops it
     Explain(ExplainArgs),
+    /// Do what a configuration says until asked to stop; or run a command and watch its output
+    Run(RunArgs),
     /// Say everything that is wrong with a configuration
     Check(CheckArgs),
+    /// Run the [[test]] cases of a configuration
+    Test(TestArgs),
+    /// Say what would have fired over recorded files, when, and who would have been told
+    Replay(ReplayArgs),
+    /// Keep the file of messages that rules with new() know
+    Baseline {
+        #[command(subcommand)]
+        command: BaselineCommand,
+    },
     /// Look into a configuration
     Config {
         #[command(subcommand)]
@@ -87,6 +98,118 @@ pub struct ConfigArgs {
         help_heading = "Configuration"
     )]
     pub env: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// Configuration file (TOML); repeat to lay further files over the first
+    #[arg(
+        short,
+        long = "config",
+        value_name = "FILE",
+        env = "WEIR_CONFIG",
+        help_heading = "Configuration"
+    )]
+    pub config: Vec<PathBuf>,
+    /// Lay the table [env.NAME] over the files
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "WEIR_ENV",
+        help_heading = "Configuration"
+    )]
+    pub env: Option<String>,
+    /// Read the configuration again when a file of it changes; SIGHUP does that at any time
+    #[arg(long, env = "WEIR_WATCH_CONFIG", help_heading = "Configuration")]
+    pub watch_config: bool,
+    /// Directory for places, state and what is not delivered yet, instead of the configured one
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "WEIR_STATE",
+        help_heading = "Following"
+    )]
+    pub state: Option<PathBuf>,
+    /// No notes on standard error, and no digest after a command; errors are still shown
+    #[arg(short, long, env = "WEIR_QUIET", help_heading = "Output")]
+    pub quiet: bool,
+    /// How weir's own messages on standard error are written
+    #[arg(
+        long,
+        value_enum,
+        default_value = "text",
+        env = "WEIR_LOG_FORMAT",
+        help_heading = "Output"
+    )]
+    pub log_format: LogFormat,
+    /// The program to run and its arguments: its output goes on as it is and is watched, and its exit
+    /// code is kept
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BaselineCommand {
+    /// Add every message of the logs to the file
+    Learn(BaselineLogs),
+    /// Print the messages of the logs that the file does not know; exit 1 if there are any
+    Diff(BaselineLogs),
+    /// Add single messages to the file, by an example or by their fingerprint (f1:…)
+    Ack {
+        /// The baseline file; made if it is not there
+        file: PathBuf,
+        #[arg(value_name = "MESSAGE", required = true)]
+        messages: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct BaselineLogs {
+    /// The baseline file
+    pub file: PathBuf,
+    /// Logs to read, - for standard input
+    #[arg(value_name = "LOG", required = true)]
+    pub logs: Vec<OsString>,
+    /// Messages of this level and above; trace takes every record
+    #[arg(short, long, value_enum, ignore_case = true, default_value = "warn")]
+    pub level: LevelArg,
+}
+
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Files or globs that were recorded, in the order of their time; - for standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<OsString>,
+    /// Show only what is otherwise than with this configuration
+    #[arg(long, value_name = "FILE", help_heading = "Configuration")]
+    pub against: Vec<PathBuf>,
+    /// text for eyes, json for programs
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value = "text",
+        env = "WEIR_OUTPUT",
+        help_heading = "Output"
+    )]
+    pub output: Format,
+    /// How weir's own messages on standard error are written
+    #[arg(
+        long,
+        value_enum,
+        default_value = "text",
+        env = "WEIR_LOG_FORMAT",
+        help_heading = "Output"
+    )]
+    pub log_format: LogFormat,
 }
 
 #[derive(Debug, Args)]

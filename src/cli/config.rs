@@ -19,6 +19,13 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+/// All problems as one text without control characters, each with its place at the start of a line.
+pub fn text(problems: &Problems) -> String {
+    let mut bytes = Vec::new();
+    terminal::escape(problems.to_string().as_bytes(), &mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// Writes all problems to standard error, each with its place at the start of a line, where editors look
 /// for it; returns the exit code.
 pub fn refuse(problems: &Problems) -> u8 {

@@ -2,6 +2,7 @@
 
 mod alerts;
 pub mod args;
+mod baseline;
 mod check;
 mod config;
 mod docs;
@@ -14,8 +15,13 @@ mod merge;
 mod output;
 mod plan;
 mod progress;
+mod rehearse;
+mod replay;
 mod report;
+mod run;
+mod setup;
 mod start;
+mod test;
 
 use std::process::ExitCode;
 
@@ -67,6 +73,10 @@ pub fn main() -> ExitCode {
         Some(Command::Filter(args)) => filter::run(args),
         Some(Command::Merge(args)) => merge::run(args),
         Some(Command::Explain(args)) => explain::run(args),
+        Some(Command::Run(args)) => run::run(args),
+        Some(Command::Test(args)) => test::run(args),
+        Some(Command::Replay(args)) => replay::run(args),
+        Some(Command::Baseline { command }) => baseline::run(command),
         Some(Command::Check(args)) => check::run(args),
         Some(Command::Config {
             command: ConfigCommand::Show(args),

@@ -1,35 +1,14 @@
-//! Secrets: where they come from, and a type that does not show them.
+//! Where secrets come from (`flow::secret` does not show them).
 
-use std::fmt;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::config::load::{Loaded, PathStep};
-use crate::config::problem::{MASK, Problem};
+use crate::config::problem::Problem;
+use crate::flow::secret::Secret;
 
 /// Most bytes of a file that holds a secret.
 const FILE_BYTES_MAX: usize = 64 << 10;
-
-/// A text that is never printed by accident.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    pub fn new(text: String) -> Secret {
-        Secret(text)
-    }
-
-    /// The secret itself, for the one place that sends it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.write_str(MASK)
-    }
-}
 
 /// A secret as it was found.
 #[derive(Clone, Debug)]
@@ -52,7 +31,7 @@ pub fn resolve(
     let file = format!("{name}_file");
     if let Some(text) = loaded.text_in(path, name) {
         return Ok(Some(Resolved {
-            secret: Secret::new(text.to_owned()),
+            secret: Secret::new(text),
             warning: None,
         }));
     }

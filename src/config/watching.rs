@@ -189,6 +189,20 @@ pub enum ExpectedStatus {
     Stuck,
 }
 
+impl ExpectedStatus {
+    /// As in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            ExpectedStatus::Ok => "ok",
+            ExpectedStatus::Pending => "pending",
+            ExpectedStatus::Bad => "bad",
+            ExpectedStatus::Missing => "missing",
+            ExpectedStatus::Late => "late",
+            ExpectedStatus::Stuck => "stuck",
+        }
+    }
+}
+
 /// A set that must be there at the end.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

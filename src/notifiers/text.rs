@@ -72,6 +72,17 @@ impl Escape {
     }
 }
 
+/// A template that stands by itself, filled with `values`.
+pub fn fill(template: &str, values: &impl serde::Serialize) -> Result<String, String> {
+    let mut environment = Environment::new();
+    environment.set_fuel(Some(FUEL));
+    environment.set_recursion_limit(RECURSION_MAX);
+    environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+    let values = minijinja::Value::from(minijinja::value::Serde(values));
+    let filled = environment.render_str(template, values);
+    filled.map_err(|error| said(&error))
+}
+
 /// The words of one notification.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Words {

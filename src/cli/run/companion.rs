@@ -10,11 +10,10 @@ use crate::cli::output;
 use crate::cli::run::summaries::Writer;
 use crate::clock::Clock;
 use crate::engine::fold::Fold;
-use crate::engine::signals::Stop;
 use crate::engine::{End, Watcher};
 use crate::flow::time::Time;
 use crate::notifiers::delivery::{Delivery, Outcome};
-use crate::report::prometheus;
+use crate::report::prometheus::{self, Extra, Kind};
 use crate::sinks::prometheus::PageRequest;
 
 /// Longest wait of the fold while windows may close by time alone.
@@ -35,7 +34,6 @@ pub struct Companion {
     pub told: u64,
     /// What was not delivered before was handed to the delivery.
     pub is_under_way: bool,
-    pub stop: Stop,
 }
 
 impl Companion {
@@ -110,12 +108,43 @@ impl Companion {
             return;
         }
         let state = fold.reported();
-        let page = prometheus::page(&state, &fold.figures());
+        let page = prometheus::page(&state, &figures(fold));
         for request in requests {
             // Who asked may have gone.
             let _ = request.reply.send(page.clone());
         }
     }
+}
+
+/// Figures of the program that stand in no table.
+fn figures(fold: &Fold) -> Vec<Extra> {
+    let mut figures = Vec::new();
+    let mut add = |name, help, kind, value: u64| {
+        figures.push(Extra {
+            name,
+            help,
+            kind,
+            labels: Vec::new(),
+            value: value as f64,
+        });
+    };
+    if let Some(rules) = &fold.rules {
+        let counts = rules.counts();
+        let waiting = rules.undelivered().count() as u64;
+        add("weir_notifications_total", "Notifications made.", Kind::Counter, counts.notifications);
+        add("weir_notifications_waiting", "Notifications not delivered yet.", Kind::Gauge, waiting);
+        let firing = rules.alerts().count() as u64;
+        add("weir_alerts_firing", "Alerts that fire.", Kind::Gauge, firing);
+        let passed = rules.passed();
+        add("weir_rules_late_records_total", "Records too late for the window of a rule.", Kind::Counter, passed.late);
+        add("weir_rules_future_records_total", "Records from more than an hour ahead.", Kind::Counter, passed.future);
+        add("weir_rules_refused_records_total", "Records of groups that a full table did not admit.", Kind::Counter, passed.overflow);
+    }
+    if let Some(summaries) = &fold.summaries {
+        add("weir_summaries_late_records_total", "Records too late for their summary.", Kind::Counter, summaries.late);
+        add("weir_summaries_lost_total", "Summaries given up because no sink took them.", Kind::Counter, summaries.given_up);
+    }
+    figures
 }
 
 impl Watcher for Companion {

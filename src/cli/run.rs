@@ -1,0 +1,294 @@
+//! `weir run`: does what the configuration says, until it is asked to end; with a command, until that
+//! ends.
+
+mod companion;
+mod reload;
+mod summaries;
+mod wrapped;
+
+use std::io::{self, IsTerminal};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::cli::args::RunArgs;
+use crate::cli::follow::{Following, Purpose};
+use crate::cli::run::companion::Companion;
+use crate::cli::run::reload::Supervisor;
+use crate::cli::run::summaries::Writer;
+use crate::cli::setup::{self, Place, Setup, Sources};
+use crate::cli::start::{self, Append, Reload, Start};
+use crate::cli::{Failure, config, exit, output};
+use crate::clock::{Clock, System};
+use crate::config::problem::Problems;
+use crate::config::{input, load};
+use crate::disk::Disk;
+use crate::disk::real::Real;
+use crate::engine::Outcome;
+use crate::engine::signals::{Hangup, Stop};
+use crate::engine::writer::Destination;
+use crate::notifiers::delivery::{Delivery, Folder};
+use crate::sinks::Sink;
+use crate::sinks::file::Appender;
+use crate::sinks::http::Http;
+use crate::sinks::prometheus::Endpoint;
+use crate::sinks::stdout::Stdout;
+use crate::sources::Source;
+use crate::sources::follow::From;
+use crate::state::State;
+
+pub fn run(args: RunArgs) -> Result<u8, Failure> {
+    output::log_as(args.log_format);
+    if !args.command.is_empty() {
+        return wrapped::run(args);
+    }
+    if args.config.is_empty() {
+        return Err(Failure::usage(
+            "run needs a configuration (-c weir.toml), or a command behind --",
+        ));
+    }
+    let setup = load(&args)?;
+    if matches!(setup.sources, Sources::Stdin) && io::stdin().is_terminal() {
+        return Err(Failure::usage(
+            "the configuration reads standard input, which is a terminal; pipe something into it, or give it a [[source]]",
+        ));
+    }
+    if let Sources::Command(argv) = &setup.sources {
+        let argv = argv.clone();
+        return wrapped::run_source(&args, setup, &argv);
+    }
+    let signals = start::stop()?;
+    let outcome = match &setup.sources {
+        Sources::Files(_) => follow(&args, setup, &signals)?,
+        _ => once(&args, setup, Once::of(signals))?,
+    };
+    Ok(output::problems(&outcome))
+}
+
+/// Reads the configuration and resolves it for a live run.
+fn load(args: &RunArgs) -> Result<Setup, Failure> {
+    let refused = |problems: Problems| Failure {
+        message: config::text(&problems),
+        exit_code: exit::CONFIGURATION,
+    };
+    let loaded = load::load(&args.config, args.env.as_deref(), &config::variable);
+    let loaded = loaded.map_err(refused)?;
+    setup::setup(&loaded, setup::Purpose::Live, args.state.clone()).map_err(refused)
+}
+
+/// Follows files; goes on with a new configuration whenever one comes.
+fn follow(args: &RunArgs, mut setup: Setup, signals: &Stop) -> Result<Outcome, Failure> {
+    let fail = |error: io::Error| Failure::io(format!("signals: {error}"));
+    let hangup = Hangup::new()
+        .and_then(|hangup| hangup.on_signal().map(|()| hangup))
+        .map_err(fail)?;
+    let supervisor = Supervisor {
+        signals: signals.clone(),
+        hangup,
+        watched: if args.watch_config {
+            args.config.clone()
+        } else {
+            Vec::new()
+        },
+    };
+    let mut carried = None;
+    loop {
+        let next = Arc::new(Mutex::new(None));
+        let asked = Arc::new(AtomicBool::new(false));
+        let stop = Stop::new().map_err(fail)?;
+        let read_again = args.clone();
+        let load = move || match load(&read_again) {
+            Ok(setup) if matches!(setup.sources, Sources::Files(_)) => Some(setup),
+            Ok(_) => {
+                output::say("the new configuration reads no files any more, which takes a restart; going on with the old one");
+                None
+            }
+            Err(failure) => {
+                output::say(&failure.message);
+                output::say("the new configuration is not used; going on with the old one");
+                None
+            }
+        };
+        let supervised = supervisor
+            .start(stop.clone(), Arc::clone(&asked), Arc::clone(&next), load)
+            .map_err(|error| Failure::io(format!("no thread for signals: {error}")))?;
+        let one = Once {
+            stop,
+            reload: Some(Reload { asked, carried }),
+            source: None,
+        };
+        let result = once(args, setup, one);
+        supervised.end();
+        let mut outcome = result?;
+        let Some(new) = next.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return Ok(outcome);
+        };
+        output::problems(&outcome);
+        carried = outcome.known.take().map(|known| *known);
+        setup = new;
+        output::say("the configuration is read again");
+    }
+}
+
+/// What one run has besides its configuration.
+struct Once {
+    stop: Stop,
+    reload: Option<Reload>,
+    /// A stream that takes the place of the configured sources.
+    source: Option<Source>,
+}
+
+impl Once {
+    fn of(stop: Stop) -> Once {
+        Once {
+            stop,
+            reload: None,
+            source: None,
+        }
+    }
+}
+
+/// One run with one configuration.
+fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
+    let Setup {
+        plan,
+        shape,
+        sources,
+        notifiers,
+        lines,
+        summaries,
+        listen,
+        zone,
+        format,
+        now,
+        state_dir,
+        engine,
+        grace,
+        notes,
+    } = setup;
+    start::say_notes(&notes, args.quiet);
+    let clock: Arc<dyn Clock> = Arc::new(System::new());
+    let state = State::new(shape, 0);
+    let folder = state_dir.as_ref().map(|dir| Folder {
+        dead_letters: dir.join(setup::DEAD_LETTERS),
+        journal: dir.join("alerts.ndjson"),
+    });
+    if let Some(dir) = &state_dir {
+        // Deliveries write there before anything else does.
+        Real.create_directory(dir)
+            .map_err(|error| Failure::io(format!("{}: {error}", dir.display())))?;
+    } else if !args.quiet {
+        output::say("no state directory: a crash loses states, alerts and what was not sent yet");
+    }
+    let delivery = Delivery::start(notifiers, folder, output::say)
+        .map_err(|error| Failure::io(format!("notifiers: {error}")))?;
+    let mut append = None;
+    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+    for place in lines {
+        match place {
+            Place::File(path, rotation) => {
+                append = Some(Append {
+                    path,
+                    rotation: Some(rotation),
+                });
+            }
+            place => sinks.push(sink(place)?),
+        }
+    }
+    let mut destinations = Vec::new();
+    for place in summaries {
+        destinations.push(match place {
+            Place::File(path, rotation) => {
+                let appender = Appender::open(Arc::new(Real), Arc::clone(&clock), &path, rotation);
+                let fail = |error| Failure::io(format!("cannot write {error}"));
+                Destination::File(Box::new(appender.map_err(fail)?))
+            }
+            place => Destination::Plain(sink(place)?),
+        });
+    }
+    let summaries = (!destinations.is_empty())
+        .then(|| Writer::start(destinations))
+        .transpose()
+        .map_err(|error| Failure::io(format!("no thread for summaries: {error}")))?;
+    let ready = Arc::new(AtomicBool::new(true));
+    let (endpoint, pages) = match listen {
+        Some(listen) => {
+            let (pages, requests) = crossbeam_channel::bounded(PAGES_MAX);
+            let endpoint = Endpoint::start(&listen, pages, Arc::clone(&ready))
+                .map_err(|error| Failure::io(format!("{listen}: {error}")))?;
+            (Some(endpoint), Some(requests))
+        }
+        None => (None, None),
+    };
+    let watcher = Companion {
+        clock,
+        delivery: Some(delivery),
+        summaries,
+        pages,
+        grace,
+        told: 0,
+        is_under_way: false,
+    };
+    let (files, following) = match sources {
+        Sources::Files(files) if one.source.is_none() => {
+            let from = match files.from {
+                Some(input::From::Start) => From::Start,
+                Some(input::From::End) => From::End,
+                None if state_dir.is_some() => From::Start,
+                None => From::End,
+            };
+            let following = Following {
+                from,
+                exclude: files.exclude,
+                state: state_dir.clone(),
+                poll: files.poll,
+            };
+            (files.include, Some(following))
+        }
+        _ => (Vec::new(), None),
+    };
+    // The first one is where lines go if there is no file, and the others get them as well.
+    let sink = if append.is_none() && !sinks.is_empty() {
+        Some(sinks.remove(0))
+    } else {
+        None
+    };
+    let start = Start {
+        files,
+        opened: one.source,
+        tail: None,
+        following,
+        state: state_dir,
+        purpose: Purpose::new("weir run"),
+        append,
+        zone,
+        format,
+        now,
+        live: true,
+        quiet: args.quiet,
+        grace,
+        engine,
+        stop: one.stop,
+        sink,
+        also: sinks,
+        watcher: Box::new(watcher),
+        reload: one.reload,
+    };
+    let outcome = start::run(plan, start, state)?;
+    drop(endpoint);
+    Ok(outcome)
+}
+
+/// Pages that are asked for at once.
+const PAGES_MAX: usize = 16;
+
+fn sink(place: Place) -> Result<Box<dyn Sink>, Failure> {
+    match place {
+        Place::Stdout => Ok(Box::new(Stdout::new(false).map_err(|error| {
+            Failure::io(format!("standard output: {error}"))
+        })?)),
+        Place::Http(settings) => Ok(Box::new(Http::start(*settings, output::say).map_err(
+            |error| Failure::io(format!("HTTP sink: {error}")),
+        )?)),
+        Place::File(path, _) => output::sink(Some(&path), true),
+    }
+}

@@ -1,0 +1,499 @@
+//! From the configuration to everything that a run needs: names resolved, expressions compiled, secrets
+//! fetched. Every mistake is collected with the place of the value it is in.
+
+mod channels;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use crate::cli::{baseline, plan};
+use crate::cli::setup::channels::told;
+use crate::config::Config;
+use crate::config::input;
+use crate::config::load::{Loaded, PathStep};
+use crate::config::plan::{Plan, ReportTask, RunTask, Select, Task};
+use crate::config::problem::{Problem, Problems};
+use crate::config::watching::{self, Key};
+use crate::expr::condition::Condition;
+use crate::expr::error::Error;
+use crate::expr::input::Inputs;
+use crate::flow::format::Format;
+use crate::flow::key::{self, Grouping};
+use crate::flow::level::Level;
+use crate::flow::time::Time;
+use crate::flow::wanted::Wanted;
+use crate::notifiers;
+use crate::rules::{Facts, RulesPlan};
+use crate::rules::mask::Mask;
+use crate::rules::rule::{self, Rule, RuleSettings};
+use crate::rules::watched::{SetPlan, StatePlan};
+use crate::sinks::file::Rotation;
+use crate::stages::aggregate::Metric;
+use crate::state::keyed::KeyedSettings;
+use crate::state::sets::SetSettings;
+use crate::state::Shape;
+use crate::units;
+
+/// File in the state directory for what a receiver refuses for good.
+pub const DEAD_LETTERS: &str = "dead-letters.ndjson";
+
+/// What the configuration is resolved for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Sources go on, time passes with the clock, and messages are sent.
+    Live,
+    /// What was written before is read to its end, in event time; nothing is sent, so no secret is
+    /// needed.
+    Replay,
+}
+
+/// Where records come from.
+#[derive(Debug)]
+pub enum Sources {
+    Stdin,
+    Files(Files),
+    Command(Vec<OsString>),
+}
+
+/// Files that are followed.
+#[derive(Debug, Default)]
+pub struct Files {
+    pub include: Vec<OsString>,
+    pub exclude: Vec<String>,
+    /// `None` is the start with a state directory, else the end.
+    pub from: Option<input::From>,
+    pub poll: bool,
+}
+
+/// Where lines or summaries go.
+#[derive(Debug)]
+pub enum Place {
+    Stdout,
+    File(PathBuf, Rotation),
+    Http(Box<crate::sinks::http::Settings>),
+}
+
+/// Everything that a run needs.
+pub struct Setup {
+    pub plan: Plan,
+    pub shape: Shape,
+    pub sources: Sources,
+    pub notifiers: Vec<notifiers::Settings>,
+    pub lines: Vec<Place>,
+    pub summaries: Vec<Place>,
+    /// Address of the Prometheus endpoint.
+    pub listen: Option<String>,
+    pub zone: TimeZone,
+    pub format: Option<Format>,
+    pub now: Time,
+    pub state_dir: Option<PathBuf>,
+    /// Mapper threads and bytes in flight.
+    pub engine: (usize, usize),
+    pub grace: Duration,
+    /// What is doubtful and no mistake.
+    pub notes: Vec<String>,
+}
+
+/// Resolves the configuration; `state_dir` goes before its own.
+pub fn setup(
+    loaded: &Loaded,
+    purpose: Purpose,
+    state_dir: Option<PathBuf>,
+) -> Result<Setup, Problems> {
+    let mut resolver = Resolver {
+        loaded,
+        purpose,
+        zone: TimeZone::UTC,
+        wanted: Wanted::default(),
+        inputs: Inputs::default(),
+        groupings: Vec::new(),
+        notes: Vec::new(),
+        problems: Problems::default(),
+        grace: duration(&loaded.config.run.grace),
+        dead_letters: None,
+    };
+    let setup = resolver.setup(&loaded.config, state_dir);
+    if resolver.problems.is_empty() {
+        Ok(setup)
+    } else {
+        Err(resolver.problems)
+    }
+}
+
+struct Resolver<'l> {
+    loaded: &'l Loaded,
+    purpose: Purpose,
+    zone: TimeZone,
+    wanted: Wanted,
+    inputs: Inputs,
+    groupings: Vec<Grouping>,
+    /// What is doubtful and no mistake.
+    notes: Vec<String>,
+    problems: Problems,
+    /// How long the drain may take.
+    grace: Duration,
+    /// Where that goes which a receiver refuses for good.
+    dead_letters: Option<PathBuf>,
+}
+
+/// The path of a key of an entry of a list of tables.
+fn path<'a>(table: &'a str, place: usize, key: &'a str) -> [PathStep<'a>; 3] {
+    [
+        PathStep::Key(table),
+        PathStep::Index(place),
+        PathStep::Key(key),
+    ]
+}
+
+impl Resolver<'_> {
+    fn wrong(&mut self, path: &[PathStep], message: impl Into<String>, hint: Option<&str>) {
+        let origin = self.loaded.at(path);
+        let hint = hint.map(str::to_owned);
+        let problem = Problem::new(&origin, None, message, hint);
+        self.problems.add(problem);
+    }
+
+    fn wrong_expression(&mut self, path: &[PathStep], error: Error) {
+        let origin = self.loaded.at(path);
+        let within = (!error.at.is_empty()).then_some(error.at);
+        let problem = Problem::new(&origin, within, error.message, error.hint);
+        self.problems.add(problem);
+    }
+
+    fn wrong_rule(&mut self, table: &str, place: usize, problem: rule::Problem) {
+        self.wrong_expression(&path(table, place, problem.key), problem.error);
+    }
+
+    fn setup(&mut self, config: &Config, state_dir: Option<PathBuf>) -> Setup {
+        let run = &config.run;
+        let state_dir = state_dir.or_else(|| run.state_dir.as_ref().map(PathBuf::from));
+        self.dead_letters = state_dir.as_ref().map(|dir| dir.join(DEAD_LETTERS));
+        let said = |failure: crate::cli::Failure| failure.message;
+        fn key(name: &str) -> [PathStep<'_>; 2] {
+            [PathStep::Key("run"), PathStep::Key(name)]
+        }
+        let (zone, zone_name) = match plan::zone(run.tz.as_deref()) {
+            Ok(zone) => zone,
+            Err(failure) => {
+                self.wrong(&key("tz"), said(failure), None);
+                (TimeZone::UTC, "UTC".to_owned())
+            }
+        };
+        self.zone = zone.clone();
+        let multiline = plan::multiline(&run.multiline).unwrap_or_else(|failure| {
+            self.wrong(&key("multiline"), said(failure), None);
+            crate::framing::Multiline::Auto
+        });
+        let format = run.format.as_deref().map(plan::format).transpose();
+        let format = format.unwrap_or_else(|failure| {
+            self.wrong(&key("format"), said(failure), None);
+            None
+        });
+        let format = format.flatten();
+        let threads = run.threads.map(|threads| threads as usize);
+        let engine = plan::threads_and_budget(threads, run.max_mem.as_deref());
+        let engine = engine.unwrap_or_else(|failure| {
+            self.wrong(&key("max_mem"), said(failure), None);
+            (1, 1 << 20)
+        });
+        let now = plan::now();
+        self.wanted.level = true;
+        self.wanted.time = true;
+        self.wanted.message = true;
+        let metrics = self.metrics(&config.metric);
+        self.wanted.numbers = metrics.is_empty();
+        let states = self.states(config);
+        let sets = self.sets(&config.set);
+        let notifiers = self.notifiers(config);
+        let rules = self.rules(config, &states);
+        let lines = self.lines(config);
+        let mut places = self.places(&config.sink);
+        let interval = units::duration_nanoseconds(&run.interval).unwrap_or(60 * Time::SECOND);
+        let interval = (interval / Time::SECOND).max(1);
+        let shape = Shape {
+            list: Level::Warn,
+            groupings: self.groupings.iter().map(|by| by.names.clone()).collect(),
+            zone: zone_name,
+        };
+        let mask = match Mask::new(&run.mask) {
+            Ok(mask) => Some(mask),
+            Err((place, error)) => {
+                let path = [key("mask")[0], key("mask")[1], PathStep::Index(place)];
+                self.wrong(&path, error.to_string(), None);
+                None
+            }
+        };
+        let routes = self.routes(config);
+        let silences = self.silences(&config.silence, now);
+        let sources = self.sources(&config.source);
+        let rules = RulesPlan {
+            rules,
+            states,
+            sets,
+            notifiers: routes,
+            silences,
+            lateness: units::duration_nanoseconds(&run.lateness).unwrap_or(0),
+            live: self.purpose == Purpose::Live,
+            mask,
+            summarise: Some(summarise),
+        };
+        let summaries = std::mem::take(&mut places.summaries);
+        let task = RunTask {
+            tables: ReportTask {
+                list: Level::Warn,
+                metrics,
+                groupings: std::mem::take(&mut self.groupings),
+            },
+            lines,
+            interval_seconds: (!summaries.is_empty()).then_some(interval),
+            inputs: std::mem::take(&mut self.inputs),
+            rules,
+        };
+        Setup {
+            plan: Plan {
+                select: Select::default(),
+                wanted: std::mem::take(&mut self.wanted),
+                multiline,
+                task: Task::Run(task),
+                conditions: Vec::new(),
+                prefilter: true,
+            },
+            shape,
+            sources,
+            notifiers,
+            lines: places.lines,
+            summaries,
+            listen: places.listen,
+            zone,
+            format,
+            now,
+            state_dir,
+            engine,
+            grace: self.grace,
+            notes: std::mem::take(&mut self.notes),
+        }
+    }
+
+    fn condition(&mut self, text: Option<&str>, path: &[PathStep]) -> Option<Condition> {
+        match Condition::parse(text?, &self.zone.clone(), &mut self.wanted) {
+            Ok(condition) if condition.needs().template => {
+                let message = "\"template\" is not known yet when a record is judged";
+                self.wrong(path, message, Some("use \"fingerprint\" or \"message\""));
+                None
+            }
+            Ok(condition) => Some(condition),
+            Err(error) => {
+                self.wrong_expression(path, error);
+                None
+            }
+        }
+    }
+
+    fn metrics(&mut self, metrics: &[watching::Metric]) -> Vec<Metric> {
+        let mut made = Vec::new();
+        for (place, metric) in metrics.iter().enumerate() {
+            let condition =
+                self.condition(metric.condition.as_deref(), &path("metric", place, "where"));
+            let mut groupings = Vec::new();
+            if !metric.by.is_empty() {
+                match plan::grouping(&metric.by.join(","), &mut self.wanted) {
+                    Ok(grouping) => groupings.push(self.grouping(grouping)),
+                    Err(failure) => self.wrong(&path("metric", place, "by"), failure.message, None),
+                }
+            }
+            made.push(Metric {
+                slot: plan::slot(&mut self.wanted, &metric.field),
+                name: metric.field.clone(),
+                groupings: Some(groupings),
+                condition,
+            });
+        }
+        // Those of no group have a number past the last grouping.
+        let none = self.groupings.len() as u16;
+        for metric in &mut made {
+            if let Some(groupings) = &mut metric.groupings
+                && groupings.is_empty()
+            {
+                groupings.push(none);
+            }
+        }
+        made
+    }
+
+    fn grouping(&mut self, grouping: Grouping) -> u16 {
+        let known = self.groupings.iter().position(|by| by.names == grouping.names);
+        let place = known.unwrap_or_else(|| {
+            self.groupings.push(grouping);
+            self.groupings.len() - 1
+        });
+        u16::try_from(place).unwrap_or(u16::MAX)
+    }
+
+    fn states(&mut self, config: &Config) -> Vec<StatePlan> {
+        let states = &config.state;
+        let mut made = Vec::new();
+        for (place, state) in states.iter().enumerate() {
+            let mut roster = Vec::new();
+            for (item, entry) in state.roster.iter().enumerate() {
+                match encode(entry, &state.key) {
+                    Ok(encoded) => roster.push(encoded),
+                    Err(message) => {
+                        let [table, place, key] = path("state", place, "roster");
+                        let path = [table, place, key, PathStep::Index(item)];
+                        self.wrong(&path, message, None);
+                    }
+                }
+            }
+            let settings = KeyedSettings {
+                name: state.name.clone(),
+                key: state.key.clone(),
+                ok: state.ok.clone(),
+                pending: state.pending.clone(),
+                bad: state.bad.clone(),
+                expect_within: optional(state.expect_within.as_deref()),
+                stuck_after: optional(state.stuck_after.as_deref()),
+                roster,
+                steps: state.steps.clone(),
+            };
+            let resolved = StatePlan::resolve(
+                settings,
+                &state.value,
+                state.condition.as_deref(),
+                &self.zone.clone(),
+                &mut self.wanted,
+                &mut self.inputs,
+            );
+            match resolved {
+                Ok(mut resolved) => {
+                    // Only a state that somebody is told of makes rules.
+                    if !state.notify.is_empty() {
+                        resolved.notify = told(config, &state.notify);
+                    }
+                    resolved.severity = state.severity.name().to_owned();
+                    made.push(resolved);
+                }
+                Err(problem) => self.wrong_rule("state", place, problem),
+            }
+        }
+        made
+    }
+
+    fn sets(&mut self, sets: &[watching::Set]) -> Vec<SetPlan> {
+        let mut made = Vec::new();
+        for (place, set) in sets.iter().enumerate() {
+            let settings = SetSettings {
+                name: set.name.clone(),
+                key: set.key.clone(),
+            };
+            let resolved = SetPlan::resolve(
+                settings,
+                &set.value,
+                set.condition.as_deref(),
+                &self.zone.clone(),
+                &mut self.wanted,
+                &mut self.inputs,
+            );
+            match resolved {
+                Ok(resolved) => made.push(resolved),
+                Err(problem) => self.wrong_rule("set", place, problem),
+            }
+        }
+        made
+    }
+
+    fn rules(&mut self, config: &Config, states: &[StatePlan]) -> Vec<Rule> {
+        let states: Vec<KeyedSettings> =
+            states.iter().map(|state| state.settings.clone()).collect();
+        let mut made = Vec::new();
+        for (place, rule) in config.rule.iter().enumerate() {
+            let baseline = match &rule.baseline {
+                Some(file) => match baseline::read(file.as_ref()) {
+                    Ok(baseline) => Some(baseline),
+                    Err(failure) => {
+                        let hint = "make one with `weir baseline learn`";
+                        self.wrong(&path("rule", place, "baseline"), failure.message, Some(hint));
+                        None
+                    }
+                },
+                None => None,
+            };
+            let settings = RuleSettings {
+                name: rule.name.clone(),
+                when: rule.when.clone(),
+                clear: rule.clear.clone(),
+                where_: rule.condition.clone(),
+                by: rule.by.clone(),
+                window: nanoseconds(&rule.window),
+                for_: nanoseconds(&rule.hold),
+                learn: if baseline.is_some() {
+                    0
+                } else {
+                    nanoseconds(&rule.learn)
+                },
+                severity: rule.severity.name().to_owned(),
+                notify: told(config, &rule.notify),
+                summary: rule.summary.clone(),
+                baseline,
+            };
+            let resolved = Rule::resolve(
+                &settings,
+                &self.zone.clone(),
+                &states,
+                &mut self.wanted,
+                &mut self.inputs,
+            );
+            match resolved {
+                Ok(rule) => made.push(rule),
+                Err(problem) => self.wrong_rule("rule", place, problem),
+            }
+        }
+        made
+    }
+}
+
+/// Fills the template of a rule's summary.
+fn summarise(template: &str, facts: &Facts) -> Option<String> {
+    notifiers::text::fill(template, facts).ok()
+}
+
+/// The encoded key of an entry of a roster.
+pub fn encode(entry: &Key, fields: &[String]) -> Result<Vec<u8>, String> {
+    let mut encoded = Vec::new();
+    match entry {
+        Key::One(value) if fields.len() == 1 => key::push(&mut encoded, value.as_bytes()),
+        Key::One(_) => {
+            return Err(format!(
+                "a key of {} fields is a table: {{{} = \"…\"}}",
+                fields.len(),
+                fields.join(" = \"…\", ")
+            ));
+        }
+        Key::Several(values) => {
+            for field in fields {
+                let value = values.get(field);
+                let value = value.ok_or_else(|| format!("the key lacks \"{field}\""))?;
+                key::push(&mut encoded, value.as_bytes());
+            }
+            if let Some(other) = values.keys().find(|name| !fields.contains(name)) {
+                return Err(format!("\"{other}\" is no field of the key"));
+            }
+        }
+    }
+    Ok(encoded)
+}
+
+/// The time in a checked duration.
+fn nanoseconds(text: &str) -> i64 {
+    units::duration_nanoseconds(text).unwrap_or(0)
+}
+
+fn duration(text: &str) -> Duration {
+    Duration::from_nanos(nanoseconds(text).unsigned_abs())
+}
+
+fn optional(text: Option<&str>) -> Option<i64> {
+    text.map(nanoseconds)
+}

@@ -1,0 +1,467 @@
+//! Notifiers, sinks and sources as they run: addresses read, secrets fetched.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Files, Place, Purpose, Resolver, Sources, duration, nanoseconds, path};
+use crate::cli::config::variable;
+use crate::cli::plan;
+use crate::config::alerting::{self, Channel, Notifier};
+use crate::config::input::{self, Input};
+use crate::config::output::{self, Compress, Target, What};
+use crate::config::plan::KeptLines;
+use crate::config::secret;
+use crate::config::Config;
+use crate::config::load::PathStep;
+use crate::flow::output::{Dedup, DedupMode, LinesTask};
+use crate::flow::secret::Secret;
+use crate::flow::time::Time;
+use crate::notifiers::text::{Escape, Texts};
+use crate::notifiers::{
+    self, Rate, Settings, alertmanager, command, email, file, pagerduty, slack, webhook,
+};
+use crate::rules::routing::{RouteSettings, Silence};
+use crate::sinks::file::Rotation;
+use crate::sinks::http;
+use crate::stages::literals::Literals;
+use crate::units;
+
+/// The notifier that is there if none is configured: whoever writes a rule wants to see its alerts.
+const DEFAULT: &str = "stdout";
+
+/// Where lines, summaries and pages go.
+#[derive(Default)]
+pub(super) struct Places {
+    pub lines: Vec<Place>,
+    pub summaries: Vec<Place>,
+    pub listen: Option<String>,
+}
+
+/// Names of those who are told of a rule's alerts.
+pub(super) fn told(config: &Config, notify: &[String]) -> Vec<String> {
+    let mut told = notify.to_vec();
+    told.extend(alert_sinks(config).map(|(place, _)| sink_name(place)));
+    if config.notifier.is_empty() && alert_sinks(config).next().is_none() {
+        told.push(DEFAULT.to_owned());
+    }
+    told
+}
+
+/// Sinks that are told of every alert.
+fn alert_sinks(config: &Config) -> impl Iterator<Item = (usize, &Target)> {
+    let sinks = config.sink.iter().enumerate();
+    sinks.filter_map(|(place, sink)| {
+        let what = match &sink.to {
+            Target::Stdout(sink) => sink.what,
+            Target::File(sink) => sink.what,
+            Target::Http(sink) => sink.what,
+            Target::Prometheus(_) => return None,
+        };
+        (what == What::Alerts).then_some((place, &sink.to))
+    })
+}
+
+/// A name that no notifier of the configuration can have.
+fn sink_name(place: usize) -> String {
+    format!("[[sink]] {}", place + 1)
+}
+
+impl Resolver<'_> {
+    /// Who can be told, and how.
+    pub(super) fn notifiers(&mut self, config: &Config) -> Vec<Settings> {
+        let mut made = Vec::new();
+        for (place, notifier) in config.notifier.iter().enumerate() {
+            let Some(channel) = self.channel(notifier, place) else {
+                continue;
+            };
+            let texts = [("title", &notifier.title), ("text", &notifier.text)];
+            for (key, text) in texts {
+                let checked = Texts::new(text.as_deref(), None, Escape::None);
+                if let Err(error) = checked {
+                    self.wrong(&path("notifier", place, key), error, None);
+                }
+            }
+            made.push(Settings {
+                name: notifier.name.clone(),
+                channel,
+                timeout: duration(&notifier.timeout),
+                give_up: duration(&notifier.give_up),
+                rate: rate(&notifier.rate),
+                title: notifier.title.clone(),
+                text: notifier.text.clone(),
+            });
+        }
+        for (place, sink) in alert_sinks(config) {
+            let channel = match sink {
+                Target::Stdout(_) => notifiers::Channel::Stdout,
+                Target::File(sink) => notifiers::Channel::File(file::Settings {
+                    path: PathBuf::from(&sink.path),
+                }),
+                Target::Http(sink) => {
+                    let Some(settings) = self.http(sink, place) else {
+                        continue;
+                    };
+                    notifiers::Channel::Webhook(webhook::Settings {
+                        url: settings.url,
+                        secret: None,
+                        token: settings.token,
+                    })
+                }
+                Target::Prometheus(_) => continue,
+            };
+            made.push(plain(&sink_name(place), channel));
+        }
+        if made.is_empty() && config.notifier.is_empty() {
+            made.push(plain(DEFAULT, notifiers::Channel::Stdout));
+        }
+        made
+    }
+
+    fn channel(&mut self, notifier: &Notifier, place: usize) -> Option<notifiers::Channel> {
+        let mut secret = |name| self.secret("notifier", place, name);
+        Some(match &notifier.channel {
+            Channel::Stdout => notifiers::Channel::Stdout,
+            Channel::File(channel) => notifiers::Channel::File(file::Settings {
+                path: PathBuf::from(&channel.path),
+            }),
+            Channel::Webhook(_) => notifiers::Channel::Webhook(webhook::Settings {
+                url: secret("url")?,
+                secret: secret("secret"),
+                token: secret("token"),
+            }),
+            Channel::Slack(channel) => notifiers::Channel::Slack(slack::Settings {
+                url: secret("url")?,
+                channel: channel.channel.clone(),
+            }),
+            Channel::Pagerduty(channel) => {
+                let address = channel.url.as_deref().unwrap_or(pagerduty::URL);
+                notifiers::Channel::PagerDuty(pagerduty::Settings {
+                    routing_key: secret("routing_key")?,
+                    url: Secret::new(address),
+                })
+            }
+            Channel::Alertmanager(channel) => {
+                let repeat = duration(&notifier.repeat_interval);
+                notifiers::Channel::Alertmanager(alertmanager::Settings {
+                    url: Secret::new(channel.url.as_str()),
+                    user: channel.user.clone(),
+                    password: secret("password"),
+                    // Told again before it ends by itself, even if one telling goes wrong.
+                    firing_for: (repeat * 5 / 2).max(Duration::from_secs(300)),
+                })
+            }
+            Channel::Email(channel) => {
+                let (host, port) = smtp(&channel.smtp);
+                notifiers::Channel::Email(email::Settings {
+                    host,
+                    port,
+                    tls: match channel.tls {
+                        alerting::Tls::None => email::Tls::None,
+                        alerting::Tls::Starttls => email::Tls::StartTls,
+                        alerting::Tls::Tls => email::Tls::Tls,
+                    },
+                    from: channel.from.clone(),
+                    recipients: channel.recipients.clone(),
+                    user: channel.user.clone(),
+                    password: secret("password"),
+                })
+            }
+            Channel::Command(channel) => notifiers::Channel::Command(command::Settings {
+                argv: channel.argv.clone(),
+            }),
+        })
+    }
+
+    /// The secret of an entry that stands in the key `name`, in the environment or in a file; `None` if
+    /// no key is given, or after a mistake. Nothing is fetched for a replay.
+    fn secret(&mut self, table: &str, place: usize, name: &str) -> Option<Secret> {
+        if self.purpose == Purpose::Replay {
+            return Some(Secret::new(""));
+        }
+        let path = [PathStep::Key(table), PathStep::Index(place)];
+        match secret::resolve(self.loaded, &path, name, &variable) {
+            Ok(resolved) => {
+                let resolved = resolved?;
+                self.notes.extend(resolved.warning);
+                Some(resolved.secret)
+            }
+            Err(problem) => {
+                self.problems.add(problem);
+                None
+            }
+        }
+    }
+
+    /// How alerts are grouped for each notifier.
+    pub(super) fn routes(&mut self, config: &Config) -> Vec<RouteSettings> {
+        let route = |notifier: &Notifier| RouteSettings {
+            name: notifier.name.clone(),
+            group_by: if notifier.group_by.is_empty() {
+                vec!["...".to_owned()]
+            } else {
+                notifier.group_by.clone()
+            },
+            group_wait: nanoseconds(&notifier.group_wait),
+            group_interval: nanoseconds(&notifier.group_interval),
+            repeat_interval: nanoseconds(&notifier.repeat_interval),
+            send_resolved: notifier.send_resolved,
+        };
+        let mut routes: Vec<RouteSettings> = config.notifier.iter().map(route).collect();
+        let alone = |name: String| RouteSettings {
+            name,
+            group_by: vec!["...".to_owned()],
+            group_wait: 0,
+            group_interval: 0,
+            // A file is not told twice.
+            repeat_interval: i64::MAX / 4,
+            send_resolved: true,
+        };
+        routes.extend(alert_sinks(config).map(|(place, _)| alone(sink_name(place))));
+        if routes.is_empty() {
+            routes.push(alone(DEFAULT.to_owned()));
+        }
+        routes
+    }
+
+    pub(super) fn silences(&mut self, silences: &[alerting::Silence], now: Time) -> Vec<Silence> {
+        let mut made = Vec::new();
+        let facts = plan::facts(&self.zone, now);
+        for (place, silence) in silences.iter().enumerate() {
+            let mut bound = |key: &str, text: &str| match plan::time_bound(key, text, &facts) {
+                Ok(time) => Some(time),
+                Err(failure) => {
+                    self.wrong(&path("silence", place, key), failure.message, None);
+                    None
+                }
+            };
+            let from = silence.from.as_deref().and_then(|text| bound("from", text));
+            let Some(until) = bound("until", &silence.until) else {
+                continue;
+            };
+            made.push(Silence {
+                matchers: silence.labels.clone().into_iter().collect(),
+                from,
+                until,
+                comment: silence.comment.clone().unwrap_or_default(),
+            });
+        }
+        made
+    }
+
+    /// Which lines go out, if there is a sink for them.
+    pub(super) fn lines(&mut self, config: &Config) -> Option<KeptLines> {
+        let sinks: Vec<(usize, Option<&str>)> = config
+            .sink
+            .iter()
+            .enumerate()
+            .filter_map(|(place, sink)| {
+                let (what, condition) = match &sink.to {
+                    Target::Stdout(sink) => (sink.what, &sink.condition),
+                    Target::File(sink) => (sink.what, &sink.condition),
+                    Target::Http(sink) => (sink.what, &sink.condition),
+                    Target::Prometheus(_) => return None,
+                };
+                (what == What::Lines).then_some((place, condition.as_deref()))
+            })
+            .collect();
+        let filter = &config.filter;
+        let [first, rest @ ..] = &*sinks else {
+            return None;
+        };
+        for (place, condition) in rest {
+            if *condition != first.1 {
+                let message = "sinks of lines write the same lines, so they need the same condition";
+                let hint = "repeat the condition of the first one, or put it in [filter]";
+                self.wrong(&path("sink", *place, "where"), message, Some(hint));
+            }
+        }
+        let own = [PathStep::Key("filter"), PathStep::Key("where")];
+        // Both are checked by themselves, so that a mistake is found where it stands.
+        self.condition(filter.condition.as_deref(), &own);
+        self.condition(first.1, &path("sink", first.0, "where"));
+        let both = match (&filter.condition, first.1) {
+            (Some(filter), Some(sink)) => Some(format!("({filter}) and ({sink})")),
+            (one, other) => one.clone().or_else(|| other.map(str::to_owned)),
+        };
+        let condition = if self.problems.is_empty() {
+            self.condition(both.as_deref(), &own)
+        } else {
+            None
+        };
+        let literals = (!filter.literals.is_empty()).then(|| {
+            let literals: Vec<Vec<u8>> =
+                filter.literals.iter().map(|text| text.as_bytes().to_vec()).collect();
+            Literals::new(&literals, filter.ignore_case)
+        });
+        let dedup = config.dedup.as_ref().map(|dedup| Dedup {
+            mode: match dedup.mode {
+                input::DedupMode::Exact => DedupMode::Exact,
+                input::DedupMode::Message => DedupMode::Message,
+                input::DedupMode::Template => DedupMode::Template,
+            },
+            every: dedup.every.as_deref().map(nanoseconds),
+        });
+        Some(KeptLines {
+            task: LinesTask {
+                level: filter.level,
+                json: false,
+                count: false,
+                dedup,
+                before: 0,
+                after: 0,
+                as_they_come: false,
+            },
+            literals,
+            invert: filter.invert,
+            condition,
+        })
+    }
+
+    /// Where lines and summaries go, and who may ask for pages.
+    pub(super) fn places(&mut self, sinks: &[output::Sink]) -> Places {
+        let mut places = Places::default();
+        for (number, sink) in sinks.iter().enumerate() {
+            let (what, place) = match &sink.to {
+                Target::Stdout(sink) => (sink.what, Place::Stdout),
+                Target::File(sink) => {
+                    let rotation = rotation(sink);
+                    (sink.what, Place::File(PathBuf::from(&sink.path), rotation))
+                }
+                Target::Http(sink) => match self.http(sink, number) {
+                    Some(settings) => (sink.what, Place::Http(Box::new(settings))),
+                    None => continue,
+                },
+                Target::Prometheus(sink) => {
+                    if places.listen.replace(sink.listen.clone()).is_some() {
+                        let message = "there is one endpoint already";
+                        self.wrong(&path("sink", number, "listen"), message, None);
+                    }
+                    continue;
+                }
+            };
+            match what {
+                What::Lines => places.lines.push(place),
+                What::Summary => places.summaries.push(place),
+                What::Alerts => {}
+            }
+        }
+        let files = places.lines.iter();
+        let files = files.filter(|place| matches!(place, Place::File(..))).count();
+        if files > 1 {
+            let message = "lines go to one file: only one can be proved complete after a crash";
+            let hint = "run a second weir for the other one, or send it by HTTP";
+            self.wrong(&[PathStep::Key("sink")], message, Some(hint));
+        }
+        places
+    }
+
+    fn http(&mut self, sink: &output::HttpSink, place: usize) -> Option<http::Settings> {
+        let url = self.secret("sink", place, "url")?;
+        Some(http::Settings {
+            name: sink_name(place),
+            content: match sink.what {
+                What::Lines => http::Content::Text,
+                What::Summary | What::Alerts => http::Content::Ndjson,
+            },
+            finish_within: self.grace,
+            dead_letters: self.dead_letters.clone(),
+            url,
+            token: self.secret("sink", place, "token"),
+            compress: match sink.compress {
+                Compress::None => http::Compress::None,
+                Compress::Gzip => http::Compress::Gzip,
+                Compress::Zstd => http::Compress::Zstd,
+            },
+            batch_bytes: units::byte_size(&sink.batch_bytes).unwrap_or(1 << 20) as usize,
+            batch_wait: duration(&sink.batch_wait),
+            timeout: duration(&sink.timeout),
+        })
+    }
+
+    /// Sources of one kind, which is all that one run reads.
+    pub(super) fn sources(&mut self, sources: &[input::Source]) -> Sources {
+        let mut files = Files::default();
+        let mut other = None;
+        for (place, source) in sources.iter().enumerate() {
+            let kind = path("source", place, "type");
+            match &source.from {
+                Input::Stdin | Input::Command(_) if place > 0 => {
+                    let message = "one run reads files, standard input or one command";
+                    self.wrong(&kind, message, Some("give each kind a weir of its own"));
+                }
+                Input::Stdin => other = Some(Sources::Stdin),
+                Input::Command(command) => {
+                    let argv = command.argv.iter().map(OsString::from).collect();
+                    other = Some(Sources::Command(argv));
+                }
+                Input::File(_) if other.is_some() => {
+                    let message = "one run reads files, standard input or one command";
+                    self.wrong(&kind, message, Some("give each kind a weir of its own"));
+                }
+                Input::File(source) => {
+                    if place > 0 && (files.from, files.poll) != (source.from, source.poll) {
+                        let message = "sources of files begin and are looked at alike";
+                        let hint = "give all of them the same \"from\" and \"poll\"";
+                        self.wrong(&path("source", place, "from"), message, Some(hint));
+                    }
+                    files.include.extend(source.include.iter().map(OsString::from));
+                    files.exclude.extend(source.exclude.iter().cloned());
+                    files.from = source.from;
+                    files.poll = source.poll;
+                }
+            }
+        }
+        if sources.is_empty() {
+            return Sources::Stdin;
+        }
+        other.unwrap_or(Sources::Files(files))
+    }
+}
+
+/// A notifier of ours, with what the others have by default.
+fn plain(name: &str, channel: notifiers::Channel) -> Settings {
+    Settings {
+        name: name.to_owned(),
+        channel,
+        timeout: Duration::from_secs(10),
+        give_up: Duration::from_secs(3600),
+        // Local ones need no limit.
+        rate: Rate {
+            count: 1000,
+            per: Duration::from_secs(1),
+        },
+        title: None,
+        text: None,
+    }
+}
+
+/// `10/1m`, checked when the configuration was read.
+fn rate(text: &str) -> Rate {
+    let (count, per) = text.split_once('/').unwrap_or((text, "1m"));
+    Rate {
+        count: count.trim().parse().unwrap_or(1),
+        per: duration(per.trim()),
+    }
+}
+
+/// Host and port of `smtp://host:port`.
+fn smtp(url: &str) -> (String, u16) {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("smtp", url));
+    let rest = rest.trim_end_matches('/');
+    let port = if scheme == "smtps" { 465 } else { 25 };
+    match rest.rsplit_once(':') {
+        Some((host, digits)) if !digits.is_empty() => {
+            (host.to_owned(), digits.parse().unwrap_or(port))
+        }
+        _ => (rest.to_owned(), port),
+    }
+}
+
+fn rotation(sink: &output::FileSink) -> Rotation {
+    Rotation {
+        bytes_max: sink.rotate_size.as_deref().and_then(|text| units::byte_size(text).ok()),
+        age_max: sink.rotate_every.as_deref().map(duration),
+        keep: sink.rotate_keep,
+    }
+}
