@@ -285,12 +285,13 @@ impl Router {
 
     /// Goes on with new settings. Groups and notifications of notifiers that are gone are dropped;
     /// alerts of notifiers that group differently are put into new groups, and what was told is not
-    /// told again.
+    /// told again. After a pause, as [`Router::wake`].
     pub fn reconfigure(&mut self, routes: Vec<RouteSettings>, silences: Vec<Silence>, now: Time) {
         let old = std::mem::replace(&mut self.routes, routes);
         self.silences = silences;
         self.due.clear();
-        self.blocked.clear();
+        let blocked = std::mem::take(&mut self.blocked).into_values().flatten();
+        let blocked: BTreeMap<ByteBuf, Time> = blocked.map(|(since, key)| (key, since)).collect();
         let find = |routes: &[RouteSettings], name: &str| {
             routes.iter().find(|route| route.name == name).cloned()
         };
@@ -302,7 +303,7 @@ impl Router {
             if before.is_some_and(|before| before.group_by == route.group_by) {
                 // A group that was not told yet keeps its time.
                 let due = group.due.take();
-                let due = due.or(group.is_blocked.then_some(now));
+                let due = due.or(blocked.get(&key).copied());
                 group.is_blocked = false;
                 self.groups.insert(&key, group);
                 let group = self.groups.get(&key).expect("it was just added");
@@ -324,6 +325,7 @@ impl Router {
         let routes = &self.routes;
         let is_there = |name: &str| routes.iter().any(|route| route.name == name);
         self.counts.dropped += self.outbox.retain(is_there);
+        self.wake(now);
     }
 }
 

@@ -101,3 +101,24 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Table<V> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_tables_are_equal_bytes() {
+        let (mut up, mut down) = (Table::default(), Table::default());
+        for number in 0..100u8 {
+            up.insert(&[number], number);
+            down.insert(&[99 - number], 99 - number);
+        }
+        assert_eq!(up, down);
+        let bytes = rmp_serde::to_vec_named(&up).unwrap();
+        assert_eq!(bytes, rmp_serde::to_vec_named(&down).unwrap());
+        let read: Table<u8> = rmp_serde::from_slice(&bytes).unwrap();
+        assert_eq!(read, up);
+        assert_eq!(up.remove(&[7]), Some(7));
+        assert!(up != down && up.get(&[7]).is_none());
+    }
+}

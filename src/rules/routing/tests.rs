@@ -511,6 +511,7 @@ fn run(
             }
             let bytes = rmp_serde::to_vec_named(&router).unwrap();
             router = rmp_serde::from_slice(&bytes).unwrap();
+            router.reconfigure(vec![settings.clone()], silences.to_vec(), at(now + gap - 1));
         }
         now += gap;
         let (name, cluster) = (format!("n{which}"), format!("c{}", which % 2));
