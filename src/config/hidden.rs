@@ -83,6 +83,9 @@ fn all(node: &Node, spans: &mut Vec<Range<usize>>) {
     }
 }
 
+/// Keys of one line that are looked up; nobody writes more on one.
+const NAMES_MAX: usize = 32;
+
 /// The parts of a line that are not to be shown when the file could not be parsed: all but a header and
 /// values behind keys that are no secret's anywhere.
 pub(super) fn doubtful_parts(line: &str) -> Vec<Range<usize>> {
@@ -100,13 +103,16 @@ pub(super) fn doubtful_parts(line: &str) -> Vec<Range<usize>> {
             continue;
         }
         let bare = before.trim_end_matches(['"', '\'']);
+        if from.is_some() {
+            break;
+        }
         let is_word = |each: char| each.is_ascii_alphanumeric() || each == '_' || each == '-';
         let name = bare
             .rsplit(|each| !is_word(each))
             .next()
             .unwrap_or_default();
         names += 1;
-        if !is_harmless(schema, name) {
+        if names > NAMES_MAX || !is_harmless(schema, name) {
             let blanks = line[at + 1..].len() - line[at + 1..].trim_start().len();
             from.get_or_insert(at + 1 + blanks);
         }
