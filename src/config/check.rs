@@ -234,7 +234,7 @@ impl<'a> Checker<'a> {
             format!("did you mean \"{near}\"?")
         } else if let Some(owner) = other {
             format!("it belongs to the type \"{owner}\"")
-        } else if let Some(home) = self.home_of(key) {
+        } else if let Some(home) = self.home_of(key).filter(|_| spot.table.is_empty()) {
             format!("it belongs in {home}")
         } else if known.len() <= KEYS_LISTED {
             format!("known here: {}", known.join(", "))

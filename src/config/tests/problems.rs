@@ -18,10 +18,10 @@ fn unknown_keys_get_the_nearest_name() {
         &["a.toml:2:1: unknown key \"levle\" in [filter]; did you mean \"level\"?"],
     );
     check(
-        "lateness = \"5s\"\n[dedup]\nmode = \"exact\"\nuntil = 1\n",
+        "lateness = \"5s\"\nroster = []\n",
         &[
             "a.toml:1:1: unknown key \"lateness\"; it belongs in [run]",
-            "a.toml:4:1: unknown key \"until\" in [dedup]; it belongs in [[silence]]",
+            "a.toml:2:1: unknown key \"roster\"; it belongs in [[state]]",
         ],
     );
     check(
@@ -159,7 +159,7 @@ fn names_must_differ_and_be_known() {
         "[[state]]\nname = \"b\"\nkey = [\"h\"]\nvalue = \"v\"\nok = [\"x\"]\nbad = [\"x\"]\n[[test]]\nname = \"t\"\nfile = \"f\"\nexpect.alerts = [{ rule = \"b.bad\" }, { rule = \"b.late\" }]\n",
         &[
             "a.toml:6:8: \"x\" is both \"ok\" and \"bad\" in [[state]] \"b\"",
-            "a.toml:10:47: unknown rule \"b.late\"; known here: b.bad, b.missing, b.stuck, b.order",
+            "a.toml:10:47: unknown rule \"b.late\"; known here: b.bad, b.missing, b.order, b.stuck",
         ],
     );
     check(
