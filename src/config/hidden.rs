@@ -8,6 +8,9 @@ use serde_json::Value as Json;
 use crate::config::schema::{self, Shape};
 use crate::config::tree::{Node, Table, Value};
 
+/// Bytes of a text that stands where a number or a boolean belongs.
+const SHORT_BYTES: usize = 16;
+
 /// The spans of all values that are not to be shown, in a file's tree.
 pub(super) fn spans(root: &Node, schema: &Json) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
@@ -45,12 +48,12 @@ fn node(value: &Node, shapes: &[Shape], spans: &mut Vec<Range<usize>>) {
                 node(item, &inner, spans);
             }
         }
-        Value::Text { .. } if !shapes.iter().any(|shape| shape.kind() == "string") => {
-            // A text where something else belongs. A short one (a number, a boolean in quotes) is shown;
-            // a longer one may have been meant for another key.
-            if value.text().is_some_and(|text| text.len() > 16) {
-                all(value, spans);
-            }
+        // A text where something else belongs. A short one (a number, a boolean in quotes) is shown; a
+        // longer one may have been meant for another key.
+        Value::Text { text, .. }
+            if text.len() > SHORT_BYTES && !shapes.iter().any(|shape| shape.kind() == "string") =>
+        {
+            all(value, spans);
         }
         _ => {}
     }

@@ -305,7 +305,7 @@ pub struct Problem {
     pub message: String,
     /// The remedy, as the end of a sentence (`did you mean "level"?`).
     pub hint: Option<String>,
-    snippet: Option<Snippet>,
+    snippet: Option<Box<Snippet>>,
 }
 
 impl Problem {
@@ -337,7 +337,7 @@ impl Problem {
             column,
             message,
             hint,
-            snippet: Some(file.snippet(&span)),
+            snippet: Some(Box::new(file.snippet(&span))),
         }
     }
 

@@ -281,6 +281,14 @@ fn what_is_too_deep_or_too_much_is_refused() {
     assert!(!heads(&[&both], None).is_empty());
     let wide = format!("[filter]\nmatch = [{}]\n", "\"a\",".repeat(200_000));
     loaded(&[&wide], None);
+    // A million mistakes on one line, and one that is no TOML at all.
+    let line = format!("run.mask = [{}]\n", "5,".repeat(1_000_000));
+    let problems = load(&[&line], None).unwrap_err();
+    assert_eq!(
+        (problems.list().len(), problems.list()[1].column),
+        (100, 15)
+    );
+    assert!(!heads(&[&format!("a {}\n", "b=".repeat(1_000_000))], None).is_empty());
     let many: String = (0..50_000)
         .map(|number| format!("k{number} = 1\n"))
         .collect();
