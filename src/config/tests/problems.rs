@@ -251,7 +251,7 @@ fn files_that_cannot_be_read_are_named() {
         if let Some(bytes) = bytes {
             std::fs::write(&path, bytes).unwrap();
         }
-        let problems = load_files(&[path.clone()], None, &variables).unwrap_err();
+        let problems = load_files(std::slice::from_ref(&path), None, &variables).unwrap_err();
         problems
             .to_string()
             .replace(path.to_str().unwrap(), "w.toml")

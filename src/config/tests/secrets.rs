@@ -88,7 +88,7 @@ fn a_canary_in_every_secret_key_never_shows() {
         format!("{{ a = \"{CANARY}\" }}"),
         format!("'''\n{CANARY}\n'''"),
         format!("\"{CANARY}"),
-        format!("{CANARY}"),
+        CANARY.to_owned(),
         format!("\"\\u0043{}\"", &CANARY[1..]),
         format!("\"${{{CANARY}\""),
         format!("\"${{{CANARY} }}\""),
