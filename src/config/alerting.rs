@@ -116,7 +116,8 @@ pub struct Notifier {
     /// The name that `notify` uses.
     #[schemars(length(min = 1))]
     pub name: String,
-    /// Alerts that share these labels are told together; without any each alert is told alone.
+    /// Alerts that share these labels are told together; without any all are, and with `["..."]` each alert is
+    /// told alone.
     #[serde(default)]
     #[schemars(inner(length(min = 1)))]
     pub group_by: Vec<String>,
@@ -128,9 +129,9 @@ pub struct Notifier {
     #[serde(default = "group_interval")]
     #[schemars(extend("format" = "duration"))]
     pub group_interval: String,
-    /// How often what still fires is told again.
+    /// How often what still fires is told again; `0s` is never.
     #[serde(default = "repeat_interval")]
-    #[schemars(extend("format" = "span"))]
+    #[schemars(extend("format" = "duration"))]
     pub repeat_interval: String,
     /// Whether the end of alerts is told.
     #[serde(default = "send_resolved")]

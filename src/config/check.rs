@@ -27,6 +27,9 @@ pub(super) struct Finding {
 /// Keys that are listed in full when one is unknown and none is near.
 const KEYS_LISTED: usize = 16;
 
+/// Findings after which remedies are no longer looked for: they will not be shown.
+const REMEDIES_MAX: usize = 1000;
+
 /// Characters of a value that a message repeats.
 const QUOTED_CHARS: usize = 40;
 
@@ -195,6 +198,9 @@ impl<'a> Checker<'a> {
         kind: Option<Shape>,
         spot: &Spot,
     ) {
+        if self.findings.len() >= REMEDIES_MAX {
+            return self.find(place, "unknown key".to_owned(), None);
+        }
         let known: Vec<&str> = kind
             .into_iter()
             .flat_map(Shape::keys)
@@ -228,7 +234,7 @@ impl<'a> Checker<'a> {
             format!("did you mean \"{near}\"?")
         } else if let Some(owner) = other {
             format!("it belongs to the type \"{owner}\"")
-        } else if let Some(home) = self.home_of(key) {
+        } else if let Some(home) = self.home_of(key).filter(|_| spot.table.is_empty()) {
             format!("it belongs in {home}")
         } else if known.len() <= KEYS_LISTED {
             format!("known here: {}", known.join(", "))

@@ -8,6 +8,9 @@ use serde_json::Value as Json;
 use crate::config::schema::{self, Shape};
 use crate::config::tree::{Node, Table, Value};
 
+/// Bytes of a text that stands where a number or a boolean belongs.
+const SHORT_BYTES: usize = 16;
+
 /// The spans of all values that are not to be shown, in a file's tree.
 pub(super) fn spans(root: &Node, schema: &Json) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
@@ -45,12 +48,12 @@ fn node(value: &Node, shapes: &[Shape], spans: &mut Vec<Range<usize>>) {
                 node(item, &inner, spans);
             }
         }
-        Value::Text { .. } if !shapes.iter().any(|shape| shape.kind() == "string") => {
-            // A text where something else belongs. A short one (a number, a boolean in quotes) is shown;
-            // a longer one may have been meant for another key.
-            if value.text().is_some_and(|text| text.len() > 16) {
-                all(value, spans);
-            }
+        // A text where something else belongs. A short one (a number, a boolean in quotes) is shown; a
+        // longer one may have been meant for another key.
+        Value::Text { text, .. }
+            if text.len() > SHORT_BYTES && !shapes.iter().any(|shape| shape.kind() == "string") =>
+        {
+            all(value, spans);
         }
         _ => {}
     }
@@ -83,6 +86,9 @@ fn all(node: &Node, spans: &mut Vec<Range<usize>>) {
     }
 }
 
+/// Keys of one line that are looked up; nobody writes more on one.
+const NAMES_MAX: usize = 32;
+
 /// The parts of a line that are not to be shown when the file could not be parsed: all but a header and
 /// values behind keys that are no secret's anywhere.
 pub(super) fn doubtful_parts(line: &str) -> Vec<Range<usize>> {
@@ -100,13 +106,16 @@ pub(super) fn doubtful_parts(line: &str) -> Vec<Range<usize>> {
             continue;
         }
         let bare = before.trim_end_matches(['"', '\'']);
+        if from.is_some() {
+            break;
+        }
         let is_word = |each: char| each.is_ascii_alphanumeric() || each == '_' || each == '-';
         let name = bare
             .rsplit(|each| !is_word(each))
             .next()
             .unwrap_or_default();
         names += 1;
-        if !is_harmless(schema, name) {
+        if names > NAMES_MAX || !is_harmless(schema, name) {
             let blanks = line[at + 1..].len() - line[at + 1..].trim_start().len();
             from.get_or_insert(at + 1 + blanks);
         }

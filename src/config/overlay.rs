@@ -1,6 +1,7 @@
 //! Laying one tree over another: tables key by key, lists of tables by `name`, other values whole. The
 //! same rules for a second file and for an environment.
 
+use std::collections::HashMap;
 use std::collections::btree_map::Entry;
 
 use crate::config::tree::{Node, Table, Value};
@@ -40,14 +41,15 @@ fn is_named(items: &[Node]) -> bool {
 /// A table with the name of one below is laid over it; the others are added.
 fn lay_by_name(base: &mut Vec<Node>, over: Vec<Node>) {
     // Names of what was there before: two of one name in the same file stay two, and are a mistake.
-    let known: std::collections::HashMap<String, usize> = base
+    let mut known: HashMap<String, usize> = base
         .iter()
         .enumerate()
         .filter_map(|(at, item)| Some((item.get("name")?.text()?.to_owned(), at)))
         .collect();
     for item in over {
         let name = item.get("name").and_then(Node::text);
-        let Some(&at) = name.and_then(|name| known.get(name)) else {
+        // Taken out, so that a second one of the same name stays apart.
+        let Some(at) = name.and_then(|name| known.remove(name)) else {
             base.push(item);
             continue;
         };

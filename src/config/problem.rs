@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::config::hidden;
+use crate::flow::secret::HIDDEN as MASK;
 
 /// A file of the configuration.
 #[derive(Debug)]
@@ -20,11 +21,11 @@ pub struct File {
     hidden: Option<Vec<Range<usize>>>,
 }
 
-/// Stands for a secret wherever one would be shown.
-pub const MASK: &str = "********";
-
 /// Characters of a line that are shown on either side of a mistake.
 const CONTEXT_CHARS: usize = 60;
+
+/// Bytes of a line that are looked at on either side of a mistake, enough for the characters shown.
+const SNIPPET_BYTES: usize = 1024;
 
 impl File {
     pub(super) fn new(name: String, text: String) -> File {
@@ -85,27 +86,33 @@ impl File {
                 .collect(),
         };
 
+        // Only a part of a very long line is looked at.
+        let first = boundary(&self.text, start.saturating_sub(SNIPPET_BYTES)).max(line_start);
+        let last = boundary(&self.text, start + SNIPPET_BYTES).min(line_end);
         let mut shown = Vec::new();
         let mut marked = None;
         let mut marked_end = 0;
-        let mut masked_until = line_start;
-        for (offset, character) in content.char_indices() {
-            let at = line_start + offset;
+        let mut masked_until = 0;
+        let mut ranges = hidden.iter().skip_while(|range| range.end <= first);
+        let mut next = ranges.next();
+        for (offset, character) in self.text[first..last.max(first)].char_indices() {
+            let at = first + offset;
             if at >= start && marked.is_none() {
                 marked = Some(shown.len());
             }
             if at < masked_until || character == '\u{feff}' {
                 continue;
             }
-            if let Some(range) = hidden.iter().find(|range| range.contains(&at)) {
-                shown.extend(MASK.chars());
-                masked_until = range.end;
-            } else {
-                shown.push(if character.is_control() {
-                    ' '
-                } else {
-                    character
-                });
+            while next.is_some_and(|range| range.end <= at) {
+                next = ranges.next();
+            }
+            match next.filter(|range| range.start <= at) {
+                Some(range) => {
+                    shown.extend(MASK.chars());
+                    masked_until = range.end;
+                }
+                None if character.is_control() => shown.push(' '),
+                None => shown.push(character),
             }
             if at < end {
                 marked_end = shown.len();
@@ -121,6 +128,8 @@ impl File {
             marked_end = marked_end.max(mark + MASK.len());
         }
         Snippet {
+            cut_before: first > line_start,
+            cut_after: last < line_end,
             shown,
             marked: mark..marked_end.max(mark + 1),
         }
@@ -142,6 +151,9 @@ struct Snippet {
     shown: Vec<char>,
     /// Places in `shown`; one past its end at most.
     marked: Range<usize>,
+    /// More of the line stands before and behind.
+    cut_before: bool,
+    cut_after: bool,
 }
 
 impl fmt::Display for Snippet {
@@ -150,15 +162,12 @@ impl fmt::Display for Snippet {
         let from = self.marked.start.saturating_sub(CONTEXT_CHARS);
         let marked = self.marked.len().min(CONTEXT_CHARS);
         let until = (self.marked.start + marked + CONTEXT_CHARS).min(self.shown.len());
+        let cut_before = self.cut_before || from > 0;
+        let cut_after = self.cut_after || until < self.shown.len();
         let dots = |cut: bool| if cut { "…" } else { "" };
         let window: String = self.shown[from.min(until)..until].iter().collect();
-        writeln!(
-            to,
-            "  {}{window}{}",
-            dots(from > 0),
-            dots(until < self.shown.len())
-        )?;
-        let margin = 2 + self.marked.start - from + usize::from(from > 0);
+        writeln!(to, "  {}{window}{}", dots(cut_before), dots(cut_after))?;
+        let margin = 2 + self.marked.start - from + usize::from(cut_before);
         write!(to, "{}{}", " ".repeat(margin), "^".repeat(marked.max(1)))
     }
 }
@@ -296,7 +305,7 @@ pub struct Problem {
     pub message: String,
     /// The remedy, as the end of a sentence (`did you mean "level"?`).
     pub hint: Option<String>,
-    snippet: Option<Snippet>,
+    snippet: Option<Box<Snippet>>,
 }
 
 impl Problem {
@@ -328,7 +337,7 @@ impl Problem {
             column,
             message,
             hint,
-            snippet: Some(file.snippet(&span)),
+            snippet: Some(Box::new(file.snippet(&span))),
         }
     }
 

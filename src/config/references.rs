@@ -11,6 +11,12 @@ const NAMED: [&str; 8] = [
     "source", "metric", "state", "set", "rule", "notifier", "sink", "test",
 ];
 
+/// Findings after which remedies are no longer looked for: they will not be shown.
+const REMEDIES_MAX: usize = 1000;
+
+/// Names that a remedy lists.
+const NAMES_LISTED: usize = 16;
+
 /// What a state with `notify` may alert as.
 pub const STATE_RULES: [&str; 4] = ["bad", "missing", "stuck", "order"];
 
@@ -85,7 +91,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn names_of(&self, list: &str) -> Vec<&'a str> {
+    fn names_of(&self, list: &str) -> HashSet<&'a str> {
         let elements = self.elements(list).iter();
         elements
             .filter_map(|node| node.get("name")?.text())
@@ -93,17 +99,22 @@ impl<'a> Checker<'a> {
     }
 
     /// `used` must be one of `known`.
-    fn must_be(&mut self, used: &Node, what: &str, known: &[&str]) {
+    fn must_be(&mut self, used: &Node, what: &str, known: &HashSet<&str>) {
         let Some(text) = used.text() else {
             return;
         };
-        if known.contains(&text) {
+        if known.contains(text) {
             return;
         }
+        let mut known: Vec<&str> = match self.findings.len() < REMEDIES_MAX {
+            true => known.iter().copied().collect(),
+            false => Vec::new(),
+        };
+        known.sort_unstable();
         let hint = match nearest(text, known.iter().copied()) {
             Some(near) => format!("did you mean \"{near}\"?"),
             None if known.is_empty() => format!("there is no [[{what}]]"),
-            None => format!("known here: {}", known.join(", ")),
+            None => format!("known here: {}", first_of(&known)),
         };
         self.findings.push(Finding {
             place: used.place,
@@ -187,7 +198,7 @@ impl<'a> Checker<'a> {
             .flat_map(|state| STATE_RULES.map(|suffix| format!("{state}.{suffix}")))
             .collect();
         rules.extend(self.names_of("rule").into_iter().map(str::to_owned));
-        let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
+        let rules: HashSet<&str> = rules.iter().map(String::as_str).collect();
         for (number, table) in self.tables("test") {
             self.one_of("test", number, table, &["input", "file"], true);
             let Some(expect) = table.get("expect").map(|member| &member.node) else {
@@ -283,6 +294,12 @@ impl<'a> Checker<'a> {
             _ => {}
         }
     }
+}
+
+fn first_of(names: &[&str]) -> String {
+    let listed = names.len().min(NAMES_LISTED);
+    let dots = if listed < names.len() { ", …" } else { "" };
+    format!("{}{dots}", names[..listed].join(", "))
 }
 
 fn kind(table: &Table) -> Option<&str> {

@@ -1,10 +1,11 @@
-//! Where secrets come from (`flow::secret` does not show them).
+//! Where secrets come from: variables and files that the configuration names.
 
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::config::load::{Loaded, PathStep};
 use crate::config::problem::Problem;
+use crate::config::syntax;
 use crate::flow::secret::Secret;
 
 /// Most bytes of a file that holds a secret.
@@ -37,36 +38,41 @@ pub fn resolve(
     }
     let problem = |key: &str, message: String, hint: &str| {
         let path: Vec<PathStep> = path.iter().copied().chain([PathStep::Key(key)]).collect();
-        Problem::new(&loaded.at(&path), None, message, Some(hint.to_owned()))
+        let hint = (!hint.is_empty()).then(|| hint.to_owned());
+        Problem::new(&loaded.at(&path), None, message, hint)
     };
     if let Some(variable) = loaded.text_in(path, &env) {
         let shown = match may_show_variable(variable) {
             true => format!(" \"{variable}\""),
             false => String::new(),
         };
-        return match variables(variable).filter(|value| !value.is_empty()) {
-            Some(value) => Ok(Some(Resolved {
-                secret: Secret::new(value),
-                warning: None,
-            })),
-            None => Err(problem(
-                &env,
-                format!("the environment variable{shown} that \"{env}\" names is not set"),
-                "set it where weir is started",
-            )),
+        let what = format!("the environment variable{shown} that \"{env}\" names");
+        let Some(value) = variables(variable).filter(|value| !value.is_empty()) else {
+            let message = format!("{what} is not set");
+            return Err(problem(&env, message, "set it where weir is started"));
         };
+        form(name, &value).map_err(|(cause, hint)| {
+            problem(&env, format!("the value of {what} {cause}"), &hint)
+        })?;
+        return Ok(Some(Resolved {
+            secret: Secret::new(value),
+            warning: None,
+        }));
     }
     let Some(from) = loaded.text_in(path, &file) else {
         return Ok(None);
     };
-    let content = read(from).map_err(|cause| {
+    let (text, mode) = read(from).map_err(|cause| {
         problem(
             &file,
             format!("the file that \"{file}\" names: {cause}"),
             "it must hold the secret as one line of text",
         )
     })?;
-    let (text, mode) = content;
+    form(name, &text).map_err(|(cause, hint)| {
+        let message = format!("the content of the file that \"{file}\" names {cause}");
+        problem(&file, message, &hint)
+    })?;
     let warning = (mode & 0o004 != 0).then(|| {
         let place = loaded.at(path);
         format!(
@@ -79,6 +85,14 @@ pub fn resolve(
         secret: Secret::new(text),
         warning,
     }))
+}
+
+/// What is wrong with a secret that is a URL, and the remedy. Neither shows it.
+fn form(name: &str, text: &str) -> Result<(), (String, String)> {
+    let Some(form) = syntax::find(name) else {
+        return Ok(());
+    };
+    (form.check)(text).map_err(|wrong| (wrong.message, wrong.hint.unwrap_or_default()))
 }
 
 /// Content without its last line feed, and the file's mode. The cause of an error names nothing.

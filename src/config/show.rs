@@ -5,11 +5,11 @@ use std::fmt::Write;
 use serde_json::Value as Json;
 
 use crate::config::load::Loaded;
-use crate::config::problem::MASK;
 use crate::config::schema::{self, Shape};
 use crate::config::secret::may_show_variable;
 use crate::config::syntax::url_host;
 use crate::config::tree::{Node, Table, Value};
+use crate::flow::secret::HIDDEN as MASK;
 
 /// Whether values that nobody wrote are shown too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

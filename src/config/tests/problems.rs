@@ -18,10 +18,10 @@ fn unknown_keys_get_the_nearest_name() {
         &["a.toml:2:1: unknown key \"levle\" in [filter]; did you mean \"level\"?"],
     );
     check(
-        "lateness = \"5s\"\n[dedup]\nmode = \"exact\"\nuntil = 1\n",
+        "lateness = \"5s\"\nroster = []\n",
         &[
             "a.toml:1:1: unknown key \"lateness\"; it belongs in [run]",
-            "a.toml:4:1: unknown key \"until\" in [dedup]; it belongs in [[silence]]",
+            "a.toml:2:1: unknown key \"roster\"; it belongs in [[state]]",
         ],
     );
     check(
@@ -159,7 +159,7 @@ fn names_must_differ_and_be_known() {
         "[[state]]\nname = \"b\"\nkey = [\"h\"]\nvalue = \"v\"\nok = [\"x\"]\nbad = [\"x\"]\n[[test]]\nname = \"t\"\nfile = \"f\"\nexpect.alerts = [{ rule = \"b.bad\" }, { rule = \"b.late\" }]\n",
         &[
             "a.toml:6:8: \"x\" is both \"ok\" and \"bad\" in [[state]] \"b\"",
-            "a.toml:10:47: unknown rule \"b.late\"; known here: b.bad, b.missing, b.stuck, b.order",
+            "a.toml:10:47: unknown rule \"b.late\"; known here: b.bad, b.missing, b.order, b.stuck",
         ],
     );
     check(
@@ -251,7 +251,7 @@ fn files_that_cannot_be_read_are_named() {
         if let Some(bytes) = bytes {
             std::fs::write(&path, bytes).unwrap();
         }
-        let problems = load_files(&[path.clone()], None, &variables).unwrap_err();
+        let problems = load_files(std::slice::from_ref(&path), None, &variables).unwrap_err();
         problems
             .to_string()
             .replace(path.to_str().unwrap(), "w.toml")
@@ -281,6 +281,14 @@ fn what_is_too_deep_or_too_much_is_refused() {
     assert!(!heads(&[&both], None).is_empty());
     let wide = format!("[filter]\nmatch = [{}]\n", "\"a\",".repeat(200_000));
     loaded(&[&wide], None);
+    // A million mistakes on one line, and one that is no TOML at all.
+    let line = format!("run.mask = [{}]\n", "5,".repeat(1_000_000));
+    let problems = load(&[&line], None).unwrap_err();
+    assert_eq!(
+        (problems.list().len(), problems.list()[1].column),
+        (100, 15)
+    );
+    assert!(!heads(&[&format!("a {}\n", "b=".repeat(1_000_000))], None).is_empty());
     let many: String = (0..50_000)
         .map(|number| format!("k{number} = 1\n"))
         .collect();
