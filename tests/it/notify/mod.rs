@@ -9,6 +9,7 @@ mod peers;
 mod server;
 mod sink;
 mod smtp;
+mod tls;
 
 use std::time::{Duration, Instant};
 
