@@ -28,6 +28,16 @@ pub(super) enum Likeness {
     Other,
 }
 
+/// What the bytes of a file say about it and one that is read.
+enum Compared {
+    Same,
+    Other,
+    /// The one that is read has changed.
+    Changed,
+    /// One of them cannot be read at present.
+    Unknown,
+}
+
 /// Compares a file with what is known of a generation that was read up to its place's offset.
 /// `length` is `None` for a compressed file, whose text has to be read to know.
 pub(super) fn likeness(
@@ -117,26 +127,8 @@ impl Follower {
             file.is_unchecked = false;
             return Ok(true);
         }
-        let directory = file
-            .path
-            .as_deref()
-            .and_then(Path::parent)
-            .map(Path::to_owned);
-        let source = file.place.birth.source;
-        let alike: Vec<Generation> = self
-            .files
-            .values()
-            .filter(|other| other.place.head == head && other.generation() != generation)
-            // Beside it, or beside where a link of the same source leads.
-            .filter(|other| {
-                other.place.birth.source == source
-                    || other.place.birth.path().parent() == directory.as_deref()
-            })
-            .map(Followed::generation)
-            .rev()
-            .collect();
-        for original in alike {
-            if self.is_copy(generation, original, length, now)? {
+        for original in self.alike(generation, &head) {
+            if self.is_copy(generation, original, &head, length, now)? {
                 return Ok(false);
             }
         }
@@ -146,39 +138,69 @@ impl Follower {
         Ok(true)
     }
 
+    /// Generations that a file may be a copy of, the youngest first: those with the same head, and those
+    /// of the same rotated set whose head is not known in full, because nobody has read so far.
+    fn alike(&self, generation: Generation, head: &Marker) -> Vec<Generation> {
+        let file = &self.files[&generation];
+        let directory = file.path.as_deref().and_then(Path::parent);
+        let stem = file.path.as_deref().map(patterns::stem);
+        let source = file.place.birth.source;
+        self.files
+            .values()
+            .filter(|other| other.generation() != generation)
+            .filter(|other| {
+                if usize::from(other.place.head.length) == HEAD_BYTES {
+                    // Beside it, or beside where a link of the same source leads.
+                    return other.place.head == *head
+                        && (other.place.birth.source == source
+                            || other.place.birth.path().parent() == directory);
+                }
+                // Of a longer file that began later it cannot be one.
+                matches!(other.phase, Phase::Open | Phase::Waiting)
+                    && !other.is_unchecked
+                    && Some(patterns::stem(&other.place.birth.path())) == stem
+            })
+            .map(Followed::generation)
+            .rev()
+            .collect()
+    }
+
     /// Whether the file is a copy of `original`, which has the same head; does what follows from it.
     fn is_copy(
         &mut self,
         generation: Generation,
         original: Generation,
+        head: &Marker,
         length: Option<u64>,
         now: Duration,
     ) -> io::Result<bool> {
         let other = &self.files[&original];
-        let stands = other.phase == Phase::Open && (other.path.is_some() || other.handle.is_some());
-        if stands && self.open(original)? {
-            let verdict = match length {
-                Some(length) => self.has_same_end(generation, original, length)?,
-                // It is being compressed: what it is shows when the original goes.
-                None => Some(true),
-            };
-            return Ok(match verdict {
-                Some(true) => {
+        let is_known = other.place.head == *head;
+        let stands = matches!(other.phase, Phase::Open | Phase::Waiting)
+            && (other.path.is_some() || other.handle.is_some())
+            && (other.phase == Phase::Open || !is_known);
+        if stands && self.open(original)? && self.open(generation)? {
+            return Ok(match self.compare(generation, original, head, length)? {
+                Compared::Same => {
                     self.set_copy(generation, original);
                     true
                 }
-                Some(false) => false,
-                None => {
-                    // The original is shorter than what was read of it: it comes first.
+                Compared::Other => false,
+                Compared::Changed => {
+                    // The original is not what was read of it: it comes first.
                     self.ready(original);
                     self.ready(generation);
                     self.scan_by(now);
                     true
                 }
+                Compared::Unknown => {
+                    self.timed.insert(generation);
+                    true
+                }
             });
         }
         let other = &self.files[&original];
-        if matches!(other.phase, Phase::CopyOf(_) | Phase::Waiting) {
+        if !is_known || matches!(other.phase, Phase::CopyOf(_) | Phase::Waiting) {
             return Ok(false);
         }
         let place = other.place.clone();
@@ -202,41 +224,71 @@ impl Follower {
         })
     }
 
-    /// Whether the last bytes of a file stand at the same place of another; `None` if that one was
-    /// truncated and nobody has noticed yet.
-    fn has_same_end(
+    /// Compares a file with one that is read, byte by byte at its end.
+    fn compare(
         &mut self,
         generation: Generation,
         original: Generation,
-        length: u64,
-    ) -> io::Result<Option<bool>> {
-        let front = self.files[&original].front();
+        head: &Marker,
+        length: Option<u64>,
+    ) -> io::Result<Compared> {
+        let file = self.files.get_mut(&generation).expect("both are there");
+        let Some(handle) = &mut file.handle else {
+            return Ok(Compared::Unknown);
+        };
+        let length = match length {
+            Some(length) => length,
+            None => match text_length(handle, u64::MAX) {
+                Ok(length) => length,
+                // It is being compressed: what it is shows when it is whole, or the original goes.
+                Err(_) => return Ok(Compared::Same),
+            },
+        };
         let start = length.saturating_sub(COMPARED_BYTES as u64);
-        let mut bytes = [[0; COMPARED_BYTES]; 2];
-        let mut counts = [0; 2];
-        for (which, generation) in [generation, original].into_iter().enumerate() {
-            let file = self.files.get_mut(&generation).expect("both are there");
-            let Some(handle) = &mut file.handle else {
-                return Ok(Some(false));
-            };
-            if which == 1
-                && let Handle::Plain(plain) = handle
-                && plain.stat()?.length < front
-            {
-                return Ok(None);
-            }
-            counts[which] = handle.read_full(&mut bytes[which], start)?;
+        let mut bytes = [0; COMPARED_BYTES];
+        let bytes = &mut bytes[..(length - start) as usize];
+        if handle.read_full(bytes, start)? < bytes.len() {
+            return Ok(Compared::Unknown);
         }
-        let reach = (length - start) as usize;
-        Ok(Some(
-            counts[0] >= reach && counts[1] >= reach && bytes[0][..reach] == bytes[1][..reach],
-        ))
+        let file = self.files.get_mut(&original).expect("both are there");
+        let front = file.front();
+        let Some(handle) = &mut file.handle else {
+            return Ok(Compared::Unknown);
+        };
+        let mut others = [0; COMPARED_BYTES];
+        let others = &mut others[..bytes.len()];
+        let is_same = handle.holds(head)?
+            && handle.read_full(others, start)? == others.len()
+            && bytes == others;
+        if is_same {
+            return Ok(Compared::Same);
+        }
+        // Truncated and perhaps written anew since it was read, and nobody has noticed yet.
+        let is_shorter = match handle {
+            Handle::Plain(plain) => plain.stat()?.length < front,
+            Handle::Decoded(_) => false,
+        };
+        Ok(match is_shorter || !file.is_same()? {
+            true => Compared::Changed,
+            false => Compared::Other,
+        })
     }
 
     fn set_copy(&mut self, generation: Generation, original: Generation) {
         let file = self.files.get_mut(&generation).expect("it was just there");
         file.phase = Phase::CopyOf(original);
         file.caught_up = true;
+        // Until the original was read that far, or if this one is not whole yet, it may turn out to be
+        // no copy.
+        self.timed.insert(generation);
+    }
+
+    /// Whether a copy has to be looked at again soon: its original is not known well enough.
+    pub(super) fn is_doubtful(&self, original: Generation) -> bool {
+        self.files.get(&original).is_none_or(|original| {
+            original.phase != Phase::Open
+                || usize::from(original.place.head.length) < HEAD_BYTES
+        })
     }
 
     /// A copy has changed, or its original has: looks again.
@@ -346,14 +398,26 @@ impl Follower {
         if !self.open(copy)? {
             return Ok(false);
         }
+        let place = self.files[&generation].place.clone();
         let file = self.files.get_mut(&copy).expect("it was just there");
         let handle = file.handle.as_mut().expect("it was just opened");
         if handle.holds(&tail)? && tail.length > 0 {
             self.move_to(generation, copy);
             return Ok(true);
         }
-        // A part of what was read, made while it was written on.
-        self.end(copy);
+        let length = match handle {
+            Handle::Plain(plain) => Some(plain.stat()?.length),
+            Handle::Decoded(_) => None,
+        };
+        if likeness(&place, handle, length)? == Likeness::Part {
+            // A part of what was read, made while it was written on.
+            self.end(copy);
+        } else {
+            // It holds more than that, or something else: looked at anew.
+            file.phase = Phase::Open;
+            file.is_unchecked = true;
+            self.ready(copy);
+        }
         Ok(false)
     }
 

@@ -95,8 +95,8 @@ impl Follower {
     fn find(&mut self, generation: Generation, mark: Option<&Mark>) -> io::Result<bool> {
         let own = self.located.get(&self.files[&generation].identity).cloned();
         // A copy is no choice as long as the file itself may be the one.
-        if let Some(path) = own
-            && self.is_in(generation, path, mark)?
+        if let Some(path) = &own
+            && self.is_in(generation, path.clone(), mark)?
         {
             return Ok(true);
         }
@@ -108,7 +108,48 @@ impl Follower {
                 result => met = met.and(result),
             }
         }
-        met
+        if mark.is_some() || !matches!(met, Ok(false)) {
+            return met;
+        }
+        let identity = self.files[&generation].identity;
+        let is_there = |path: &PathBuf| {
+            let stat = self.disk.stat(path);
+            stat.is_ok_and(|stat| stat.identity == identity)
+        };
+        // It may have been renamed since it was located.
+        let own = own.filter(is_there);
+        match own.or_else(|| self.find_renamed(generation, identity)) {
+            Some(path) => self.take_changed(generation, path),
+            None => met,
+        }
+    }
+
+    /// The file is there and does not hold what was read of it: it was damaged or truncated, and what
+    /// stands in it now is another generation's. [`Follower::settle`] finds that out. One under a followed
+    /// name is found by a scan; this is for one that was renamed since.
+    fn take_changed(&mut self, generation: Generation, path: PathBuf) -> io::Result<bool> {
+        let identity = self.files[&generation].identity;
+        // Without birth times it may just have the number of one that was removed.
+        if identity.born == 0 && !patterns::is_numbered(&path) {
+            return Ok(false);
+        }
+        if self.by_identity.get(&identity) != Some(&generation) {
+            return Ok(false);
+        }
+        let Some((handle, stat)) = self.open_path(&path)? else {
+            return Ok(false);
+        };
+        if stat.identity != identity || matches!(handle, Handle::Decoded(_)) {
+            return Ok(false);
+        }
+        let file = self.files.get_mut(&generation).expect("it is looked for");
+        file.path = Some(path);
+        file.gone_at = None;
+        if file.handle.replace(handle).is_none() {
+            self.handles += 1;
+        }
+        self.limit_handles(generation);
+        Ok(true)
     }
 
     /// Takes the file at a path for the generation's, if it is.
@@ -426,10 +467,6 @@ impl Follower {
             .map(Followed::generation)
             .collect();
         for generation in open {
-            if let Some(file) = self.files.get_mut(&generation) {
-                // Nothing was read of it: perhaps because it is a copy.
-                file.is_unchecked = file.place.offset == 0;
-            }
             if let Err(error) = self.settle(generation, now) {
                 self.failing(generation, &error, now);
             }
@@ -446,6 +483,8 @@ impl Follower {
             }
             let older = last.insert(patterns::stem(&file.place.birth.path()), *generation);
             file.after = older;
+            // Nothing was read of it: perhaps because it is a copy.
+            file.is_unchecked = file.place.offset == 0;
             if older.is_some() && file.place.offset == 0 {
                 file.phase = Phase::Waiting;
                 self.timed.insert(*generation);
@@ -506,8 +545,9 @@ impl Follower {
         Ok(true)
     }
 
-    /// The file does not hold what was read of it. If its end is a part of that, a power cut has taken
-    /// the rest, and it goes on at its present end; else it was truncated and is read from its start.
+    /// The file does not hold what was read of it. If it begins as that did, a power cut has taken the
+    /// rest, and it goes on at the last place where it is known to be the same: what stands behind that
+    /// may have been written since. Else it was truncated and is read from its start.
     pub(super) fn truncated_while_away(
         &mut self,
         generation: Generation,
@@ -522,30 +562,31 @@ impl Follower {
         let stat = plain.stat()?;
         let length = stat.length;
         let handle = file.handle.as_mut().expect("it was just there");
-        let is_shrunk = length > 0
-            && length < place.offset
-            && place.waypoints.before(length).is_some()
-            && likeness(&place, handle, Some(length))? == Likeness::Part;
+        let known = place.waypoints.before(length);
+        let known = match known.filter(|_| length > 0 && length < place.offset) {
+            Some(known) if likeness(&place, handle, Some(length))? == Likeness::Part => Some(known),
+            _ => None,
+        };
         let Some(path) = file.path.clone() else {
             self.end(generation);
             return Ok(());
         };
-        if !is_shrunk {
+        let Some(known) = known else {
             self.truncated(generation, now);
             return Ok(());
-        }
+        };
         let head = handle.head()?;
-        let tail = handle.tail(length)?;
         self.by_identity.remove(&stat.identity);
         self.end(generation);
         let name = path.to_string_lossy();
-        let birth = self.birth(&path, &name, &stat, length, head, tail);
+        let birth = self.birth(&path, &name, &stat, known.end, head, known);
         let young = self.add(birth, &path, &stat, None, now);
         self.notes.push(super::Note {
             text: format!(
-                "{}: shorter than what was read of it ({length} of {} bytes), as after a power cut; goes on at its end",
+                "{}: shorter than what was read of it ({length} of {} bytes), as after a power cut; read again from byte {} on",
                 path.display(),
-                place.offset
+                place.offset,
+                known.end
             ),
             is_problem: true,
         });

@@ -161,7 +161,11 @@ impl Follower {
 
     /// Opens the file if it is not; false if it has no name, or its name leads elsewhere.
     pub(super) fn open(&mut self, generation: Generation) -> io::Result<bool> {
-        let file = &self.files[&generation];
+        // What is about to be used is not the one to be closed for another.
+        self.uses += 1;
+        let uses = self.uses;
+        let file = self.files.get_mut(&generation).expect("it is asked for");
+        file.used = uses;
         if file.handle.is_some() {
             return Ok(true);
         }
@@ -178,9 +182,6 @@ impl Follower {
         }
         let file = self.files.get_mut(&generation).expect("it was just there");
         file.handle = Some(handle);
-        // The one that is opened is not the one to be closed for it.
-        self.uses += 1;
-        file.used = self.uses;
         self.handles += 1;
         let behind = !file.holds_bytes() && file.front() == offset && offset > 0;
         if behind && file.knows_no_bytes() {
@@ -271,7 +272,15 @@ impl Follower {
             self.scan_at = now;
             return;
         };
-        let young = self.give_birth(&path, &stat, Some(generation), now);
+        let older = &self.files[&generation].place.birth;
+        // One that was renamed may stand under a name that is not followed: it counts for the old one.
+        let name = match older.path() == path {
+            true => path.to_string_lossy().into_owned(),
+            false => older.name.clone(),
+        };
+        let none = mark::Marker::default();
+        let birth = self.birth(&path, &name, &stat, 0, none, none);
+        let young = self.add(birth, &path, &stat, Some(generation), now);
         if let Some(file) = self.files.get_mut(&young) {
             file.after_truncation = true;
         }
@@ -338,7 +347,17 @@ impl Follower {
                 self.start_if_due(generation, now);
                 return self.files[&generation].phase == Phase::Waiting;
             }
-            Phase::CopyOf(_) | Phase::Ended => return false,
+            Phase::CopyOf(original) => {
+                let is_doubtful = self.is_doubtful(original);
+                if is_doubtful && now.saturating_sub(file.looked_at) >= POLL {
+                    if let Some(file) = self.files.get_mut(&generation) {
+                        file.looked_at = now;
+                    }
+                    self.ready(generation);
+                }
+                return is_doubtful;
+            }
+            Phase::Ended => return false,
             Phase::Open => {}
         }
         let quiet = now.saturating_sub(file.read_at);
