@@ -72,6 +72,21 @@ pub(super) fn likeness(
     }
 }
 
+/// How often bytes are asked for once more after an error of reading, before the answer is no.
+const TRIES: usize = 20;
+
+/// Asks again after an error of reading.
+fn persistently<T>(mut ask: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let mut answer = ask();
+    for _ in 0..TRIES {
+        if answer.is_ok() {
+            break;
+        }
+        answer = ask();
+    }
+    answer
+}
+
 /// Bytes of text in a compressed file, up to `most`.
 fn text_length(handle: &mut Handle, most: u64) -> io::Result<u64> {
     let mut buffer = vec![0; 64 << 10];
@@ -189,7 +204,7 @@ impl Follower {
                 Compared::Changed => {
                     // The original is not what was read of it: it comes first.
                     self.ready(original);
-                    self.ready(generation);
+                    self.timed.insert(generation);
                     self.scan_by(now);
                     true
                 }
@@ -321,75 +336,76 @@ impl Follower {
             .filter(|file| file.phase == Phase::CopyOf(generation))
             .map(Followed::generation)
             .collect();
-        for copy in known {
-            if self.goes_on_in(generation, copy).unwrap_or(false) {
-                return true;
-            }
+        let known = known
+            .into_iter()
+            .any(|copy| persistently(|| self.goes_on_in(generation, copy)).unwrap_or(false));
+        known
+            || self.siblings(generation).into_iter().any(|path| {
+                persistently(|| self.goes_on_at(generation, &path, now)).unwrap_or(false)
+            })
+    }
+
+    /// Whether a generation that was truncated goes on in the file at a path beside it.
+    fn goes_on_at(
+        &mut self,
+        generation: Generation,
+        path: &Path,
+        now: Duration,
+    ) -> io::Result<bool> {
+        let Some((mut handle, stat)) = self.open_path(path)? else {
+            return Ok(false);
+        };
+        let known = self.by_identity.get(&stat.identity).copied();
+        // A file that was seen and not looked into yet may be the copy.
+        let fresh = known.filter(|known| {
+            let known = self.files.get(known);
+            known.is_some_and(|known| {
+                known.is_unchecked
+                    && known.place.offset == 0
+                    && matches!(known.phase, Phase::Open | Phase::Waiting)
+            })
+        });
+        let own = self.files[&generation].identity;
+        let is_read = known.is_some_and(|known| {
+            let known = self.files.get(&known);
+            known.is_some_and(|known| known.phase != Phase::Ended || stat.identity.born != 0)
+        });
+        if stat.identity == own || (is_read && fresh.is_none()) {
+            return Ok(false);
         }
-        let siblings = self.siblings(generation);
-        for path in siblings {
-            let Ok(Some((mut handle, stat))) = self.open_path(&path) else {
-                continue;
-            };
-            let known = self.by_identity.get(&stat.identity).copied();
-            // A file that was seen and not looked into yet may be the copy.
-            let fresh = known.filter(|known| {
-                let known = self.files.get(known);
-                known.is_some_and(|known| {
-                    known.is_unchecked
-                        && known.place.offset == 0
-                        && matches!(known.phase, Phase::Open | Phase::Waiting)
-                })
-            });
-            let own = self.files[&generation].identity;
-            let is_read = known.is_some_and(|known| {
-                let known = self.files.get(&known);
-                known.is_some_and(|known| known.phase != Phase::Ended || stat.identity.born != 0)
-            });
-            if stat.identity == own || (is_read && fresh.is_none()) {
-                continue;
-            }
-            let length = match handle {
-                Handle::Plain(_) => Some(stat.length),
-                Handle::Decoded(_) => None,
-            };
-            let file = self.files.get_mut(&generation).expect("it was just there");
-            let is_head = file.place.head.length > 0 && {
-                usize::from(file.place.head.length) == HEAD_BYTES
-                    && handle.holds(&file.place.head).unwrap_or(false)
-            };
-            if !is_head {
-                continue;
-            }
-            // After a restart only the checkpoint knows what stood before the front.
-            let last = file.place.waypoints.last();
-            let tail = match (file.tail(), last) {
-                (tail, Some(last)) if tail.length == 0 && last.end == tail.end => last,
-                (tail, _) => tail,
-            };
-            let reaches = length.is_none_or(|length| length >= tail.end);
-            if reaches && tail.length > 0 && handle.holds(&tail).unwrap_or(false) {
-                match fresh {
-                    Some(copy) if self.open(copy).unwrap_or(false) => {
-                        self.move_to(generation, copy);
-                    }
-                    Some(_) => continue,
-                    None => self.move_onto(generation, handle, stat.identity, path),
-                }
-                return true;
-            }
-            if fresh.is_none()
-                && matches!(
-                    likeness(&file.place.clone(), &mut handle, length),
-                    Ok(Likeness::Part)
-                )
-            {
-                // All of it was read: known, so that it is not taken for a new file.
-                let young = self.give_birth(&path, &stat, None, now);
-                self.end(young);
-            }
+        let length = match handle {
+            Handle::Plain(_) => Some(stat.length),
+            Handle::Decoded(_) => None,
+        };
+        let file = &self.files[&generation];
+        let is_head = usize::from(file.place.head.length) == HEAD_BYTES
+            && handle.holds(&file.place.head)?;
+        if !is_head {
+            return Ok(false);
         }
-        false
+        // After a restart only the checkpoint knows what stood before the front.
+        let last = file.place.waypoints.last();
+        let tail = match (file.tail(), last) {
+            (tail, Some(last)) if tail.length == 0 && last.end == tail.end => last,
+            (tail, _) => tail,
+        };
+        let reaches = length.is_none_or(|length| length >= tail.end);
+        if reaches && tail.length > 0 && handle.holds(&tail)? {
+            match fresh {
+                Some(copy) if self.open(copy)? => self.move_to(generation, copy),
+                Some(_) => return Ok(false),
+                None => self.move_onto(generation, handle, stat.identity, path.to_owned()),
+            }
+            return Ok(true);
+        }
+        if fresh.is_none()
+            && likeness(&file.place.clone(), &mut handle, length)? == Likeness::Part
+        {
+            // All of it was read: known, so that it is not taken for a new file.
+            let young = self.give_birth(path, &stat, None, now);
+            self.end(young);
+        }
+        Ok(false)
     }
 
     /// Whether a known copy has the bytes before the front, and so may have those behind it.
@@ -423,26 +439,42 @@ impl Follower {
 
     /// The generation goes on in the file that was found as `copy`, which is forgotten.
     fn move_to(&mut self, generation: Generation, copy: Generation) {
-        self.hints.forget_file(copy);
-        let Some(mut found) = self.files.remove(&copy) else {
+        let Some(mut found) = self.forget(copy, generation) else {
             return;
         };
-        self.timed.remove(&copy);
-        self.news.fates.push((copy, Fate::Forgotten));
-        self.news.source = found.place.birth.source;
         if let (Some(handle), Some(path)) = (found.handle.take(), found.path.take()) {
-            self.handles -= 1;
             self.move_onto(generation, handle, found.identity, path);
         }
+    }
+
+    /// A generation that was never read is forgotten: its file is another one's.
+    pub(super) fn forget(
+        &mut self,
+        generation: Generation,
+        instead: Generation,
+    ) -> Option<Followed> {
+        self.hints.forget_file(generation);
+        let found = self.files.remove(&generation)?;
+        self.handles -= usize::from(found.handle.is_some());
+        self.timed.remove(&generation);
+        self.news.fates.push((generation, Fate::Forgotten));
+        self.news.source = found.place.birth.source;
         for file in self.files.values_mut() {
-            if file.after == Some(copy) {
-                file.after = Some(generation);
+            if file.after == Some(generation) {
+                file.after = Some(instead);
+            }
+            if file.younger == Some(generation) {
+                file.younger = match file.generation() == instead {
+                    true => found.younger,
+                    false => Some(instead),
+                };
             }
         }
         self.chains
             .values_mut()
-            .filter(|last| **last == copy)
-            .for_each(|last| *last = generation);
+            .filter(|last| **last == generation)
+            .for_each(|last| *last = instead);
+        Some(found)
     }
 
     fn move_onto(

@@ -174,11 +174,9 @@ impl Follower {
             None => likeness(&file.place, &mut handle, length)? == Likeness::Whole,
         };
         // Another generation may have been found there under its own identity.
-        let other = self.by_identity.get(&stat.identity);
-        let other = other
-            .filter(|other| !is_own && **other != generation)
-            .and_then(|other| self.files.get(other));
-        let is_taken = match other {
+        let other = self.by_identity.get(&stat.identity).copied();
+        let other = other.filter(|other| !is_own && *other != generation);
+        let is_taken = match other.and_then(|other| self.files.get(&other)) {
             Some(other) if other.handle.is_some() => true,
             // One that was never read is a copy that waits to be gone on in.
             Some(other) if !other.place.ended && other.place.offset > 0 => {
@@ -198,6 +196,11 @@ impl Follower {
             return Ok(true);
         }
         if !is_own {
+            if let Some(copy) = other
+                && self.files.get(&copy).is_some_and(|copy| !copy.place.ended)
+            {
+                self.forget(copy, generation);
+            }
             self.settle_in(generation, stat.identity);
         }
         let file = self.files.get_mut(&generation).expect("it is looked for");
@@ -450,7 +453,9 @@ impl Follower {
             .map(Followed::generation)
             .collect();
         for generation in unfound {
-            if self.find(generation, None).is_err()
+            // One that turned out to be another one's copy is forgotten.
+            if self.files.contains_key(&generation)
+                && self.find(generation, None).is_err()
                 && let Some(file) = self.files.get_mut(&generation)
             {
                 // Looked for again when its turn comes.
@@ -513,11 +518,12 @@ impl Follower {
             Some(last) if last.end == file.place.offset => handle.holds(&last)?,
             _ => file.place.offset == 0,
         };
-        file.rewind()?;
         if !is_same {
+            file.rewind_blindly();
             self.truncated_while_away(generation, now)?;
             return Ok(false);
         }
+        file.rewind()?;
         let path = file.path.clone();
         let open = file.place.open.clone();
         // One that was never read may be a copy.

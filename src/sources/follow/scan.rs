@@ -194,7 +194,14 @@ impl Follower {
         let gone: Vec<Generation> = self
             .files
             .values()
-            .filter(|file| file.path.is_some() && !seen.contains(&file.identity))
+            .filter(|file| {
+                // Another generation may be what the file is now.
+                let is_it = self
+                    .by_identity
+                    .get(&file.identity)
+                    .is_none_or(|generation| *generation == file.generation());
+                file.path.is_some() && (!is_it || !seen.contains(&file.identity))
+            })
             .map(Followed::generation)
             .collect();
         for generation in gone {

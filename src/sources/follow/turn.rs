@@ -11,7 +11,7 @@ use crate::flow::mark::{self, Fate, Generation};
 use crate::sources::follow::decoded::Decoded;
 use crate::sources::follow::followed::{Followed, Handle, Phase, Read, Why};
 use crate::sources::follow::{
-    FAILING, Follower, GONE, Note, PATIENCE, POLL, QUIET, RESTLESS, SETTLED, TIMED, TORN,
+    FAILING, Follower, GONE, Note, PATIENCE, POLL, QUIET, RESTLESS, SETTLED, TIMED, TORN, patterns,
 };
 
 impl Follower {
@@ -360,6 +360,7 @@ impl Follower {
             Phase::Ended => return false,
             Phase::Open => {}
         }
+        let is_unchecked = file.is_unchecked;
         let quiet = now.saturating_sub(file.read_at);
         let is_due = now.saturating_sub(file.looked_at) >= POLL;
         if file.is_failing {
@@ -392,6 +393,11 @@ impl Follower {
                 // No name, so perhaps no hint: looked at until it is let go.
                 self.ready(generation);
             }
+            return true;
+        }
+        if is_unchecked {
+            // What it was compared with was not to be had, or comes first.
+            self.ready(generation);
             return true;
         }
         file.holds_lines() || (is_rotated && file.holds_bytes())
@@ -491,6 +497,14 @@ impl Follower {
         let Some(older) = after.filter(|older| *older != generation) else {
             return;
         };
+        // In the file that is written to the record may still go on.
+        let is_base = |path: &Path| patterns::stem(path) == path;
+        let goes_on = |older: &Followed| {
+            older.phase == Phase::Open && older.path.as_deref().is_some_and(is_base)
+        };
+        if self.files.get(&older).is_some_and(goes_on) {
+            return;
+        }
         if self.files.get(&older).is_some_and(Followed::ends_torn) {
             // Nothing goes on behind half a line, so what is whole goes out before the next file.
             self.flush(older, Why::Quiet);
