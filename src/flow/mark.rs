@@ -256,6 +256,11 @@ impl Waypoints {
     pub fn last(&self) -> Option<Marker> {
         self.0.last().copied()
     }
+
+    /// In the order of their offsets.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Marker> {
+        self.0.iter()
+    }
 }
 
 #[cfg(test)]

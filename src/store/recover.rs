@@ -84,9 +84,9 @@ fn cut_journal(dir: &StateDir, last: Option<&Record>) -> io::Result<Journal> {
             disk.remove(&journal::path(&dir.path, number))?;
         }
     }
-    let journal = match last {
+    let mut journal = match last {
         Some(last) => Journal::resume(disk.clone(), &dir.path, kept, last.end)?,
-        None => Journal::create(disk.clone(), &dir.path, kept, kept)?,
+        None => Journal::create(disk.clone(), &dir.path, kept)?,
     };
     journal.sync()?;
     disk.sync_directory(&dir.path)?;

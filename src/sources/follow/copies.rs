@@ -72,11 +72,25 @@ pub(super) fn likeness(
     }
 }
 
+/// How far a file is known to hold what was read of a generation, if that is at least up to `least`.
+pub(super) fn held(place: &Place, handle: &mut Handle, least: u64) -> io::Result<Option<Marker>> {
+    if place.head.length == 0 || !handle.holds(&place.head)? {
+        return Ok(None);
+    }
+    let enough = place.waypoints.iter().rev();
+    for waypoint in enough.take_while(|waypoint| waypoint.end >= least) {
+        if handle.holds(waypoint)? {
+            return Ok(Some(*waypoint));
+        }
+    }
+    Ok((least == 0).then(Marker::default))
+}
+
 /// How often bytes are asked for once more after an error of reading, before the answer is no.
 const TRIES: usize = 20;
 
 /// Asks again after an error of reading.
-fn persistently<T>(mut ask: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+pub(super) fn persistently<T>(mut ask: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     let mut answer = ask();
     for _ in 0..TRIES {
         if answer.is_ok() {
@@ -301,8 +315,7 @@ impl Follower {
     /// Whether a copy has to be looked at again soon: its original is not known well enough.
     pub(super) fn is_doubtful(&self, original: Generation) -> bool {
         self.files.get(&original).is_none_or(|original| {
-            original.phase != Phase::Open
-                || usize::from(original.place.head.length) < HEAD_BYTES
+            original.phase != Phase::Open || usize::from(original.place.head.length) < HEAD_BYTES
         })
     }
 
@@ -378,8 +391,10 @@ impl Follower {
             Handle::Decoded(_) => None,
         };
         let file = &self.files[&generation];
-        let is_head = usize::from(file.place.head.length) == HEAD_BYTES
-            && handle.holds(&file.place.head)?;
+        // Where the whole of it could not be read once, less of it is known of a long file.
+        let head = file.place.head;
+        let is_long = file.front() >= HEAD_BYTES as u64 && head.length > 0;
+        let is_head = is_long && handle.holds(&head)?;
         if !is_head {
             return Ok(false);
         }
@@ -398,8 +413,7 @@ impl Follower {
             }
             return Ok(true);
         }
-        if fresh.is_none()
-            && likeness(&file.place.clone(), &mut handle, length)? == Likeness::Part
+        if fresh.is_none() && likeness(&file.place.clone(), &mut handle, length)? == Likeness::Part
         {
             // All of it was read: known, so that it is not taken for a new file.
             let young = self.give_birth(path, &stat, None, now);

@@ -3,14 +3,15 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::disk::{Identity, Kind as FileKind, directory_of};
+use crate::disk::{Identity, Kind as FileKind, Stat, directory_of};
 use crate::flow::batch::{Batch, SourceId};
 use crate::flow::chunk::Chunk;
-use crate::flow::mark::{Fate, Generation, Kind, Mark, Piece, Place};
-use crate::sources::follow::copies::{Likeness, likeness};
+use crate::flow::mark::{Fate, Generation, HEAD_BYTES, Kind, Mark, Marker, Piece, Place};
+use crate::flow::time::Time;
+use crate::sources::follow::copies::{Likeness, held, likeness, persistently};
 use crate::sources::follow::followed::{Followed, Handle, Phase};
 use crate::sources::follow::{Follower, Resume, patterns};
 
@@ -551,9 +552,10 @@ impl Follower {
         Ok(true)
     }
 
-    /// The file does not hold what was read of it. If it begins as that did, a power cut has taken the
-    /// rest, and it goes on at the last place where it is known to be the same: what stands behind that
-    /// may have been written since. Else it was truncated and is read from its start.
+    /// The file does not hold what was read of it. If it begins as that did, a power cut has damaged it,
+    /// and it goes on at the last place where it is known to be the same: what stands behind that may
+    /// have been written since. Else it was truncated and is read from its start, after what a copy may
+    /// hold of it.
     pub(super) fn truncated_while_away(
         &mut self,
         generation: Generation,
@@ -561,35 +563,73 @@ impl Follower {
     ) -> io::Result<()> {
         let file = self.files.get_mut(&generation).expect("it was just there");
         let place = file.place.clone();
-        let Some(Handle::Plain(plain)) = &file.handle else {
-            self.end(generation);
-            return Ok(());
-        };
-        let stat = plain.stat()?;
-        let length = stat.length;
-        let handle = file.handle.as_mut().expect("it was just there");
-        let known = place.waypoints.before(length);
-        let known = match known.filter(|_| length > 0 && length < place.offset) {
-            Some(known) if likeness(&place, handle, Some(length))? == Likeness::Part => Some(known),
-            _ => None,
-        };
         let Some(path) = file.path.clone() else {
             self.end(generation);
             return Ok(());
         };
-        let Some(known) = known else {
-            self.truncated(generation, now);
+        let handle = file.handle.as_mut().expect("it was just there");
+        // Most of it is to be the same: what many files begin with is no sign.
+        if let Some(known) = held(&place, handle, place.offset / 2 + 1)? {
+            let stat = match handle {
+                Handle::Plain(plain) => plain.stat()?,
+                Handle::Decoded(_) => self.disk.stat(&path)?,
+            };
+            self.by_identity.remove(&stat.identity);
+            self.end(generation);
+            self.go_on_at(&place, &path, &stat, known, now);
             return Ok(());
-        };
-        let head = handle.head()?;
-        self.by_identity.remove(&stat.identity);
-        self.end(generation);
-        let name = path.to_string_lossy();
-        let birth = self.birth(&path, &name, &stat, known.end, head, known);
-        let young = self.add(birth, &path, &stat, None, now);
+        }
+        if matches!(handle, Handle::Decoded(_)) {
+            // An archive does not change: it is another one that has the old one's number.
+            file.path = None;
+            let identity = file.identity;
+            self.by_identity.remove(&identity);
+            self.end(generation);
+            self.scan_at = now;
+            return Ok(());
+        }
+        self.damaged_copy(&place, now)?;
+        self.truncated(generation, now);
+        Ok(())
+    }
+
+    /// Finds a copy that was made of a damaged file before that was truncated.
+    fn damaged_copy(&mut self, place: &Place, now: Duration) -> io::Result<()> {
+        for path in self.siblings(place.birth.generation) {
+            let Some((mut handle, stat)) = persistently(|| self.open_path(&path))? else {
+                continue;
+            };
+            if self.by_identity.contains_key(&stat.identity)
+                || usize::from(place.head.length) < HEAD_BYTES
+            {
+                continue;
+            }
+            // One that was made since this generation began is no other one's.
+            let is_younger =
+                matches!(handle, Handle::Plain(_)) && Time(stat.modified) > place.birth.anchor;
+            let least = match is_younger {
+                true => 0,
+                false => place.offset / 2 + 1,
+            };
+            if let Some(known) = persistently(|| held(place, &mut handle, least))?
+                // One that has it all is the generation's own.
+                && known.end < place.offset
+            {
+                self.go_on_at(place, &path, &stat, known, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// What was read of a generation stands in a file up to a place; what follows is read as another
+    /// one.
+    fn go_on_at(&mut self, place: &Place, path: &Path, stat: &Stat, known: Marker, now: Duration) {
+        let name = place.birth.name.clone();
+        let birth = self.birth(path, &name, stat, known.end, place.head, known);
+        let young = self.add(birth, path, stat, None, now);
         self.notes.push(super::Note {
             text: format!(
-                "{}: shorter than what was read of it ({length} of {} bytes), as after a power cut; read again from byte {} on",
+                "{}: does not hold all that was read of it ({} bytes), as after a power cut; read again from byte {} on",
                 path.display(),
                 place.offset,
                 known.end
@@ -597,7 +637,6 @@ impl Follower {
             is_problem: true,
         });
         self.ready(young);
-        Ok(())
     }
 }
 

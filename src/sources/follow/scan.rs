@@ -158,6 +158,8 @@ impl Follower {
                 if is_changed && !file.is_finished_archive {
                     file.phase = Phase::Open;
                     file.is_unchecked = file.place.offset == 0;
+                    // Where there are no birth times it may be another file by now.
+                    file.is_unsettled = true;
                     file.caught_up = false;
                     file.is_polled = true;
                     self.ready(generation);
