@@ -146,7 +146,7 @@ pub fn open(asked: Asked<'_>, fresh: State) -> Result<Ready, StoreError> {
         // that cannot be written to is known at once.
         let checkpoint = checkpoint(number, &purpose, &*clock, known.clone(), place);
         opened.dir.write(&checkpoint)?;
-        journal = Journal::create(Arc::clone(&disk), path, number, number)
+        journal = Journal::create(Arc::clone(&disk), path, number)
             .and_then(|journal| disk.sync_directory(path).map(|()| journal))
             .map_err(|error| StoreError {
                 text: format!("{}: cannot write the journal: {error}", path.display()),

@@ -149,6 +149,9 @@ pub struct Mark {
     /// Generations that are named here first.
     pub births: Vec<Birth>,
     pub fates: Vec<(Generation, Fate)>,
+    /// The bytes before the ends of the pieces that stand in older generations.
+    #[serde(default)]
+    pub older_tails: Vec<(Generation, Marker)>,
     /// Something was rotated, truncated or deleted: a checkpoint is wanted soon.
     #[serde(skip)]
     pub urgent: bool,
@@ -202,7 +205,11 @@ impl Place {
             self.open.clear();
             // It was thought to have ended, and was written to once more.
             self.ended = false;
-            self.ended = false;
+        }
+        for (generation, tail) in &mark.older_tails {
+            if *generation == self.birth.generation {
+                self.waypoints.add(*tail);
+            }
         }
         if own(&last) {
             self.open.clone_from(&mark.open);
@@ -248,6 +255,11 @@ impl Waypoints {
 
     pub fn last(&self) -> Option<Marker> {
         self.0.last().copied()
+    }
+
+    /// In the order of their offsets.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Marker> {
+        self.0.iter()
     }
 }
 

@@ -304,9 +304,7 @@ impl Appender {
     fn rotate(&mut self) -> io::Result<()> {
         self.leave()?;
         // Durable before the new file is made: it must not come through a power cut in the old one's place.
-        self.shift()
-            .and_then(|()| self.disk.sync_directory(directory_of(&self.path)))
-            .map_err(|error| named(&self.path, &error))?;
+        self.shift().map_err(|error| named(&self.path, &error))?;
         self.is_away = true;
         self.renew()
     }
@@ -320,14 +318,18 @@ impl Appender {
     }
 
     /// Renames the files that are there, each to the next number, up to the first number that is
-    /// free; the last of those that stay is replaced.
+    /// free; the last of those that stay is replaced. Each is durable before the next: on a file system
+    /// without a journal a power cut may else keep the second rename alone, over the file that the first
+    /// had moved away.
     fn shift(&self) -> io::Result<()> {
         let numbered = |number: u32| match number {
             0 => self.path.clone(),
             number => rotated_path(&self.path, number),
         };
+        let directory = directory_of(&self.path);
         if self.rotation.keep == 0 {
-            return self.disk.remove(&self.path);
+            self.disk.remove(&self.path)?;
+            return self.disk.sync_directory(directory);
         }
         let mut free = 1;
         while free < self.rotation.keep && self.disk.stat(&numbered(free)).is_ok() {
@@ -335,6 +337,7 @@ impl Appender {
         }
         for number in (0..free).rev() {
             self.disk.rename(&numbered(number), &numbered(number + 1))?;
+            self.disk.sync_directory(directory)?;
         }
         Ok(())
     }
@@ -347,6 +350,12 @@ fn open(disk: &dyn Disk, path: &Path) -> io::Result<(Arc<dyn DiskFile>, OutputPl
     };
     // Opened for writing, a FIFO or a device may already do something.
     match disk.stat(path).map(|stat| stat.kind) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // Somebody may have renamed the old one: that must be durable before a new one is, which
+            // would else come through a power cut in its place.
+            disk.sync_directory(directory_of(path))
+                .map_err(|error| named(path, &error))?;
+        }
         Ok(Kind::Directory) => return refuse("is a directory; name a file in it"),
         Ok(Kind::Other) => {
             return refuse("is no regular file; write to standard output instead");

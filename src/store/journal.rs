@@ -27,8 +27,14 @@ pub const JOURNAL_BYTES_MAX: u64 = 1 << 30;
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Entry<'a> {
-    /// The first one of each journal: its number, and that of the journal before it.
-    Start { number: u64, after: u64 },
+    /// The first one of each journal: its number, that of the journal before it, and how long that one
+    /// is: a power cut may keep the younger one's entries and not the last of the older one's.
+    Start {
+        number: u64,
+        after: u64,
+        #[serde(default)]
+        after_bytes: u64,
+    },
     /// An output that is written next.
     Batch {
         mark: Cow<'a, Mark>,
@@ -74,16 +80,23 @@ pub struct Journal {
     length: u64,
     /// Bytes of an entry that did not get through stand behind the length.
     torn: bool,
+    /// The journal before this, as long as it may not be durable, nor this one's name.
+    before: Option<Arc<dyn DiskFile>>,
     scratch: Vec<u8>,
 }
 
 impl Journal {
-    /// Begins a journal. `after` is the number of the one before it, its own if there is none.
-    pub fn create(
+    /// Begins a journal that follows no other.
+    pub fn create(disk: Arc<dyn Disk>, directory: &Path, number: u64) -> io::Result<Journal> {
+        Journal::create_after(disk, directory, number, number, 0)
+    }
+
+    fn create_after(
         disk: Arc<dyn Disk>,
         directory: &Path,
         number: u64,
         after: u64,
+        after_bytes: u64,
     ) -> io::Result<Journal> {
         let path = path(directory, number);
         let file = disk.create(&path)?;
@@ -94,9 +107,14 @@ impl Journal {
             file,
             length: 0,
             torn: false,
+            before: None,
             scratch: MAGIC.to_vec(),
         };
-        let written = journal.append(&Entry::Start { number, after });
+        let written = journal.append(&Entry::Start {
+            number,
+            after,
+            after_bytes,
+        });
         if let Err(error) = written {
             let _ = journal.disk.remove(&path);
             return Err(error);
@@ -122,6 +140,7 @@ impl Journal {
             file,
             length,
             torn: false,
+            before: None,
             scratch: Vec::new(),
         })
     }
@@ -152,7 +171,14 @@ impl Journal {
     /// Begins the journal of the next checkpoint; returns the file of the one before, which is still
     /// to be made durable. After an error this one goes on.
     pub fn next(&mut self, number: u64) -> io::Result<Arc<dyn DiskFile>> {
-        let next = Journal::create(Arc::clone(&self.disk), &self.directory, number, self.number)?;
+        let mut next = Journal::create_after(
+            Arc::clone(&self.disk),
+            &self.directory,
+            number,
+            self.number,
+            self.length,
+        )?;
+        next.before = Some(Arc::clone(&self.file));
         Ok(std::mem::replace(self, next).file)
     }
 
@@ -160,9 +186,17 @@ impl Journal {
         self.number
     }
 
-    /// Makes the entries durable.
-    pub fn sync(&self) -> io::Result<()> {
-        self.file.sync()
+    /// Makes the entries durable, with those of the journal before and with its name.
+    pub fn sync(&mut self) -> io::Result<()> {
+        if let Some(before) = &self.before {
+            before.sync()?;
+        }
+        self.file.sync()?;
+        if self.before.is_some() {
+            self.disk.sync_directory(&self.directory)?;
+            self.before = None;
+        }
+        Ok(())
     }
 }
 
@@ -196,7 +230,7 @@ pub fn read_from(
         records: Vec::new(),
         notes: Vec::new(),
     };
-    let mut before = None;
+    let mut before: Option<(u64, u64)> = None;
     for &number in numbers.iter().filter(|&&number| number >= first) {
         let path = path(directory, number);
         let Some(bytes) = super::read_all(disk, &path)? else {
@@ -208,21 +242,23 @@ pub fn read_from(
         let Some(Entry::Start {
             number: named,
             after,
+            after_bytes,
         }) = read.records.get(start).map(|record| &record.entry)
         else {
             read.records.truncate(start);
             continue;
         };
-        let follows = before.is_none_or(|before| before == *after);
+        let follows =
+            before.is_none_or(|(before, whole)| before == *after && whole >= *after_bytes);
         if *named != number || !follows || (before.is_none() && number != first) {
             read.records.truncate(start);
             read.notes.push(format!(
-                "{}: follows a journal that is not there; left out",
+                "{}: follows entries that are not there; left out",
                 path.display()
             ));
             break;
         }
-        before = Some(number);
+        before = Some((number, whole as u64));
         if whole < bytes.len() {
             read.notes.push(format!(
                 "{}: its last {} bytes are torn; left out",

@@ -51,6 +51,10 @@ pub fn recover(opened: &mut Opened, path: Option<&Path>) -> Result<Recovered, St
                 cut(&*dir.disk, path, *length)
                     .map_err(|error| StoreError::io(path, "cannot cut the output", &error))?;
             }
+            if let Some(elsewhere) = &verdict.elsewhere {
+                make_durable(&*dir.disk, elsewhere)
+                    .map_err(|error| StoreError::io(path, "not durable", &error))?;
+            }
             records.truncate(verdict.good);
             (verdict.output, verdict.notes)
         }
@@ -80,9 +84,9 @@ fn cut_journal(dir: &StateDir, last: Option<&Record>) -> io::Result<Journal> {
             disk.remove(&journal::path(&dir.path, number))?;
         }
     }
-    let journal = match last {
+    let mut journal = match last {
         Some(last) => Journal::resume(disk.clone(), &dir.path, kept, last.end)?,
-        None => Journal::create(disk.clone(), &dir.path, kept, kept)?,
+        None => Journal::create(disk.clone(), &dir.path, kept)?,
     };
     journal.sync()?;
     disk.sync_directory(&dir.path)?;
@@ -97,6 +101,8 @@ struct Verdict {
     /// The file that is to be cut, and to which length.
     cut: Option<(PathBuf, u64)>,
     output: Option<OutputPlace>,
+    /// Where the file stands now, if not where the output goes on.
+    elsewhere: Option<PathBuf>,
     notes: Vec<String>,
 }
 
@@ -123,6 +129,7 @@ fn judge(
             good: last.unwrap_or(0),
             cut: None,
             output: None,
+            elsewhere: None,
             notes: vec![format!(
                 "{shown}: the file that was written to is gone; {again}"
             )],
@@ -135,6 +142,7 @@ fn judge(
             good: last.unwrap_or(0),
             cut: None,
             output: None,
+            elsewhere: None,
             notes: vec![format!(
                 "{shown}: {length} bytes long, but {} were written; {again}",
                 from.length
@@ -152,6 +160,7 @@ fn judge(
             identity: from.identity,
             length: end,
         }),
+        elsewhere: (found != path).then(|| found.clone()),
         notes: Vec::new(),
     };
     if rest == 0 {
@@ -295,6 +304,13 @@ fn whole_lines(file: &dyn DiskFile, start: u64, end: u64) -> io::Result<u64> {
         None if from == start => 0,
         None => end - start,
     })
+}
+
+/// Makes a file durable that no more is written to, with its name: the journal will say that the
+/// output goes on elsewhere, and what came before is then taken for safe.
+fn make_durable(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    disk.append(path)?.sync()?;
+    disk.sync_directory(directory_of(path))
 }
 
 fn cut(disk: &dyn Disk, path: &Path, length: u64) -> io::Result<()> {

@@ -28,6 +28,16 @@ pub(super) enum Likeness {
     Other,
 }
 
+/// What the bytes of a file say about it and one that is read.
+enum Compared {
+    Same,
+    Other,
+    /// The one that is read has changed.
+    Changed,
+    /// One of them cannot be read at present.
+    Unknown,
+}
+
 /// Compares a file with what is known of a generation that was read up to its place's offset.
 /// `length` is `None` for a compressed file, whose text has to be read to know.
 pub(super) fn likeness(
@@ -60,6 +70,35 @@ pub(super) fn likeness(
         Some(waypoint) if waypoint.end >= end / 2 && handle.holds(&waypoint)? => Ok(Likeness::Part),
         _ => Ok(Likeness::Other),
     }
+}
+
+/// How far a file is known to hold what was read of a generation, if that is at least up to `least`.
+pub(super) fn held(place: &Place, handle: &mut Handle, least: u64) -> io::Result<Option<Marker>> {
+    if place.head.length == 0 || !handle.holds(&place.head)? {
+        return Ok(None);
+    }
+    let enough = place.waypoints.iter().rev();
+    for waypoint in enough.take_while(|waypoint| waypoint.end >= least) {
+        if handle.holds(waypoint)? {
+            return Ok(Some(*waypoint));
+        }
+    }
+    Ok((least == 0).then(Marker::default))
+}
+
+/// How often bytes are asked for once more after an error of reading, before the answer is no.
+const TRIES: usize = 20;
+
+/// Asks again after an error of reading.
+pub(super) fn persistently<T>(mut ask: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let mut answer = ask();
+    for _ in 0..TRIES {
+        if answer.is_ok() {
+            break;
+        }
+        answer = ask();
+    }
+    answer
 }
 
 /// Bytes of text in a compressed file, up to `most`.
@@ -117,26 +156,8 @@ impl Follower {
             file.is_unchecked = false;
             return Ok(true);
         }
-        let directory = file
-            .path
-            .as_deref()
-            .and_then(Path::parent)
-            .map(Path::to_owned);
-        let source = file.place.birth.source;
-        let alike: Vec<Generation> = self
-            .files
-            .values()
-            .filter(|other| other.place.head == head && other.generation() != generation)
-            // Beside it, or beside where a link of the same source leads.
-            .filter(|other| {
-                other.place.birth.source == source
-                    || other.place.birth.path().parent() == directory.as_deref()
-            })
-            .map(Followed::generation)
-            .rev()
-            .collect();
-        for original in alike {
-            if self.is_copy(generation, original, length, now)? {
+        for original in self.alike(generation, &head) {
+            if self.is_copy(generation, original, &head, length, now)? {
                 return Ok(false);
             }
         }
@@ -146,39 +167,69 @@ impl Follower {
         Ok(true)
     }
 
+    /// Generations that a file may be a copy of, the youngest first: those with the same head, and those
+    /// of the same rotated set whose head is not known in full, because nobody has read so far.
+    fn alike(&self, generation: Generation, head: &Marker) -> Vec<Generation> {
+        let file = &self.files[&generation];
+        let directory = file.path.as_deref().and_then(Path::parent);
+        let stem = file.path.as_deref().map(patterns::stem);
+        let source = file.place.birth.source;
+        self.files
+            .values()
+            .filter(|other| other.generation() != generation)
+            .filter(|other| {
+                if usize::from(other.place.head.length) == HEAD_BYTES {
+                    // Beside it, or beside where a link of the same source leads.
+                    return other.place.head == *head
+                        && (other.place.birth.source == source
+                            || other.place.birth.path().parent() == directory);
+                }
+                // Of a longer file that began later it cannot be one.
+                matches!(other.phase, Phase::Open | Phase::Waiting)
+                    && !other.is_unchecked
+                    && Some(patterns::stem(&other.place.birth.path())) == stem
+            })
+            .map(Followed::generation)
+            .rev()
+            .collect()
+    }
+
     /// Whether the file is a copy of `original`, which has the same head; does what follows from it.
     fn is_copy(
         &mut self,
         generation: Generation,
         original: Generation,
+        head: &Marker,
         length: Option<u64>,
         now: Duration,
     ) -> io::Result<bool> {
         let other = &self.files[&original];
-        let stands = other.phase == Phase::Open && (other.path.is_some() || other.handle.is_some());
-        if stands && self.open(original)? {
-            let verdict = match length {
-                Some(length) => self.has_same_end(generation, original, length)?,
-                // It is being compressed: what it is shows when the original goes.
-                None => Some(true),
-            };
-            return Ok(match verdict {
-                Some(true) => {
+        let is_known = other.place.head == *head;
+        let stands = matches!(other.phase, Phase::Open | Phase::Waiting)
+            && (other.path.is_some() || other.handle.is_some())
+            && (other.phase == Phase::Open || !is_known);
+        if stands && self.open(original)? && self.open(generation)? {
+            return Ok(match self.compare(generation, original, head, length)? {
+                Compared::Same => {
                     self.set_copy(generation, original);
                     true
                 }
-                Some(false) => false,
-                None => {
-                    // The original is shorter than what was read of it: it comes first.
+                Compared::Other => false,
+                Compared::Changed => {
+                    // The original is not what was read of it: it comes first.
                     self.ready(original);
-                    self.ready(generation);
+                    self.timed.insert(generation);
                     self.scan_by(now);
+                    true
+                }
+                Compared::Unknown => {
+                    self.timed.insert(generation);
                     true
                 }
             });
         }
         let other = &self.files[&original];
-        if matches!(other.phase, Phase::CopyOf(_) | Phase::Waiting) {
+        if !is_known || matches!(other.phase, Phase::CopyOf(_) | Phase::Waiting) {
             return Ok(false);
         }
         let place = other.place.clone();
@@ -202,41 +253,70 @@ impl Follower {
         })
     }
 
-    /// Whether the last bytes of a file stand at the same place of another; `None` if that one was
-    /// truncated and nobody has noticed yet.
-    fn has_same_end(
+    /// Compares a file with one that is read, byte by byte at its end.
+    fn compare(
         &mut self,
         generation: Generation,
         original: Generation,
-        length: u64,
-    ) -> io::Result<Option<bool>> {
-        let front = self.files[&original].front();
+        head: &Marker,
+        length: Option<u64>,
+    ) -> io::Result<Compared> {
+        let file = self.files.get_mut(&generation).expect("both are there");
+        let Some(handle) = &mut file.handle else {
+            return Ok(Compared::Unknown);
+        };
+        let length = match length {
+            Some(length) => length,
+            None => match text_length(handle, u64::MAX) {
+                Ok(length) => length,
+                // It is being compressed: what it is shows when it is whole, or the original goes.
+                Err(_) => return Ok(Compared::Same),
+            },
+        };
         let start = length.saturating_sub(COMPARED_BYTES as u64);
-        let mut bytes = [[0; COMPARED_BYTES]; 2];
-        let mut counts = [0; 2];
-        for (which, generation) in [generation, original].into_iter().enumerate() {
-            let file = self.files.get_mut(&generation).expect("both are there");
-            let Some(handle) = &mut file.handle else {
-                return Ok(Some(false));
-            };
-            if which == 1
-                && let Handle::Plain(plain) = handle
-                && plain.stat()?.length < front
-            {
-                return Ok(None);
-            }
-            counts[which] = handle.read_full(&mut bytes[which], start)?;
+        let mut bytes = [0; COMPARED_BYTES];
+        let bytes = &mut bytes[..(length - start) as usize];
+        if handle.read_full(bytes, start)? < bytes.len() {
+            return Ok(Compared::Unknown);
         }
-        let reach = (length - start) as usize;
-        Ok(Some(
-            counts[0] >= reach && counts[1] >= reach && bytes[0][..reach] == bytes[1][..reach],
-        ))
+        let file = self.files.get_mut(&original).expect("both are there");
+        let front = file.front();
+        let Some(handle) = &mut file.handle else {
+            return Ok(Compared::Unknown);
+        };
+        let mut others = [0; COMPARED_BYTES];
+        let others = &mut others[..bytes.len()];
+        let is_same = handle.holds(head)?
+            && handle.read_full(others, start)? == others.len()
+            && bytes == others;
+        if is_same {
+            return Ok(Compared::Same);
+        }
+        // Truncated and perhaps written anew since it was read, and nobody has noticed yet.
+        let is_shorter = match handle {
+            Handle::Plain(plain) => plain.stat()?.length < front,
+            Handle::Decoded(_) => false,
+        };
+        Ok(match is_shorter || !file.is_same()? {
+            true => Compared::Changed,
+            false => Compared::Other,
+        })
     }
 
     fn set_copy(&mut self, generation: Generation, original: Generation) {
         let file = self.files.get_mut(&generation).expect("it was just there");
         file.phase = Phase::CopyOf(original);
         file.caught_up = true;
+        // Until the original was read that far, or if this one is not whole yet, it may turn out to be
+        // no copy.
+        self.timed.insert(generation);
+    }
+
+    /// Whether a copy has to be looked at again soon: its original is not known well enough.
+    pub(super) fn is_doubtful(&self, original: Generation) -> bool {
+        self.files.get(&original).is_none_or(|original| {
+            original.phase != Phase::Open || usize::from(original.place.head.length) < HEAD_BYTES
+        })
     }
 
     /// A copy has changed, or its original has: looks again.
@@ -269,75 +349,77 @@ impl Follower {
             .filter(|file| file.phase == Phase::CopyOf(generation))
             .map(Followed::generation)
             .collect();
-        for copy in known {
-            if self.goes_on_in(generation, copy).unwrap_or(false) {
-                return true;
-            }
+        let known = known
+            .into_iter()
+            .any(|copy| persistently(|| self.goes_on_in(generation, copy)).unwrap_or(false));
+        known
+            || self.siblings(generation).into_iter().any(|path| {
+                persistently(|| self.goes_on_at(generation, &path, now)).unwrap_or(false)
+            })
+    }
+
+    /// Whether a generation that was truncated goes on in the file at a path beside it.
+    fn goes_on_at(
+        &mut self,
+        generation: Generation,
+        path: &Path,
+        now: Duration,
+    ) -> io::Result<bool> {
+        let Some((mut handle, stat)) = self.open_path(path)? else {
+            return Ok(false);
+        };
+        let known = self.by_identity.get(&stat.identity).copied();
+        // A file that was seen and not looked into yet may be the copy.
+        let fresh = known.filter(|known| {
+            let known = self.files.get(known);
+            known.is_some_and(|known| {
+                known.is_unchecked
+                    && known.place.offset == 0
+                    && matches!(known.phase, Phase::Open | Phase::Waiting)
+            })
+        });
+        let own = self.files[&generation].identity;
+        let is_read = known.is_some_and(|known| {
+            let known = self.files.get(&known);
+            known.is_some_and(|known| known.phase != Phase::Ended || stat.identity.born != 0)
+        });
+        if stat.identity == own || (is_read && fresh.is_none()) {
+            return Ok(false);
         }
-        let siblings = self.siblings(generation);
-        for path in siblings {
-            let Ok(Some((mut handle, stat))) = self.open_path(&path) else {
-                continue;
-            };
-            let known = self.by_identity.get(&stat.identity).copied();
-            // A file that was seen and not looked into yet may be the copy.
-            let fresh = known.filter(|known| {
-                let known = self.files.get(known);
-                known.is_some_and(|known| {
-                    known.is_unchecked
-                        && known.place.offset == 0
-                        && matches!(known.phase, Phase::Open | Phase::Waiting)
-                })
-            });
-            let own = self.files[&generation].identity;
-            let is_read = known.is_some_and(|known| {
-                let known = self.files.get(&known);
-                known.is_some_and(|known| known.phase != Phase::Ended || stat.identity.born != 0)
-            });
-            if stat.identity == own || (is_read && fresh.is_none()) {
-                continue;
-            }
-            let length = match handle {
-                Handle::Plain(_) => Some(stat.length),
-                Handle::Decoded(_) => None,
-            };
-            let file = self.files.get_mut(&generation).expect("it was just there");
-            let is_head = file.place.head.length > 0 && {
-                usize::from(file.place.head.length) == HEAD_BYTES
-                    && handle.holds(&file.place.head).unwrap_or(false)
-            };
-            if !is_head {
-                continue;
-            }
-            // After a restart only the checkpoint knows what stood before the front.
-            let last = file.place.waypoints.last();
-            let tail = match (file.tail(), last) {
-                (tail, Some(last)) if tail.length == 0 && last.end == tail.end => last,
-                (tail, _) => tail,
-            };
-            let reaches = length.is_none_or(|length| length >= tail.end);
-            if reaches && tail.length > 0 && handle.holds(&tail).unwrap_or(false) {
-                match fresh {
-                    Some(copy) if self.open(copy).unwrap_or(false) => {
-                        self.move_to(generation, copy);
-                    }
-                    Some(_) => continue,
-                    None => self.move_onto(generation, handle, stat.identity, path),
-                }
-                return true;
-            }
-            if fresh.is_none()
-                && matches!(
-                    likeness(&file.place.clone(), &mut handle, length),
-                    Ok(Likeness::Part)
-                )
-            {
-                // All of it was read: known, so that it is not taken for a new file.
-                let young = self.give_birth(&path, &stat, None, now);
-                self.end(young);
-            }
+        let length = match handle {
+            Handle::Plain(_) => Some(stat.length),
+            Handle::Decoded(_) => None,
+        };
+        let file = &self.files[&generation];
+        // Where the whole of it could not be read once, less of it is known of a long file.
+        let head = file.place.head;
+        let is_long = file.front() >= HEAD_BYTES as u64 && head.length > 0;
+        let is_head = is_long && handle.holds(&head)?;
+        if !is_head {
+            return Ok(false);
         }
-        false
+        // After a restart only the checkpoint knows what stood before the front.
+        let last = file.place.waypoints.last();
+        let tail = match (file.tail(), last) {
+            (tail, Some(last)) if tail.length == 0 && last.end == tail.end => last,
+            (tail, _) => tail,
+        };
+        let reaches = length.is_none_or(|length| length >= tail.end);
+        if reaches && tail.length > 0 && handle.holds(&tail)? {
+            match fresh {
+                Some(copy) if self.open(copy)? => self.move_to(generation, copy),
+                Some(_) => return Ok(false),
+                None => self.move_onto(generation, handle, stat.identity, path.to_owned()),
+            }
+            return Ok(true);
+        }
+        if fresh.is_none() && likeness(&file.place.clone(), &mut handle, length)? == Likeness::Part
+        {
+            // All of it was read: known, so that it is not taken for a new file.
+            let young = self.give_birth(path, &stat, None, now);
+            self.end(young);
+        }
+        Ok(false)
     }
 
     /// Whether a known copy has the bytes before the front, and so may have those behind it.
@@ -346,39 +428,67 @@ impl Follower {
         if !self.open(copy)? {
             return Ok(false);
         }
+        let place = self.files[&generation].place.clone();
         let file = self.files.get_mut(&copy).expect("it was just there");
         let handle = file.handle.as_mut().expect("it was just opened");
         if handle.holds(&tail)? && tail.length > 0 {
             self.move_to(generation, copy);
             return Ok(true);
         }
-        // A part of what was read, made while it was written on.
-        self.end(copy);
+        let length = match handle {
+            Handle::Plain(plain) => Some(plain.stat()?.length),
+            Handle::Decoded(_) => None,
+        };
+        if likeness(&place, handle, length)? == Likeness::Part {
+            // A part of what was read, made while it was written on.
+            self.end(copy);
+        } else {
+            // It holds more than that, or something else: looked at anew.
+            file.phase = Phase::Open;
+            file.is_unchecked = true;
+            self.ready(copy);
+        }
         Ok(false)
     }
 
     /// The generation goes on in the file that was found as `copy`, which is forgotten.
     fn move_to(&mut self, generation: Generation, copy: Generation) {
-        self.hints.forget_file(copy);
-        let Some(mut found) = self.files.remove(&copy) else {
+        let Some(mut found) = self.forget(copy, generation) else {
             return;
         };
-        self.timed.remove(&copy);
-        self.news.fates.push((copy, Fate::Forgotten));
-        self.news.source = found.place.birth.source;
         if let (Some(handle), Some(path)) = (found.handle.take(), found.path.take()) {
-            self.handles -= 1;
             self.move_onto(generation, handle, found.identity, path);
         }
+    }
+
+    /// A generation that was never read is forgotten: its file is another one's.
+    pub(super) fn forget(
+        &mut self,
+        generation: Generation,
+        instead: Generation,
+    ) -> Option<Followed> {
+        self.hints.forget_file(generation);
+        let found = self.files.remove(&generation)?;
+        self.handles -= usize::from(found.handle.is_some());
+        self.timed.remove(&generation);
+        self.news.fates.push((generation, Fate::Forgotten));
+        self.news.source = found.place.birth.source;
         for file in self.files.values_mut() {
-            if file.after == Some(copy) {
-                file.after = Some(generation);
+            if file.after == Some(generation) {
+                file.after = Some(instead);
+            }
+            if file.younger == Some(generation) {
+                file.younger = match file.generation() == instead {
+                    true => found.younger,
+                    false => Some(instead),
+                };
             }
         }
         self.chains
             .values_mut()
-            .filter(|last| **last == copy)
-            .for_each(|last| *last = generation);
+            .filter(|last| **last == generation)
+            .for_each(|last| *last = instead);
+        Some(found)
     }
 
     fn move_onto(

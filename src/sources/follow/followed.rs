@@ -204,6 +204,8 @@ pub struct Made {
     /// Lines before the batch's end.
     pub lines: u64,
     pub tail: Marker,
+    /// The tails of the pieces that stand in older generations.
+    pub older_tails: Vec<(Generation, Marker)>,
 }
 
 impl Followed {
@@ -288,16 +290,20 @@ impl Followed {
     /// Drops what was read and not handed out, to read it again from the last batch's end on; the
     /// bytes before that are read from the handle to know it by.
     pub fn rewind(&mut self) -> io::Result<()> {
-        self.front = self.place.offset;
-        self.lines = self.place.lines;
-        self.filled = 0;
-        self.context = 0;
-        self.buffer = Vec::new();
-        self.pieces.clear();
-        self.overlong = None;
+        self.rewind_blindly();
         self.before = self.bytes_before(self.front)?;
         self.recent = self.before;
         Ok(())
+    }
+
+    /// The same where the handle's bytes are not those that were read: only the place says what they
+    /// were.
+    pub fn rewind_blindly(&mut self) {
+        self.front = self.place.offset;
+        self.lines = self.place.lines;
+        self.discard();
+        self.before = Recent::default();
+        self.recent = Recent::default();
     }
 
     /// Drops what was read and not handed out: it is lost, or was handed out otherwise.
@@ -646,6 +652,7 @@ impl Followed {
         };
         tail.push(&self.buffer[end - reach..end]);
         let tail = Marker::of(tail.bytes(), own.to);
+        let older_tails = self.older_tails(&pieces);
         self.pass(rule, keep);
         let kept = self.buffer[keep..self.filled].to_vec();
         self.filled = kept.len();
@@ -661,7 +668,24 @@ impl Followed {
             lines_before,
             lines,
             tail,
+            older_tails,
         }
+    }
+
+    /// Markers of the bytes before the ends of all pieces but the last one, which begin at the filled
+    /// bytes' start.
+    fn older_tails(&self, pieces: &[Piece]) -> Vec<(Generation, Marker)> {
+        let mut end = 0;
+        let older = &pieces[..pieces.len().saturating_sub(1)];
+        older
+            .iter()
+            .map(|piece| {
+                let length = (piece.to - piece.from) as usize;
+                end += length;
+                let bytes = &self.buffer[end - length.min(TAIL_BYTES)..end];
+                (piece.generation, Marker::of(bytes, piece.to))
+            })
+            .collect()
     }
 
     /// Reads past bytes that nobody wrote. Nothing may be held.

@@ -510,6 +510,7 @@ impl Follower {
         mark.cut_bytes = made.cut_bytes;
         mark.lines = made.lines;
         mark.tail = made.tail;
+        mark.older_tails = made.older_tails;
         let batch = self.batch(generation, made.chunk, made.lines_before, mark);
         self.outgoing.push_back(batch);
     }

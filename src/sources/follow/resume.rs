@@ -3,14 +3,15 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::disk::{Identity, Kind as FileKind, directory_of};
+use crate::disk::{Identity, Kind as FileKind, Stat, directory_of};
 use crate::flow::batch::{Batch, SourceId};
 use crate::flow::chunk::Chunk;
-use crate::flow::mark::{Fate, Generation, Kind, Mark, Piece, Place};
-use crate::sources::follow::copies::{Likeness, likeness};
+use crate::flow::mark::{Fate, Generation, HEAD_BYTES, Kind, Mark, Marker, Piece, Place};
+use crate::flow::time::Time;
+use crate::sources::follow::copies::{Likeness, held, likeness, persistently};
 use crate::sources::follow::followed::{Followed, Handle, Phase};
 use crate::sources::follow::{Follower, Resume, patterns};
 
@@ -95,8 +96,8 @@ impl Follower {
     fn find(&mut self, generation: Generation, mark: Option<&Mark>) -> io::Result<bool> {
         let own = self.located.get(&self.files[&generation].identity).cloned();
         // A copy is no choice as long as the file itself may be the one.
-        if let Some(path) = own
-            && self.is_in(generation, path, mark)?
+        if let Some(path) = &own
+            && self.is_in(generation, path.clone(), mark)?
         {
             return Ok(true);
         }
@@ -108,7 +109,48 @@ impl Follower {
                 result => met = met.and(result),
             }
         }
-        met
+        if mark.is_some() || !matches!(met, Ok(false)) {
+            return met;
+        }
+        let identity = self.files[&generation].identity;
+        let is_there = |path: &PathBuf| {
+            let stat = self.disk.stat(path);
+            stat.is_ok_and(|stat| stat.identity == identity)
+        };
+        // It may have been renamed since it was located.
+        let own = own.filter(is_there);
+        match own.or_else(|| self.find_renamed(generation, identity)) {
+            Some(path) => self.take_changed(generation, path),
+            None => met,
+        }
+    }
+
+    /// The file is there and does not hold what was read of it: it was damaged or truncated, and what
+    /// stands in it now is another generation's. [`Follower::settle`] finds that out. One under a followed
+    /// name is found by a scan; this is for one that was renamed since.
+    fn take_changed(&mut self, generation: Generation, path: PathBuf) -> io::Result<bool> {
+        let identity = self.files[&generation].identity;
+        // Without birth times it may just have the number of one that was removed.
+        if identity.born == 0 && !patterns::is_numbered(&path) {
+            return Ok(false);
+        }
+        if self.by_identity.get(&identity) != Some(&generation) {
+            return Ok(false);
+        }
+        let Some((handle, stat)) = self.open_path(&path)? else {
+            return Ok(false);
+        };
+        if stat.identity != identity || matches!(handle, Handle::Decoded(_)) {
+            return Ok(false);
+        }
+        let file = self.files.get_mut(&generation).expect("it is looked for");
+        file.path = Some(path);
+        file.gone_at = None;
+        if file.handle.replace(handle).is_none() {
+            self.handles += 1;
+        }
+        self.limit_handles(generation);
+        Ok(true)
     }
 
     /// Takes the file at a path for the generation's, if it is.
@@ -133,11 +175,9 @@ impl Follower {
             None => likeness(&file.place, &mut handle, length)? == Likeness::Whole,
         };
         // Another generation may have been found there under its own identity.
-        let other = self.by_identity.get(&stat.identity);
-        let other = other
-            .filter(|other| !is_own && **other != generation)
-            .and_then(|other| self.files.get(other));
-        let is_taken = match other {
+        let other = self.by_identity.get(&stat.identity).copied();
+        let other = other.filter(|other| !is_own && *other != generation);
+        let is_taken = match other.and_then(|other| self.files.get(&other)) {
             Some(other) if other.handle.is_some() => true,
             // One that was never read is a copy that waits to be gone on in.
             Some(other) if !other.place.ended && other.place.offset > 0 => {
@@ -157,6 +197,11 @@ impl Follower {
             return Ok(true);
         }
         if !is_own {
+            if let Some(copy) = other
+                && self.files.get(&copy).is_some_and(|copy| !copy.place.ended)
+            {
+                self.forget(copy, generation);
+            }
             self.settle_in(generation, stat.identity);
         }
         let file = self.files.get_mut(&generation).expect("it is looked for");
@@ -409,7 +454,9 @@ impl Follower {
             .map(Followed::generation)
             .collect();
         for generation in unfound {
-            if self.find(generation, None).is_err()
+            // One that turned out to be another one's copy is forgotten.
+            if self.files.contains_key(&generation)
+                && self.find(generation, None).is_err()
                 && let Some(file) = self.files.get_mut(&generation)
             {
                 // Looked for again when its turn comes.
@@ -426,10 +473,6 @@ impl Follower {
             .map(Followed::generation)
             .collect();
         for generation in open {
-            if let Some(file) = self.files.get_mut(&generation) {
-                // Nothing was read of it: perhaps because it is a copy.
-                file.is_unchecked = file.place.offset == 0;
-            }
             if let Err(error) = self.settle(generation, now) {
                 self.failing(generation, &error, now);
             }
@@ -446,6 +489,8 @@ impl Follower {
             }
             let older = last.insert(patterns::stem(&file.place.birth.path()), *generation);
             file.after = older;
+            // Nothing was read of it: perhaps because it is a copy.
+            file.is_unchecked = file.place.offset == 0;
             if older.is_some() && file.place.offset == 0 {
                 file.phase = Phase::Waiting;
                 self.timed.insert(*generation);
@@ -474,11 +519,12 @@ impl Follower {
             Some(last) if last.end == file.place.offset => handle.holds(&last)?,
             _ => file.place.offset == 0,
         };
-        file.rewind()?;
         if !is_same {
+            file.rewind_blindly();
             self.truncated_while_away(generation, now)?;
             return Ok(false);
         }
+        file.rewind()?;
         let path = file.path.clone();
         let open = file.place.open.clone();
         // One that was never read may be a copy.
@@ -506,8 +552,10 @@ impl Follower {
         Ok(true)
     }
 
-    /// The file does not hold what was read of it. If its end is a part of that, a power cut has taken
-    /// the rest, and it goes on at its present end; else it was truncated and is read from its start.
+    /// The file does not hold what was read of it. If it begins as that did, a power cut has damaged it,
+    /// and it goes on at the last place where it is known to be the same: what stands behind that may
+    /// have been written since. Else it was truncated and is read from its start, after what a copy may
+    /// hold of it.
     pub(super) fn truncated_while_away(
         &mut self,
         generation: Generation,
@@ -515,42 +563,80 @@ impl Follower {
     ) -> io::Result<()> {
         let file = self.files.get_mut(&generation).expect("it was just there");
         let place = file.place.clone();
-        let Some(Handle::Plain(plain)) = &file.handle else {
-            self.end(generation);
-            return Ok(());
-        };
-        let stat = plain.stat()?;
-        let length = stat.length;
-        let handle = file.handle.as_mut().expect("it was just there");
-        let is_shrunk = length > 0
-            && length < place.offset
-            && place.waypoints.before(length).is_some()
-            && likeness(&place, handle, Some(length))? == Likeness::Part;
         let Some(path) = file.path.clone() else {
             self.end(generation);
             return Ok(());
         };
-        if !is_shrunk {
-            self.truncated(generation, now);
+        let handle = file.handle.as_mut().expect("it was just there");
+        // Most of it is to be the same: what many files begin with is no sign.
+        if let Some(known) = held(&place, handle, place.offset / 2 + 1)? {
+            let stat = match handle {
+                Handle::Plain(plain) => plain.stat()?,
+                Handle::Decoded(_) => self.disk.stat(&path)?,
+            };
+            self.by_identity.remove(&stat.identity);
+            self.end(generation);
+            self.go_on_at(&place, &path, &stat, known, now);
             return Ok(());
         }
-        let head = handle.head()?;
-        let tail = handle.tail(length)?;
-        self.by_identity.remove(&stat.identity);
-        self.end(generation);
-        let name = path.to_string_lossy();
-        let birth = self.birth(&path, &name, &stat, length, head, tail);
-        let young = self.add(birth, &path, &stat, None, now);
+        if matches!(handle, Handle::Decoded(_)) {
+            // An archive does not change: it is another one that has the old one's number.
+            file.path = None;
+            let identity = file.identity;
+            self.by_identity.remove(&identity);
+            self.end(generation);
+            self.scan_at = now;
+            return Ok(());
+        }
+        self.damaged_copy(&place, now)?;
+        self.truncated(generation, now);
+        Ok(())
+    }
+
+    /// Finds a copy that was made of a damaged file before that was truncated.
+    fn damaged_copy(&mut self, place: &Place, now: Duration) -> io::Result<()> {
+        for path in self.siblings(place.birth.generation) {
+            let Some((mut handle, stat)) = persistently(|| self.open_path(&path))? else {
+                continue;
+            };
+            if self.by_identity.contains_key(&stat.identity)
+                || usize::from(place.head.length) < HEAD_BYTES
+            {
+                continue;
+            }
+            // One that was made since this generation began is no other one's.
+            let is_younger =
+                matches!(handle, Handle::Plain(_)) && Time(stat.modified) > place.birth.anchor;
+            let least = match is_younger {
+                true => 0,
+                false => place.offset / 2 + 1,
+            };
+            if let Some(known) = persistently(|| held(place, &mut handle, least))?
+                // One that has it all is the generation's own.
+                && known.end < place.offset
+            {
+                self.go_on_at(place, &path, &stat, known, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// What was read of a generation stands in a file up to a place; what follows is read as another
+    /// one.
+    fn go_on_at(&mut self, place: &Place, path: &Path, stat: &Stat, known: Marker, now: Duration) {
+        let name = place.birth.name.clone();
+        let birth = self.birth(path, &name, stat, known.end, place.head, known);
+        let young = self.add(birth, path, stat, None, now);
         self.notes.push(super::Note {
             text: format!(
-                "{}: shorter than what was read of it ({length} of {} bytes), as after a power cut; goes on at its end",
+                "{}: does not hold all that was read of it ({} bytes), as after a power cut; read again from byte {} on",
                 path.display(),
-                place.offset
+                place.offset,
+                known.end
             ),
             is_problem: true,
         });
         self.ready(young);
-        Ok(())
     }
 }
 

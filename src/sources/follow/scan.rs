@@ -158,6 +158,8 @@ impl Follower {
                 if is_changed && !file.is_finished_archive {
                     file.phase = Phase::Open;
                     file.is_unchecked = file.place.offset == 0;
+                    // Where there are no birth times it may be another file by now.
+                    file.is_unsettled = true;
                     file.caught_up = false;
                     file.is_polled = true;
                     self.ready(generation);
@@ -194,7 +196,14 @@ impl Follower {
         let gone: Vec<Generation> = self
             .files
             .values()
-            .filter(|file| file.path.is_some() && !seen.contains(&file.identity))
+            .filter(|file| {
+                // Another generation may be what the file is now.
+                let is_it = self
+                    .by_identity
+                    .get(&file.identity)
+                    .is_none_or(|generation| *generation == file.generation());
+                file.path.is_some() && (!is_it || !seen.contains(&file.identity))
+            })
             .map(Followed::generation)
             .collect();
         for generation in gone {

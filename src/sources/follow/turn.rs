@@ -11,7 +11,7 @@ use crate::flow::mark::{self, Fate, Generation};
 use crate::sources::follow::decoded::Decoded;
 use crate::sources::follow::followed::{Followed, Handle, Phase, Read, Why};
 use crate::sources::follow::{
-    FAILING, Follower, GONE, Note, PATIENCE, POLL, QUIET, RESTLESS, SETTLED, TIMED, TORN,
+    FAILING, Follower, GONE, Note, PATIENCE, POLL, QUIET, RESTLESS, SETTLED, TIMED, TORN, patterns,
 };
 
 impl Follower {
@@ -161,7 +161,11 @@ impl Follower {
 
     /// Opens the file if it is not; false if it has no name, or its name leads elsewhere.
     pub(super) fn open(&mut self, generation: Generation) -> io::Result<bool> {
-        let file = &self.files[&generation];
+        // What is about to be used is not the one to be closed for another.
+        self.uses += 1;
+        let uses = self.uses;
+        let file = self.files.get_mut(&generation).expect("it is asked for");
+        file.used = uses;
         if file.handle.is_some() {
             return Ok(true);
         }
@@ -178,9 +182,6 @@ impl Follower {
         }
         let file = self.files.get_mut(&generation).expect("it was just there");
         file.handle = Some(handle);
-        // The one that is opened is not the one to be closed for it.
-        self.uses += 1;
-        file.used = self.uses;
         self.handles += 1;
         let behind = !file.holds_bytes() && file.front() == offset && offset > 0;
         if behind && file.knows_no_bytes() {
@@ -271,7 +272,15 @@ impl Follower {
             self.scan_at = now;
             return;
         };
-        let young = self.give_birth(&path, &stat, Some(generation), now);
+        let older = &self.files[&generation].place.birth;
+        // One that was renamed may stand under a name that is not followed: it counts for the old one.
+        let name = match older.path() == path {
+            true => path.to_string_lossy().into_owned(),
+            false => older.name.clone(),
+        };
+        let none = mark::Marker::default();
+        let birth = self.birth(&path, &name, &stat, 0, none, none);
+        let young = self.add(birth, &path, &stat, Some(generation), now);
         if let Some(file) = self.files.get_mut(&young) {
             file.after_truncation = true;
         }
@@ -338,9 +347,20 @@ impl Follower {
                 self.start_if_due(generation, now);
                 return self.files[&generation].phase == Phase::Waiting;
             }
-            Phase::CopyOf(_) | Phase::Ended => return false,
+            Phase::CopyOf(original) => {
+                let is_doubtful = self.is_doubtful(original);
+                if is_doubtful && now.saturating_sub(file.looked_at) >= POLL {
+                    if let Some(file) = self.files.get_mut(&generation) {
+                        file.looked_at = now;
+                    }
+                    self.ready(generation);
+                }
+                return is_doubtful;
+            }
+            Phase::Ended => return false,
             Phase::Open => {}
         }
+        let is_unchecked = file.is_unchecked;
         let quiet = now.saturating_sub(file.read_at);
         let is_due = now.saturating_sub(file.looked_at) >= POLL;
         if file.is_failing {
@@ -373,6 +393,11 @@ impl Follower {
                 // No name, so perhaps no hint: looked at until it is let go.
                 self.ready(generation);
             }
+            return true;
+        }
+        if is_unchecked {
+            // What it was compared with was not to be had, or comes first.
+            self.ready(generation);
             return true;
         }
         file.holds_lines() || (is_rotated && file.holds_bytes())
@@ -472,6 +497,14 @@ impl Follower {
         let Some(older) = after.filter(|older| *older != generation) else {
             return;
         };
+        // In the file that is written to the record may still go on.
+        let is_base = |path: &Path| patterns::stem(path) == path;
+        let goes_on = |older: &Followed| {
+            older.phase == Phase::Open && older.path.as_deref().is_some_and(is_base)
+        };
+        if self.files.get(&older).is_some_and(goes_on) {
+            return;
+        }
         if self.files.get(&older).is_some_and(Followed::ends_torn) {
             // Nothing goes on behind half a line, so what is whole goes out before the next file.
             self.flush(older, Why::Quiet);

@@ -387,7 +387,8 @@ impl Schedule<'_> {
         self.world.cut_power();
     }
 
-    /// Our output is rotated by somebody else.
+    /// Our output is rotated by somebody else, whose renames come through a power cut in their order:
+    /// the second alone would put one of our files in another one's place, and no program could help it.
     fn move_output(&mut self) {
         let path = Path::new(OUTPUT);
         if self.world.disk.serial(path).is_none() {
@@ -400,6 +401,7 @@ impl Schedule<'_> {
         for number in (1..free).rev() {
             let (from, to) = (numbered(number), numbered(number + 1));
             self.world.disk.rename(&from, &to).unwrap();
+            self.world.disk.sync_directory(Path::new(OUT)).unwrap();
         }
         self.world.disk.rename(path, &numbered(1)).unwrap();
         let told = self.random.chance(1, 2);
@@ -584,7 +586,7 @@ impl Schedule<'_> {
             for line in output.split(|&byte| byte == b'\n') {
                 self.world.trace.add(format!("out: {}", shown(line)));
             }
-            for directory in ["/logs", "/data", STATE] {
+            for directory in ["/logs", "/data", OUT, STATE] {
                 for (path, serial) in self.world.disk.files(Path::new(directory)) {
                     self.world.trace.add(format!(
                         "left: {} (file {}, {} bytes)",
