@@ -33,7 +33,12 @@ pub fn read(path: &Path) -> Result<Baseline, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::io(format!("{}: {error}", path.display())))?;
     Baseline::read(&text).map_err(|mistake| {
-        Failure::io(format!("{}:{}: {}", path.display(), mistake.line, mistake.message))
+        Failure::io(format!(
+            "{}:{}: {}",
+            path.display(),
+            mistake.line,
+            mistake.message
+        ))
     })
 }
 
@@ -70,7 +75,8 @@ fn learn(logs: &BaselineLogs) -> Result<u8, Failure> {
 /// Adds every member of a template; returns how many were not known.
 fn add(baseline: &mut Baseline, message: &Message<'_>) -> u64 {
     let members = message.fingerprints.iter();
-    let added = members.filter(|&&member| baseline.insert(member, message.level, &message.template));
+    let added =
+        members.filter(|&&member| baseline.insert(member, message.level, &message.template));
     added.count() as u64
 }
 
@@ -82,7 +88,11 @@ fn diff(logs: &BaselineLogs) -> Result<u8, Failure> {
     let mut text = Vec::new();
     let mut unknown = 0;
     for message in &report.messages {
-        if message.fingerprints.iter().any(|member| baseline.contains(*member)) {
+        if message
+            .fingerprints
+            .iter()
+            .any(|member| baseline.contains(*member))
+        {
             continue;
         }
         unknown += 1;

@@ -73,11 +73,25 @@ fn text(rehearsal: &Rehearsal) -> String {
             })
             .map(|notification| &*notification.notifier)
             .collect();
-        let who = if who.is_empty() { "nobody".to_owned() } else { who.join(", ") };
-        text.push_str(&format!("{at}  {}  {}  -> {who}\n", shown(alert), alert.summary));
+        let who = if who.is_empty() {
+            "nobody".to_owned()
+        } else {
+            who.join(", ")
+        };
+        text.push_str(&format!(
+            "{at}  {}  {}  -> {who}\n",
+            shown(alert),
+            alert.summary
+        ));
     }
-    let firing = alerts.iter().filter(|alert| alert.ends_at.is_none()).count();
-    text.push_str(&format!("{firing} alerts, {} records\n", rehearsal.outcome.state.ledger.records));
+    let firing = alerts
+        .iter()
+        .filter(|alert| alert.ends_at.is_none())
+        .count();
+    text.push_str(&format!(
+        "{firing} alerts, {} records\n",
+        rehearsal.outcome.state.ledger.records
+    ));
     for (notifier, count) in counts(rehearsal) {
         text.push_str(&format!("{count} messages to {notifier}\n"));
     }
@@ -159,7 +173,11 @@ impl<'a> Compared<'a> {
         for (alert, old, new) in &self.rows {
             let sign = if new > old { '+' } else { '-' };
             let at = alert.ends_at.unwrap_or(alert.starts_at);
-            text.push_str(&format!("{sign} {at}  {}  {}\n", shown(alert), alert.summary));
+            text.push_str(&format!(
+                "{sign} {at}  {}  {}\n",
+                shown(alert),
+                alert.summary
+            ));
         }
         if self.rows.is_empty() {
             text.push_str("the same alerts\n");

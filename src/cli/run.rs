@@ -99,7 +99,9 @@ fn follow(args: &RunArgs, mut setup: Setup, signals: &Stop) -> Result<Outcome, F
         let load = move || match load(&read_again) {
             Ok(setup) if matches!(setup.sources, Sources::Files(_)) => Some(setup),
             Ok(_) => {
-                output::say("the new configuration reads no files any more, which takes a restart; going on with the old one");
+                output::say(
+                    "the new configuration reads no files any more, which takes a restart; going on with the old one",
+                );
                 None
             }
             Err(failure) => {
@@ -283,12 +285,15 @@ const PAGES_MAX: usize = 16;
 
 fn sink(place: Place) -> Result<Box<dyn Sink>, Failure> {
     match place {
-        Place::Stdout => Ok(Box::new(Stdout::new(false).map_err(|error| {
-            Failure::io(format!("standard output: {error}"))
-        })?)),
-        Place::Http(settings) => Ok(Box::new(Http::start(*settings, output::say).map_err(
-            |error| Failure::io(format!("HTTP sink: {error}")),
-        )?)),
+        Place::Stdout => {
+            Ok(Box::new(Stdout::new(false).map_err(|error| {
+                Failure::io(format!("standard output: {error}"))
+            })?))
+        }
+        Place::Http(settings) => Ok(Box::new(
+            Http::start(*settings, output::say)
+                .map_err(|error| Failure::io(format!("HTTP sink: {error}")))?,
+        )),
         Place::File(path, _) => output::sink(Some(&path), true),
     }
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::cli::{baseline, plan};
 use crate::cli::setup::channels::told;
+use crate::cli::{baseline, plan};
 use crate::config::Config;
 use crate::config::input;
 use crate::config::load::{Loaded, PathStep};
@@ -26,15 +26,15 @@ use crate::flow::level::Level;
 use crate::flow::time::Time;
 use crate::flow::wanted::Wanted;
 use crate::notifiers;
-use crate::rules::{Facts, RulesPlan};
 use crate::rules::mask::Mask;
 use crate::rules::rule::{self, Rule, RuleSettings};
 use crate::rules::watched::{SetPlan, StatePlan};
+use crate::rules::{Facts, RulesPlan};
 use crate::sinks::file::Rotation;
 use crate::stages::aggregate::Metric;
+use crate::state::Shape;
 use crate::state::keyed::KeyedSettings;
 use crate::state::sets::SetSettings;
-use crate::state::Shape;
 use crate::units;
 
 /// File in the state directory for what a receiver refuses for good.
@@ -257,7 +257,7 @@ impl Resolver<'_> {
                 select: Select::default(),
                 wanted: std::mem::take(&mut self.wanted),
                 multiline,
-                task: Task::Run(task),
+                task: Task::Run(Box::new(task)),
                 conditions: Vec::new(),
                 prefilter: true,
             },
@@ -324,7 +324,10 @@ impl Resolver<'_> {
     }
 
     fn grouping(&mut self, grouping: Grouping) -> u16 {
-        let known = self.groupings.iter().position(|by| by.names == grouping.names);
+        let known = self
+            .groupings
+            .iter()
+            .position(|by| by.names == grouping.names);
         let place = known.unwrap_or_else(|| {
             self.groupings.push(grouping);
             self.groupings.len() - 1
@@ -414,7 +417,11 @@ impl Resolver<'_> {
                     Ok(baseline) => Some(baseline),
                     Err(failure) => {
                         let hint = "make one with `weir baseline learn`";
-                        self.wrong(&path("rule", place, "baseline"), failure.message, Some(hint));
+                        self.wrong(
+                            &path("rule", place, "baseline"),
+                            failure.message,
+                            Some(hint),
+                        );
                         None
                     }
                 },

@@ -45,7 +45,11 @@ pub fn run(args: TestArgs) -> Result<u8, Failure> {
             .collect();
         differences.extend(differs(case, &rehearsal));
         failed += usize::from(!differences.is_empty());
-        let verdict = if differences.is_empty() { "ok    " } else { "FAILED" };
+        let verdict = if differences.is_empty() {
+            "ok    "
+        } else {
+            "FAILED"
+        };
         text.push_str(&format!("{verdict} {}\n", case.name));
         for difference in differences {
             for line in difference.lines() {
@@ -75,7 +79,10 @@ fn differs(case: &Case, rehearsal: &Rehearsal) -> Vec<String> {
     if let Some(alerts) = &expect.alerts {
         let made = &rehearsal.alerts;
         let fits = made.len() == alerts.len()
-            && made.iter().zip(alerts).all(|(made, expected)| is(made, expected));
+            && made
+                .iter()
+                .zip(alerts)
+                .all(|(made, expected)| is(made, expected));
         if !fits {
             let wanted: Vec<String> = alerts.iter().map(expected_alert).collect();
             let made: Vec<String> = made.iter().map(shown).collect();
@@ -83,8 +90,18 @@ fn differs(case: &Case, rehearsal: &Rehearsal) -> Vec<String> {
         }
     }
     let state = &rehearsal.outcome.state;
-    found.extend(expect.states.iter().filter_map(|expected| state_differs(state, expected)));
-    found.extend(expect.sets.iter().filter_map(|expected| set_differs(state, expected)));
+    found.extend(
+        expect
+            .states
+            .iter()
+            .filter_map(|expected| state_differs(state, expected)),
+    );
+    found.extend(
+        expect
+            .sets
+            .iter()
+            .filter_map(|expected| set_differs(state, expected)),
+    );
     found
 }
 
@@ -92,14 +109,20 @@ fn is(alert: &Alert, expected: &ExpectedAlert) -> bool {
     alert.rule == expected.rule
         && expected.status.is_none_or(|status| status == alert.status)
         && expected.labels.iter().all(|(name, value)| {
-            alert.labels.iter().any(|label| (&label.0, &label.1) == (name, value))
+            alert
+                .labels
+                .iter()
+                .any(|label| (&label.0, &label.1) == (name, value))
         })
 }
 
 fn expected_alert(alert: &ExpectedAlert) -> String {
     let status = alert.status.map_or("any status", |status| status.name());
-    let labels: Vec<String> =
-        alert.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let labels: Vec<String> = alert
+        .labels
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     format!("{} {status} {{{}}}", alert.rule, labels.join(", "))
 }
 
@@ -112,14 +135,22 @@ pub fn shown(alert: &Alert) -> String {
         .filter(|(name, _)| !own(name))
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
-    format!("{} {} {{{}}}", alert.rule, alert.status.name(), labels.join(", "))
+    format!(
+        "{} {} {{{}}}",
+        alert.rule,
+        alert.status.name(),
+        labels.join(", ")
+    )
 }
 
 /// The first place at which two lists differ.
 fn first_difference<W: AsRef<str>, M: AsRef<str>>(what: &str, wanted: &[W], made: &[M]) -> String {
     let same = wanted.iter().zip(made);
-    let same = same.take_while(|(wanted, made)| wanted.as_ref() == made.as_ref()).count();
-    let at = |list: Option<&str>| list.map_or("nothing more".to_owned(), |text| format!("\"{text}\""));
+    let same = same
+        .take_while(|(wanted, made)| wanted.as_ref() == made.as_ref())
+        .count();
+    let at =
+        |list: Option<&str>| list.map_or("nothing more".to_owned(), |text| format!("\"{text}\""));
     format!(
         "{what} {}: expected {}, got {} ({} expected, {} made)",
         same + 1,
@@ -132,7 +163,10 @@ fn first_difference<W: AsRef<str>, M: AsRef<str>>(what: &str, wanted: &[W], made
 
 fn state_differs(state: &State, expected: &ExpectedState) -> Option<String> {
     let watched = &state.watched;
-    let known = watched.states.iter().find(|known| known.settings().name == expected.name);
+    let known = watched
+        .states
+        .iter()
+        .find(|known| known.settings().name == expected.name);
     let about = format!("state {} of {}", expected.name, key(&expected.key));
     let Some(known) = known else {
         return Some(format!("{about}: there is no such state"));
@@ -144,15 +178,26 @@ fn state_differs(state: &State, expected: &ExpectedState) -> Option<String> {
     let now = watched.at.or(state.last).unwrap_or(Time(0));
     let wanted = crate::flow::key::values(&encoded);
     let rows = known.rows(now);
-    let row = rows.iter().find(|row| row.key.iter().map(|(_, value)| *value).eq(wanted.iter().copied()));
+    let row = rows.iter().find(|row| {
+        row.key
+            .iter()
+            .map(|(_, value)| *value)
+            .eq(wanted.iter().copied())
+    });
     let Some(row) = row else {
         return Some(format!("{about}: not seen"));
     };
-    let value = row.value.map(|value| String::from_utf8_lossy(value).into_owned());
+    let value = row
+        .value
+        .map(|value| String::from_utf8_lossy(value).into_owned());
     if let Some(wanted) = expected.status
         && wanted.name() != row.status.name()
     {
-        return Some(format!("{about}: expected {}, is {}", wanted.name(), row.status.name()));
+        return Some(format!(
+            "{about}: expected {}, is {}",
+            wanted.name(),
+            row.status.name()
+        ));
     }
     if let Some(wanted) = &expected.value
         && Some(wanted) != value.as_ref()
@@ -164,7 +209,11 @@ fn state_differs(state: &State, expected: &ExpectedState) -> Option<String> {
 }
 
 fn set_differs(state: &State, expected: &ExpectedSet) -> Option<String> {
-    let known = state.watched.sets.iter().find(|known| known.settings().name == expected.name);
+    let known = state
+        .watched
+        .sets
+        .iter()
+        .find(|known| known.settings().name == expected.name);
     let about = match &expected.key {
         Some(entry) => format!("set {} of {}", expected.name, key(entry)),
         None => format!("set {}", expected.name),
@@ -180,16 +229,22 @@ fn set_differs(state: &State, expected: &ExpectedSet) -> Option<String> {
         None => None,
     };
     let count = known.count(encoded.as_deref());
-    (count != expected.count)
-        .then(|| format!("{about}: expected {} distinct values, has {count}", expected.count))
+    (count != expected.count).then(|| {
+        format!(
+            "{about}: expected {} distinct values, has {count}",
+            expected.count
+        )
+    })
 }
 
 fn key(key: &Key) -> String {
     match key {
         Key::One(value) => value.clone(),
         Key::Several(values) => {
-            let pairs: Vec<String> =
-                values.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let pairs: Vec<String> = values
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
             pairs.join(", ")
         }
     }

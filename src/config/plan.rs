@@ -72,7 +72,7 @@ impl Select {
 pub enum Task {
     Report(ReportTask),
     Lines(LinesTask),
-    Run(RunTask),
+    Run(Box<RunTask>),
 }
 
 impl Task {

@@ -71,7 +71,8 @@ struct Group {
     windows: Vec<Window>,
     /// By step of the rule, as of the last one.
     steps: Vec<Option<f64>>,
-    /// When it was last judged.
+    /// When what was found last changed: judgements of a group come in the order of their times, also
+    /// where records do not. Looking again without finding anything else leaves no trace.
     judged: Option<Time>,
     /// What was found then.
     when: bool,
@@ -252,7 +253,9 @@ impl Watch {
         }
     }
 
-    /// The last value of a key of a state that the rule looks at was told anew.
+    /// A key of a state that the rule looks at was seen; its value is another one than before if
+    /// `is_change`.
+    #[expect(clippy::too_many_arguments, reason = "a sighting, where and when")]
     pub fn value(
         &mut self,
         rule: &Rule,
@@ -260,18 +263,19 @@ impl Watch {
         state: usize,
         seen: &Sighting,
         time: Time,
+        is_change: bool,
         bench: &mut Bench,
     ) {
         if !self.admit(rule, seen.key, bench) {
             bench.passed.overflow += seen.count;
             return;
         }
-        let ages = ages(rule, state);
-        if let Some(constant) = ages {
-            self.wake(Some(bucket_after(
-                rule.cut,
-                Time(time.0.saturating_add(constant)),
-            )));
+        if let Some(constant) = ages(rule, state) {
+            self.expect(rule, time);
+            self.expect(rule, Time(time.0.saturating_add(constant)));
+        }
+        if !is_change {
+            return;
         }
         let group = self.groups.get_mut(seen.key).expect("it was admitted");
         let look = Look {
@@ -496,7 +500,6 @@ fn next_age(rule: &Rule, bucket: i64, bench: &Bench) -> Option<i64> {
 
 /// Judges one group and puts down what there is to tell.
 fn judge(rule: &Rule, place: u32, key: &[u8], group: &mut Group, look: &Look, bench: &mut Bench) {
-    // Judgements of a group come in the order of their times, also where records do not.
     let at = group.judged.map_or(look.at, |judged| judged.max(look.at));
     let (windows, steps, new) = (&group.windows, &group.steps, group.new);
     let states = bench.states;
@@ -522,9 +525,14 @@ fn judge(rule: &Rule, place: u32, key: &[u8], group: &mut Group, look: &Look, be
     };
     let when = holds(&rule.when);
     let clear = rule.clear.as_ref().map_or(!when, holds);
-    let is_same = group.when == when && group.clear == clear && group.judged.is_some();
-    if is_same && !(when && !bench.lives.is_active(place, key)) {
-        group.judged = Some(at);
+    if group.when == when && group.clear == clear {
+        // Nothing is new, but for an alert that found no room when it should have begun.
+        if !when || bench.lives.is_active(place, key) {
+            return;
+        }
+    } else if !when && !bench.lives.is_active(place, key) {
+        // Nothing ends that had not begun.
+        (group.when, group.clear) = (when, clear);
         return;
     }
     let value = rule

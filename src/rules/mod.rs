@@ -327,7 +327,7 @@ impl Rules {
     /// Takes in what was observed of one batch. Batches of one source come in their order.
     pub fn absorb(&mut self, observed: &Observed, from: &From) {
         self.sort_numbers(observed);
-        let timed = observed.advances.first().is_some();
+        let timed = !observed.advances.is_empty();
         if let Some(second) = self.moment.arrive(from, timed, self.plan.live) {
             self.move_on(from, second, Spoken::ByArrival);
         }
@@ -517,6 +517,7 @@ impl Rules {
                 Target::Set(set) => self.sets[set].absorb(seen.key, seen.text, run.count),
                 Target::State(state) => {
                     let newest = run.newest.filter(|time| !is_future(time));
+                    let before = self.states[state].last(seen.key).map(<[u8]>::to_vec);
                     self.states[state].absorb(
                         seen.key,
                         seen.text,
@@ -527,11 +528,13 @@ impl Rules {
                     );
                     let at = time.unwrap_or(Time::from_parts(second, 0).unwrap_or(Time(0)));
                     self.conditions(state, at);
+                    let is_change = self.states[state].last(seen.key) != before.as_deref();
                     let mut bench = bench!(self);
                     let rules = self.plan.rules.iter().zip(&mut self.watches);
                     for (place, (rule, watch)) in rules.enumerate() {
                         if rule.states().contains(&state) {
-                            watch.value(rule, place as u32, state, &seen, at, &mut bench);
+                            let place = place as u32;
+                            watch.value(rule, place, state, &seen, at, is_change, &mut bench);
                         }
                     }
                 }

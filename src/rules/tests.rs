@@ -301,6 +301,16 @@ pub(super) fn records() -> impl Strategy<Value = Vec<Record>> {
     })
 }
 
+/// The first place where two lists of alerts differ.
+fn first_difference<'a>(
+    a: &'a [Alert],
+    b: &'a [Alert],
+) -> Option<(Option<&'a Alert>, Option<&'a Alert>)> {
+    let longer = a.len().max(b.len());
+    let differ = (0..longer).find(|place| a.get(*place) != b.get(*place))?;
+    Some((a.get(differ), b.get(differ)))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
@@ -312,9 +322,9 @@ proptest! {
         let bed = bed(&every_kind(), Some(jobs()));
         let (whole, _) = bed.alerts(&records, &[1 << 20], false);
         let (single, rules) = bed.alerts(&records, &[1], false);
-        prop_assert_eq!(&whole, &single);
+        prop_assert_eq!(first_difference(&whole, &single), None);
         let (cut, _) = bed.alerts(&records, &cuts, true);
-        prop_assert_eq!(&whole, &cut);
+        prop_assert_eq!(first_difference(&whole, &cut), None);
         // Whatever began is still firing or has ended.
         let firing = whole.iter().filter(|alert| alert.status == Status::Firing).count();
         let ended = whole.len() - firing;

@@ -58,19 +58,17 @@ pub fn start(argv: &[OsString], tee: Tee, now: Time) -> Result<(Running, Source)
         .map_err(fail)?;
     let lines = Arc::new(Mutex::new(File::from(write)));
     let mut copies = Vec::new();
-    let streams: [(Option<OwnedFd>, fn() -> io::Result<OwnedFd>); 2] = [
-        (child.stdout.take().map(OwnedFd::from), || {
-            io::stdout().as_fd().try_clone_to_owned()
-        }),
-        (child.stderr.take().map(OwnedFd::from), || {
-            io::stderr().as_fd().try_clone_to_owned()
-        }),
+    let stdout = io::stdout().as_fd().try_clone_to_owned().map_err(fail)?;
+    let stderr = io::stderr().as_fd().try_clone_to_owned().map_err(fail)?;
+    let streams = [
+        (child.stdout.take().map(OwnedFd::from), stdout),
+        (child.stderr.take().map(OwnedFd::from), stderr),
     ];
     for (stream, ours) in streams {
         let copy = Stream {
             stream: File::from(stream.expect("it was asked to be a pipe")),
             ours: match tee {
-                Tee::Yes => Some(File::from(ours().map_err(fail)?)),
+                Tee::Yes => Some(File::from(ours)),
                 Tee::No => None,
             },
             lines: Arc::clone(&lines),

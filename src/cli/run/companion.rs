@@ -131,18 +131,58 @@ fn figures(fold: &Fold) -> Vec<Extra> {
     if let Some(rules) = &fold.rules {
         let counts = rules.counts();
         let waiting = rules.undelivered().count() as u64;
-        add("weir_notifications_total", "Notifications made.", Kind::Counter, counts.notifications);
-        add("weir_notifications_waiting", "Notifications not delivered yet.", Kind::Gauge, waiting);
+        add(
+            "weir_notifications_total",
+            "Notifications made.",
+            Kind::Counter,
+            counts.notifications,
+        );
+        add(
+            "weir_notifications_waiting",
+            "Notifications not delivered yet.",
+            Kind::Gauge,
+            waiting,
+        );
         let firing = rules.alerts().count() as u64;
-        add("weir_alerts_firing", "Alerts that fire.", Kind::Gauge, firing);
+        add(
+            "weir_alerts_firing",
+            "Alerts that fire.",
+            Kind::Gauge,
+            firing,
+        );
         let passed = rules.passed();
-        add("weir_rules_late_records_total", "Records too late for the window of a rule.", Kind::Counter, passed.late);
-        add("weir_rules_future_records_total", "Records from more than an hour ahead.", Kind::Counter, passed.future);
-        add("weir_rules_refused_records_total", "Records of groups that a full table did not admit.", Kind::Counter, passed.overflow);
+        add(
+            "weir_rules_late_records_total",
+            "Records too late for the window of a rule.",
+            Kind::Counter,
+            passed.late,
+        );
+        add(
+            "weir_rules_future_records_total",
+            "Records from more than an hour ahead.",
+            Kind::Counter,
+            passed.future,
+        );
+        add(
+            "weir_rules_refused_records_total",
+            "Records of groups that a full table did not admit.",
+            Kind::Counter,
+            passed.overflow,
+        );
     }
     if let Some(summaries) = &fold.summaries {
-        add("weir_summaries_late_records_total", "Records too late for their summary.", Kind::Counter, summaries.late);
-        add("weir_summaries_lost_total", "Summaries given up because no sink took them.", Kind::Counter, summaries.given_up);
+        add(
+            "weir_summaries_late_records_total",
+            "Records too late for their summary.",
+            Kind::Counter,
+            summaries.late,
+        );
+        add(
+            "weir_summaries_lost_total",
+            "Summaries given up because no sink took them.",
+            Kind::Counter,
+            summaries.given_up,
+        );
     }
     figures
 }
@@ -158,9 +198,15 @@ impl Watcher for Companion {
         let due = due.map(|due| Duration::from_nanos((due.0 - now.0).max(0).unsigned_abs()));
         // The wall clock may jump: what is far away is looked at again.
         let due = due.map(|due| due.min(10 * TICK));
-        let summaries = fold.summaries.as_ref().is_some_and(|summaries| summaries.is_open());
+        let summaries = fold
+            .summaries
+            .as_ref()
+            .is_some_and(|summaries| summaries.is_open());
         let pages = self.pages.as_ref().map(|_| PAGES);
-        due.into_iter().chain(summaries.then_some(TICK)).chain(pages).min()
+        due.into_iter()
+            .chain(summaries.then_some(TICK))
+            .chain(pages)
+            .min()
     }
 
     fn step(&mut self, fold: &mut Fold) -> bool {
@@ -184,7 +230,9 @@ impl Watcher for Companion {
             let left = delivery.drain(self.grace);
             let rules = fold.rules.as_mut();
             if let Some(rules) = rules {
-                receipts.try_iter().for_each(|receipt| rules.acknowledge(receipt.number));
+                receipts
+                    .try_iter()
+                    .for_each(|receipt| rules.acknowledge(receipt.number));
             }
             if !left.is_empty() {
                 output::say(&format!(

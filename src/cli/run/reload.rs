@@ -127,5 +127,8 @@ fn wait(signals: &Stop, hangup: &Hangup, over: &UnixStream, looks: bool) -> Hear
 
 /// What stands in the files; a file that cannot be read is one without content.
 fn contents(files: &[PathBuf]) -> Vec<Vec<u8>> {
-    files.iter().map(|file| std::fs::read(file).unwrap_or_default()).collect()
+    files
+        .iter()
+        .map(|file| std::fs::read(file).unwrap_or_default())
+        .collect()
 }

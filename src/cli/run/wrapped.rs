@@ -5,8 +5,8 @@
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::os::unix::process::ExitStatusExt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -53,9 +53,8 @@ pub fn run(args: RunArgs) -> Result<u8, Failure> {
 /// A configuration in which nobody wrote anything.
 fn nothing(args: &RunArgs) -> Result<Setup, Failure> {
     let loaded = load::load_texts(Vec::new(), None, &|_| None);
-    let setup = loaded.and_then(|loaded| {
-        setup::setup(&loaded, setup::Purpose::Live, args.state.clone())
-    });
+    let setup =
+        loaded.and_then(|loaded| setup::setup(&loaded, setup::Purpose::Live, args.state.clone()));
     setup.map_err(|problems| Failure {
         message: problems.to_string(),
         exit_code: exit::CONFIGURATION,
@@ -108,9 +107,15 @@ fn wrap(args: &RunArgs, setup: Setup, argv: &[OsString], tee: Tee) -> Result<u8,
 
 /// Says in a few lines what the command did.
 fn digest(argv: &[OsString], outcome: &Outcome, code: u8, elapsed: Duration) {
-    let name = argv.first().map_or(String::new(), |name| name.to_string_lossy().into_owned());
+    let name = argv
+        .first()
+        .map_or(String::new(), |name| name.to_string_lossy().into_owned());
     let took = number::quantity(elapsed.as_secs_f64() * 1e3, Unit::Milliseconds);
-    let ended = if code == 0 { "done".to_owned() } else { format!("exit code {code}") };
+    let ended = if code == 0 {
+        "done".to_owned()
+    } else {
+        format!("exit code {code}")
+    };
     output::say(&format!("{name}: {ended} after {took}"));
     if outcome.state.ledger.records == 0 {
         return;
@@ -121,7 +126,12 @@ fn digest(argv: &[OsString], outcome: &Outcome, code: u8, elapsed: Duration) {
         escape: true,
     };
     let mut bytes = Vec::new();
-    text::write(&mut bytes, &Report::new(&outcome.state, Some(ROWS)), ROWS, &style);
+    text::write(
+        &mut bytes,
+        &Report::new(&outcome.state, Some(ROWS)),
+        ROWS,
+        &style,
+    );
     // A standard error that is closed or full only loses the digest.
     let _ = io::Write::write_all(&mut io::stderr(), &bytes);
 }

@@ -7,13 +7,13 @@ use std::time::Duration;
 use super::{Files, Place, Purpose, Resolver, Sources, duration, nanoseconds, path};
 use crate::cli::config::variable;
 use crate::cli::plan;
+use crate::config::Config;
 use crate::config::alerting::{self, Channel, Notifier};
 use crate::config::input::{self, Input};
+use crate::config::load::PathStep;
 use crate::config::output::{self, Compress, Target, What};
 use crate::config::plan::KeptLines;
 use crate::config::secret;
-use crate::config::Config;
-use crate::config::load::PathStep;
 use crate::flow::output::{Dedup, DedupMode, LinesTask};
 use crate::flow::secret::Secret;
 use crate::flow::time::Time;
@@ -271,7 +271,8 @@ impl Resolver<'_> {
         };
         for (place, condition) in rest {
             if *condition != first.1 {
-                let message = "sinks of lines write the same lines, so they need the same condition";
+                let message =
+                    "sinks of lines write the same lines, so they need the same condition";
                 let hint = "repeat the condition of the first one, or put it in [filter]";
                 self.wrong(&path("sink", *place, "where"), message, Some(hint));
             }
@@ -290,8 +291,11 @@ impl Resolver<'_> {
             None
         };
         let literals = (!filter.literals.is_empty()).then(|| {
-            let literals: Vec<Vec<u8>> =
-                filter.literals.iter().map(|text| text.as_bytes().to_vec()).collect();
+            let literals: Vec<Vec<u8>> = filter
+                .literals
+                .iter()
+                .map(|text| text.as_bytes().to_vec())
+                .collect();
             Literals::new(&literals, filter.ignore_case)
         });
         let dedup = config.dedup.as_ref().map(|dedup| Dedup {
@@ -347,7 +351,9 @@ impl Resolver<'_> {
             }
         }
         let files = places.lines.iter();
-        let files = files.filter(|place| matches!(place, Place::File(..))).count();
+        let files = files
+            .filter(|place| matches!(place, Place::File(..)))
+            .count();
         if files > 1 {
             let message = "lines go to one file: only one can be proved complete after a crash";
             let hint = "run a second weir for the other one, or send it by HTTP";
@@ -405,7 +411,9 @@ impl Resolver<'_> {
                         let hint = "give all of them the same \"from\" and \"poll\"";
                         self.wrong(&path("source", place, "from"), message, Some(hint));
                     }
-                    files.include.extend(source.include.iter().map(OsString::from));
+                    files
+                        .include
+                        .extend(source.include.iter().map(OsString::from));
                     files.exclude.extend(source.exclude.iter().cloned());
                     files.from = source.from;
                     files.poll = source.poll;
@@ -460,7 +468,10 @@ fn smtp(url: &str) -> (String, u16) {
 
 fn rotation(sink: &output::FileSink) -> Rotation {
     Rotation {
-        bytes_max: sink.rotate_size.as_deref().and_then(|text| units::byte_size(text).ok()),
+        bytes_max: sink
+            .rotate_size
+            .as_deref()
+            .and_then(|text| units::byte_size(text).ok()),
         age_max: sink.rotate_every.as_deref().map(duration),
         keep: sink.rotate_keep,
     }

@@ -142,7 +142,7 @@ fn told(twin: &Twin, records: &[Record]) -> Vec<Told> {
     let mut lives = Lives::default();
     let mut alerts = Vec::new();
     let mut kept: BTreeMap<Vec<u8>, Vec<(i64, &Record)>> = BTreeMap::new();
-    let mut judged: BTreeMap<Vec<u8>, i64> = BTreeMap::new();
+    let mut judged: BTreeMap<Vec<u8>, (i64, bool, bool)> = BTreeMap::new();
     // A rule without `by` has its group from the start.
     if !twin.by_host {
         kept.insert(Vec::new(), Vec::new());
@@ -150,7 +150,7 @@ fn told(twin: &Twin, records: &[Record]) -> Vec<Told> {
     let (mut newest, mut started, mut passed): (Option<i64>, Option<i64>, Option<i64>) =
         (None, None, None);
     let mut look = |lives: &mut Lives,
-                    judged: &mut BTreeMap<Vec<u8>, i64>,
+                    judged: &mut BTreeMap<Vec<u8>, (i64, bool, bool)>,
                     kept: &BTreeMap<Vec<u8>, Vec<(i64, &Record)>>,
                     key: &[u8],
                     end: i64,
@@ -186,8 +186,18 @@ fn told(twin: &Twin, records: &[Record]) -> Vec<Told> {
             Some(clear) => value.is_some_and(clear),
             None => !when,
         };
-        let at = at.max(judged.get(key).copied().unwrap_or(at));
-        judged.insert(key.to_vec(), at);
+        let is_over = !is_record
+            && twin.by_host
+            && kept[key]
+                .iter()
+                .all(|(second, _)| second.div_euclid(step) <= first);
+        // Times do not go back from one change to the next.
+        let before = judged.get(key).copied();
+        let at = before.map_or(at, |before| at.max(before.0));
+        let is_change = before.is_none_or(|before| (before.1, before.2) != (when, clear));
+        if is_change && (when || lives.is_active(0, key)) {
+            judged.insert(key.to_vec(), (at, when, clear));
+        }
         let judgement = Judgement {
             rule: 0,
             key,
@@ -199,6 +209,10 @@ fn told(twin: &Twin, records: &[Record]) -> Vec<Told> {
             evidence: Evidence::default(),
         };
         alerts.extend(lives.judge(&settings, judgement, Time(at * Time::SECOND)));
+        // A group that is over is forgotten.
+        if is_over && !lives.is_active(0, key) {
+            judged.remove(key);
+        }
     };
     for record in records {
         if let Some(time) = record.time {
