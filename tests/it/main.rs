@@ -18,6 +18,7 @@ mod loss;
 mod notify;
 mod program;
 mod readme;
+mod recipes;
 mod shared;
 mod sim;
 mod tidy;
