@@ -1,7 +1,5 @@
-//! The JSON Schema of the configuration, made from the types. `weir schema config` prints it, [`check`]
+//! The JSON Schema of the configuration, made from the types. `weir schema config` prints it, `check`
 //! walks it, and the reference page is written from it.
-//!
-//! [`check`]: super::check
 
 use std::sync::LazyLock;
 

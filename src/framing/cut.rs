@@ -15,8 +15,8 @@ pub const CHUNK_BYTES_MAX: usize = 2 * RECORD_BYTES_MAX + LINE_BYTES_MAX + 4096;
 /// stopped. `None` if the chunk may be one record still; a caller at the end of its input takes
 /// the whole chunk.
 ///
-/// The answer is never 0. A chunk of [`RECORD_BYTES_MAX`](super::RECORD_BYTES_MAX) plus two of
-/// [`LINE_BYTES_MAX`](super::LINE_BYTES_MAX) and their line feeds always has such a place: there the
+/// The answer is never 0. A chunk of [`RECORD_BYTES_MAX`] plus two of
+/// [`LINE_BYTES_MAX`] and their line feeds always has such a place: there the
 /// limit of a record, or of a container's group, makes one.
 pub fn cut(mode: &Multiline, chunk: &[u8]) -> Option<usize> {
     let whole = memchr::memrchr(b'\n', chunk)? + 1;

@@ -401,7 +401,8 @@ fn f46_little_memory_and_a_reader_that_is_slow() {
     let later = peak(child.id());
     super::scene::signal(child.id(), "TERM");
     drop(reader);
-    assert!(child.wait().unwrap().success());
+    let status = child.wait().unwrap();
+    assert!(status.success(), "{status}");
     assert!(
         stalled.max(later) < 64 << 20,
         "{stalled} and {later} bytes at most"
