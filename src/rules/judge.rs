@@ -218,10 +218,11 @@ impl Watch {
             return;
         }
         // A run is looked at wherever its records carry the count over a constant, so that an alert
-        // begins with the record that did it.
+        // begins with the record that did it; and at its first record, which may have moved the window
+        // on, so that fewer are in it than before.
         let after = window.edge();
         let before = after.saturating_sub(seen.count);
-        let mut points = vec![after];
+        let mut points = vec![after, after.min(before.saturating_add(1))];
         for resolved in rule.expressions() {
             for (operand, source) in resolved.sources.iter().enumerate() {
                 if !matches!(source, Source::Edge(of) if *of == part) {
@@ -558,9 +559,10 @@ fn judge(rule: &Rule, place: u32, key: &[u8], group: &mut Group, look: &Look, be
         summary,
         evidence,
     };
-    if let Some(alert) = bench.lives.judge(&rule.life, judgement, at) {
-        bench.told.push((place, alert));
-    }
+    let told = bench.lives.judge(&rule.life, judgement);
+    bench
+        .told
+        .extend(told.into_iter().map(|alert| (place, alert)));
 }
 
 /// The records that a judgement is about.

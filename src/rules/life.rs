@@ -1,8 +1,7 @@
 //! The life of alerts: inactive, pending, firing, resolved. A rule is judged for each of its groups;
 //! what changes is an alert to tell. No clock in here: times are handed in.
 //!
-//! A judgement holds until the next one. So whoever judges at a time first ticks to it; if that was
-//! left out, what had become due in between is told all the same, by the next tick.
+//! A judgement holds until the next one: what became due for its group in between is told with it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem::take;
@@ -101,8 +100,6 @@ pub struct Lives {
     lives: Table<Life>,
     /// Lives that end their waiting, by time.
     due: BTreeSet<(Time, ByteBuf)>,
-    /// Changes that came to light together with another one.
-    behind: Vec<(u32, Alert)>,
     /// When groups changed, oldest first.
     flips: Table<VecDeque<Time>>,
     /// When groups that do not change any more were looked for.
@@ -144,24 +141,13 @@ fn later(time: Time, nanoseconds: i64) -> Time {
 }
 
 impl Lives {
-    /// Takes in a judgement; returns what is to be told. Judgements of one group come in the order of
-    /// their times.
-    pub fn judge(
-        &mut self,
-        settings: &LifeSettings,
-        judgement: Judgement<'_>,
-        _now: Time,
-    ) -> Option<Alert> {
+    /// Takes in a judgement; returns what is to be told: what a waiting that was over by then has come
+    /// to, then what the judgement changes. Judgements of one group come in the order of their times.
+    pub fn judge(&mut self, settings: &LifeSettings, judgement: Judgement<'_>) -> Vec<Alert> {
         let place = place(judgement.rule, judgement.key);
-        let told = self.ripe(&place, judgement.at);
+        let ripe = self.ripe(&place, judgement.at);
         let change = self.change(settings, judgement, &place);
-        match (told, change) {
-            (Some(told), Some((rule, change))) => {
-                self.behind.push((rule, change));
-                Some(told)
-            }
-            (told, change) => told.or(change.map(|(_, alert)| alert)),
-        }
+        ripe.into_iter().chain(change).collect()
     }
 
     /// What one group's waiting has come to at `at`, if it is over by then.
@@ -195,8 +181,8 @@ impl Lives {
         settings: &LifeSettings,
         judgement: Judgement<'_>,
         place: &[u8],
-    ) -> Option<(u32, Alert)> {
-        let (rule, at) = (judgement.rule, judgement.at);
+    ) -> Option<Alert> {
+        let at = judgement.at;
         let Some(life) = self.lives.get_mut(place) else {
             return self.begin(settings, judgement, place);
         };
@@ -226,7 +212,7 @@ impl Lives {
                     return None;
                 }
                 let life = self.lives.remove(place)?;
-                Some((rule, resolved(life.alert, Some(at))))
+                Some(resolved(life.alert, Some(at)))
             }
             Phase::Pending | Phase::Firing | Phase::Held => None,
         }
@@ -238,7 +224,7 @@ impl Lives {
         settings: &LifeSettings,
         judgement: Judgement<'_>,
         place: &[u8],
-    ) -> Option<(u32, Alert)> {
+    ) -> Option<Alert> {
         if !judgement.when {
             return None;
         }
@@ -259,7 +245,7 @@ impl Lives {
         if settings.for_ > 0 {
             return None;
         }
-        Some((rule, self.ripe(place, at)?))
+        self.ripe(place, at)
     }
 
     /// Sets when a life's waiting ends.
@@ -303,7 +289,7 @@ impl Lives {
     /// What has become due by `now`: pending alerts that fire, held ones that are resolved. In the
     /// order of their times.
     pub fn tick(&mut self, now: Time) -> Vec<(u32, Alert)> {
-        let mut told = take(&mut self.behind);
+        let mut told = Vec::new();
         while let Some((until, _)) = self.due.first() {
             if *until > now {
                 break;
@@ -318,10 +304,7 @@ impl Lives {
 
     /// When [`Lives::tick`] has something to tell.
     pub fn next_due(&self) -> Option<Time> {
-        match self.behind.first() {
-            Some((_, alert)) => Some(alert.ends_at.unwrap_or(alert.starts_at)),
-            None => self.due.first().map(|(until, _)| *until),
-        }
+        self.due.first().map(|(until, _)| *until)
     }
 
     /// All that have not ended, by rule and key.
@@ -371,7 +354,7 @@ impl Lives {
     pub fn renumber(&mut self, places: &BTreeMap<u32, u32>, now: Time) -> Vec<(u32, Alert)> {
         let old = take(&mut self.lives);
         self.due.clear();
-        let mut ended = take(&mut self.behind);
+        let mut ended = Vec::new();
         for (old_place, mut life) in old.into_sorted() {
             let Some(rule) = places.get(&life.rule) else {
                 if life.phase != Phase::Pending {

@@ -474,9 +474,9 @@ impl Rules {
                 summary: condition.summary,
                 evidence,
             };
-            if let Some(alert) = self.lives.judge(&settings, judgement, condition.at) {
-                self.told.push((place, alert));
-            }
+            let told = self.lives.judge(&settings, judgement);
+            self.told
+                .extend(told.into_iter().map(|alert| (place, alert)));
         }
     }
 

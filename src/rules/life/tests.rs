@@ -43,7 +43,7 @@ fn script(settings: &LifeSettings, script: &[(i64, char)], until: i64) -> Vec<(S
         told.extend(lives.tick(at(*second)).into_iter().map(|(_, alert)| alert));
         let key = key("web");
         let judgement = judgement(&key, *second, *what == '+', *what == '-');
-        told.extend(lives.judge(settings, judgement, at(*second)));
+        told.extend(lives.judge(settings, judgement));
     }
     told.extend(lives.tick(at(until)).into_iter().map(|(_, alert)| alert));
     let shown = told.into_iter();
@@ -116,21 +116,12 @@ fn what_comes_to_light_late_is_not_lost_without_a_tick() {
     let mut lives = Lives::default();
     let key = key("web");
     let settings = settings(10, 0);
-    assert_eq!(
-        lives.judge(&settings, judgement(&key, 1, true, false), at(1)),
-        None
-    );
-    let fired = lives
-        .judge(&settings, judgement(&key, 50, false, true), at(50))
-        .unwrap();
-    assert_eq!(fired.status, Status::Firing);
-    assert_eq!(lives.next_due(), Some(at(50)));
-    let told = lives.tick(at(50));
-    assert_eq!(told.len(), 1);
-    assert_eq!(
-        (told[0].1.status, &told[0].1.id),
-        (Status::Resolved, &fired.id)
-    );
+    let began = lives.judge(&settings, judgement(&key, 1, true, false));
+    assert_eq!(began, []);
+    let told = lives.judge(&settings, judgement(&key, 50, false, true));
+    let statuses: Vec<Status> = told.iter().map(|alert| alert.status).collect();
+    assert_eq!(statuses, [Status::Firing, Status::Resolved]);
+    assert_eq!(told[0].id, told[1].id);
     assert_eq!(lives.next_due(), None);
     assert!(lives.is_empty());
 }
@@ -164,8 +155,8 @@ fn labels_and_id_are_fixed() {
     let mut lives = Lives::default();
     let key = key("web-1");
     let alert = lives
-        .judge(&settings(0, 0), judgement(&key, 7, true, false), at(7))
-        .unwrap();
+        .judge(&settings(0, 0), judgement(&key, 7, true, false))
+        .remove(0);
     let labels: Vec<(&str, &str)> = alert
         .labels
         .iter()
@@ -225,18 +216,22 @@ fn alerts_are_bounded() {
     let settings = settings(0, 0);
     for number in 0..ACTIVE_MAX as u64 + 5 {
         let key = number.to_le_bytes();
-        let told = lives.judge(&settings, judgement(&key, 1, true, false), at(1));
-        assert_eq!(told.is_some(), number < ACTIVE_MAX as u64);
+        let told = lives.judge(&settings, judgement(&key, 1, true, false));
+        assert_eq!(!told.is_empty(), number < ACTIVE_MAX as u64);
     }
     assert_eq!((lives.len(), lives.refused()), (ACTIVE_MAX, 5));
     let key = 0u64.to_le_bytes();
-    lives
-        .judge(&settings, judgement(&key, 2, false, true), at(2))
-        .unwrap();
-    assert!(
+    assert_eq!(
         lives
-            .judge(&settings, judgement(b"new", 3, true, false), at(3))
-            .is_some()
+            .judge(&settings, judgement(&key, 2, false, true))
+            .len(),
+        1
+    );
+    assert_eq!(
+        lives
+            .judge(&settings, judgement(b"new", 3, true, false))
+            .len(),
+        1
     );
     assert_eq!(lives.active().len(), ACTIVE_MAX);
 }
@@ -250,7 +245,7 @@ fn rules_may_change_places() {
             rule,
             ..judgement(b"", 1, true, false)
         };
-        lives.judge(if rule == 0 { &waits } else { &fires }, judgement, at(1));
+        lives.judge(if rule == 0 { &waits } else { &fires }, judgement);
     }
     let ended = lives.renumber(&BTreeMap::from([(0, 5), (2, 1)]), at(9));
     assert_eq!(ended.len(), 1);
@@ -354,7 +349,8 @@ proptest! {
                 }
                 second += gap;
                 let key = &keys[usize::from(*server)];
-                told.extend(lives.judge(&settings, judgement(key, second, *what == 0, *what == 1), at(second)).map(|alert| (0, alert)));
+                let judged = lives.judge(&settings, judgement(key, second, *what == 0, *what == 1));
+                told.extend(judged.into_iter().map(|alert| (0, alert)));
             }
             told.extend(lives.tick(at(second + 100_000)));
             let mut told: Vec<Alert> = told.into_iter().map(|(_, alert)| alert).collect();

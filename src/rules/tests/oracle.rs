@@ -208,7 +208,7 @@ fn told(twin: &Twin, records: &[Record]) -> Vec<Told> {
             summary: String::new(),
             evidence: Evidence::default(),
         };
-        alerts.extend(lives.judge(&settings, judgement, Time(at * Time::SECOND)));
+        alerts.extend(lives.judge(&settings, judgement));
         // A group that is over is forgotten.
         if is_over && !lives.is_active(0, key) {
             judged.remove(key);
