@@ -164,7 +164,8 @@ impl Observer {
                     masked
                 }
             };
-            // The order of messages among each other does not matter; that of values does.
+            // The order of messages among each other does not matter; that of values does. A record
+            // without a time is no run with others: the first one that has a time begins the learning.
             let is_found_by_text = observe == Observe::Messages;
             let second = row.time.map(|time| time.second());
             let observed = &mut self.observed;
@@ -173,7 +174,8 @@ impl Observer {
                 let run = &runs[number as usize];
                 let is_now = epochs[number as usize] == epoch
                     && run.time.map(|time| time.second()) == second;
-                (!by_second || is_now) && run.text.of(bytes) == text
+                let is_timed = run.time.is_some() == second.is_some();
+                is_timed && (!by_second || is_now) && run.text.of(bytes) == text
             };
             let key = self.key_spans[group as usize].1;
             let mut found = NONE;
