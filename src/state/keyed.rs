@@ -184,7 +184,7 @@ pub struct Keyed {
     unseen_told: bool,
     /// First event time of the run.
     started: Option<Time>,
-    /// Newest event time of this state's records.
+    /// Newest event time of this state's records, in whole seconds.
     newest: Option<Time>,
     /// When which keys are to be looked at: not later than the next of their limits passes.
     due: BTreeSet<(Time, ByteBuf)>,
@@ -252,7 +252,10 @@ impl Keyed {
             self.begin(first);
         }
         let newest = newest.max(first);
-        self.newest = self.newest.max(newest);
+        // In whole seconds, so that records that came together as one run move it no further than its
+        // first one does.
+        let second = newest.and_then(|time| Time::from_parts(time.second(), 0));
+        self.newest = self.newest.max(second);
         let sighting = Sighting {
             value: &value[..value.len().min(VALUE_BYTES_MAX)],
             first,
