@@ -527,7 +527,10 @@ impl Rules {
                         &sample(),
                     );
                     let at = time.unwrap_or(Time::from_parts(second, 0).unwrap_or(Time(0)));
-                    self.conditions(state, at);
+                    // What a late record says may be overdue when it comes.
+                    let moment = self.moment.states;
+                    let moment = moment.and_then(|second| Time::from_parts(second, 0));
+                    self.conditions(state, at.max(moment.unwrap_or(at)));
                     let is_change = self.states[state].last(seen.key) != before.as_deref();
                     let mut bench = bench!(self);
                     let rules = self.plan.rules.iter().zip(&mut self.watches);
@@ -566,12 +569,16 @@ impl Rules {
     pub fn finish(&mut self, now: Option<Time>) {
         self.moment.finish(now);
         self.states.iter_mut().for_each(Keyed::finish);
+        self.look();
         // A step that has begun is looked at as if it were over.
         let newest = self.moment.watermark.unwrap_or(0);
         let mut bench = bench!(self);
         for (place, (rule, watch)) in self.plan.rules.iter().zip(&mut self.watches).enumerate() {
             let end = rule.cut.end(rule.cut.bucket(newest));
             watch.move_on(rule, place as u32, newest, &mut bench);
+            if rule.is_timed() {
+                watch.expect(rule, Time::from_parts(newest, 0).unwrap_or(Time(0)));
+            }
             watch.move_on(rule, place as u32, end, &mut bench);
         }
         self.look();
