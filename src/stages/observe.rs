@@ -107,18 +107,25 @@ impl Observer {
         }
     }
 
-    /// Shows one record to every input.
+    /// Whether nobody wants to see more of a record than its time.
+    pub fn is_blind(&self) -> bool {
+        self.inputs.is_empty()
+    }
+
+    /// Puts down how far time has come with a record; `ordinal` records of the batch stand before it.
+    pub fn advance(&mut self, row: &Row, ordinal: u32) {
+        let Some(second) = row.time.map(|time| time.second()) else {
+            return;
+        };
+        let advances = &mut self.observed.advances;
+        if advances.last().is_none_or(|last| last.second < second) {
+            advances.push(Advance { ordinal, second });
+        }
+    }
+
+    /// Shows one record to every input, after [`Observer::advance`] was told of it.
     pub fn record(&mut self, row: &Row, record: &[u8], view: &View<'_>, sighting: &Sighting<'_>) {
         self.at.fill(UNKNOWN);
-        if let Some(second) = row.time.map(|time| time.second()) {
-            let advances = &mut self.observed.advances;
-            if advances.last().is_none_or(|last| last.second < second) {
-                advances.push(Advance {
-                    ordinal: sighting.ordinal,
-                    second,
-                });
-            }
-        }
         let epoch = self.observed.advances.len() as u32;
         let weight = if row.weight == 1.0 {
             1

@@ -19,6 +19,7 @@ mod notify;
 mod program;
 mod readme;
 mod recipes;
+mod run;
 mod shared;
 mod sim;
 mod tidy;
