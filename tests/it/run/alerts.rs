@@ -334,8 +334,9 @@ fn dead_letters(scene: &Scene) -> BTreeMap<String, BTreeSet<String>> {
     let lines = serde_json::Deserializer::from_slice(&text).into_iter::<Value>();
     for letter in lines.map_while(Result::ok) {
         for alert in letter["notification"]["alerts"].as_array().unwrap() {
-            let labels = &alert["labels"];
-            let id = labels["id"].as_str().unwrap_or_else(|| panic!("{labels}"));
+            let labels = alert["labels"].as_array().unwrap();
+            let id = labels.iter().find(|label| label[0] == "id").unwrap();
+            let id = id[1].as_str().unwrap();
             let status = alert["status"].as_str().unwrap();
             found
                 .entry(id.to_owned())

@@ -38,6 +38,7 @@ name = "hook"
 type = "webhook"
 url = "URL"
 group_by = ["..."]
+group_interval = "0s"
 rate = "100000/1s"
 
 [[sink]]

@@ -52,10 +52,9 @@ fn alerts(home: &TempDir) -> Vec<(String, String)> {
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap());
     lines
-        .flat_map(|notification| notification["alerts"].as_array().unwrap().clone())
         .map(|alert| {
             let text = |value: &Value| value.as_str().unwrap().to_owned();
-            (text(&alert["labels"]["alertname"]), text(&alert["status"]))
+            (text(&alert["rule"]), text(&alert["status"]))
         })
         .collect()
 }
