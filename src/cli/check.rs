@@ -8,11 +8,21 @@ use crate::cli::args::{CheckArgs, Format};
 use crate::cli::check::plan::Page;
 use crate::cli::setup::{self, Purpose};
 use crate::cli::{Failure, config, exit, output};
+use crate::config::load::{self, Loaded};
+use crate::config::problem::Problems;
 
 pub fn run(args: CheckArgs) -> Result<u8, Failure> {
     let checked = config::load(&args.config).and_then(|loaded| {
-        let setup = setup::setup(&loaded, Purpose::Check, args.state.clone())?;
-        Ok((loaded, setup))
+        let setup = setup::setup(&loaded, Purpose::Check, args.state.clone());
+        let others = of_others(&args, &loaded);
+        match setup {
+            Ok(setup) if others.is_empty() => Ok((loaded, setup)),
+            Ok(_) => Err(others),
+            Err(mut problems) => {
+                problems.join(others);
+                Err(problems.in_order())
+            }
+        }
     });
     let (loaded, setup) = match checked {
         Ok(checked) => checked,
@@ -48,4 +58,24 @@ pub fn run(args: CheckArgs) -> Result<u8, Failure> {
         }
     }
     Ok(0)
+}
+
+/// What is wrong in the environments that were not chosen. One that cannot be loaded here is passed over:
+/// it may want variables that are set where it runs, and the mistakes that it has for all that were
+/// found before.
+fn of_others(args: &CheckArgs, loaded: &Loaded) -> Problems {
+    let mut problems = Problems::default();
+    for name in loaded.environments() {
+        if loaded.environment() == Some(name) {
+            continue;
+        }
+        let files = &args.config.config;
+        let Ok(other) = load::load(files, Some(name), &config::variable) else {
+            continue;
+        };
+        if let Err(found) = setup::setup(&other, Purpose::Check, None) {
+            problems.join(found);
+        }
+    }
+    problems.in_order()
 }

@@ -405,6 +405,12 @@ impl Problems {
         }
     }
 
+    /// Adds the problems of `other`.
+    pub fn join(&mut self, other: Problems) {
+        self.left_out += other.left_out;
+        other.list.into_iter().for_each(|problem| self.add(problem));
+    }
+
     /// By file, line and column, each once.
     pub fn in_order(mut self) -> Problems {
         fn place(problem: &Problem) -> (&str, usize, usize) {

@@ -316,3 +316,16 @@ fn the_plan_says_what_holds_after_a_crash() {
         assert_eq!(json!(kept), json!(want), "{source} {state}");
     }
 }
+
+#[test]
+fn mistakes_of_environments_that_are_not_chosen_are_found() {
+    let text = "[[source]]\ntype = \"stdin\"\n[env.far]\n[[env.far.source]]\ntype = \"file\"\n\
+                include = [\"${NOT_SET_HERE:-a}.log\"]\n[env.else]\nrun.state_dir = \"${NOT_SET_HERE}\"\n";
+    let directory = tempfile::tempdir().unwrap();
+    for arguments in [&[][..], &["--env", "far"]] {
+        let ran = check(directory.path(), text, arguments).exits(78);
+        let places = ran.stderr.matches("w.toml:").count();
+        assert_eq!(places, 1, "each mistake once: {}", ran.stderr);
+        let _ = ran.says("w.toml:5:8: one run reads");
+    }
+}
