@@ -216,6 +216,17 @@ pub struct ReplayArgs {
 pub struct CheckArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
+    /// Also say what a run would do, and what holds after a crash
+    #[arg(long, help_heading = "Output")]
+    pub plan: bool,
+    /// The state directory that the run will be given, instead of the configured one; it is not touched
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "WEIR_STATE",
+        help_heading = "Following"
+    )]
+    pub state: Option<PathBuf>,
     /// text for eyes, json for programs
     #[arg(
         short,

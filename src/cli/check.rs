@@ -1,24 +1,81 @@
-//! `weir check`: everything that is wrong with a configuration, from the loader that `weir run` uses.
+//! `weir check`: everything for which `weir run` would refuse a configuration, from what it does at its
+//! start. Nothing is opened or sent, and no state is touched. With `--plan` also what a run would do.
+
+mod plan;
+mod promise;
 
 use crate::cli::args::{CheckArgs, Format};
+use crate::cli::check::plan::Page;
+use crate::cli::setup::{self, Purpose};
 use crate::cli::{Failure, config, exit, output};
+use crate::config::load::{self, Loaded};
 use crate::config::problem::Problems;
 
 pub fn run(args: CheckArgs) -> Result<u8, Failure> {
-    let problems = match config::load(&args.config) {
-        Ok(_) => Problems::default(),
-        Err(problems) => problems,
+    let checked = config::load(&args.config).and_then(|loaded| {
+        let setup = setup::setup(&loaded, Purpose::Check, args.state.clone());
+        let others = of_others(&args, &loaded);
+        match setup {
+            Ok(setup) if others.is_empty() => Ok((loaded, setup)),
+            Ok(_) => Err(others),
+            Err(mut problems) => {
+                problems.join(others);
+                Err(problems.in_order())
+            }
+        }
+    });
+    let (loaded, setup) = match checked {
+        Ok(checked) => checked,
+        Err(problems) => {
+            match args.output {
+                // For programs both answers are on standard output.
+                Format::Json => output::write(None, format!("{}\n", problems.json()).into_bytes())?,
+                Format::Text => {
+                    config::refuse(&problems);
+                }
+            }
+            return Ok(exit::CONFIGURATION);
+        }
     };
+    let page = args.plan.then(|| Page::of(&loaded, &setup));
     match args.output {
-        // For programs both answers are on standard output.
-        Format::Json => output::write(None, format!("{}\n", problems.json()).into_bytes())?,
-        Format::Text if problems.is_empty() => output::write(None, b"ok\n".to_vec())?,
+        Format::Json => {
+            let mut answer = serde_json::json!({
+                "ok": true,
+                "problems": [],
+                "left_out": 0,
+                "notes": setup.notes,
+            });
+            if let Some(page) = &page {
+                answer["plan"] = serde_json::json!(page);
+            }
+            output::write(None, format!("{answer}\n").into_bytes())?;
+        }
         Format::Text => {
-            config::refuse(&problems);
+            setup.notes.iter().for_each(|note| output::say(note));
+            let text = page.map_or_else(|| "ok\n".to_owned(), |page| page.text());
+            output::write(None, config::plain(&text))?;
         }
     }
-    Ok(match problems.is_empty() {
-        true => 0,
-        false => exit::CONFIGURATION,
-    })
+    Ok(0)
+}
+
+/// What is wrong in the environments that were not chosen. One that cannot be loaded here is passed over:
+/// it may want variables that are set where it runs, and the mistakes that it has for all that were
+/// found before.
+fn of_others(args: &CheckArgs, loaded: &Loaded) -> Problems {
+    let mut problems = Problems::default();
+    for name in loaded.environments() {
+        if loaded.environment() == Some(name) {
+            continue;
+        }
+        let files = &args.config.config;
+        let Ok(other) = load::load(files, Some(name), &config::variable) else {
+            continue;
+        };
+        if let Err(found) = setup::setup(&other, Purpose::Check, None) {
+            problems.join(found);
+        }
+    }
+    problems.in_order()
 }

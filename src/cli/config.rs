@@ -21,16 +21,20 @@ pub fn variable(name: &str) -> Option<String> {
 
 /// All problems as one text without control characters, each with its place at the start of a line.
 pub fn text(problems: &Problems) -> String {
+    String::from_utf8_lossy(&plain(&problems.to_string())).into_owned()
+}
+
+/// A text without anything that a terminal obeys.
+pub fn plain(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
-    terminal::escape(problems.to_string().as_bytes(), &mut bytes);
-    String::from_utf8_lossy(&bytes).into_owned()
+    terminal::escape(text.as_bytes(), &mut bytes);
+    bytes
 }
 
 /// Writes all problems to standard error, each with its place at the start of a line, where editors look
 /// for it; returns the exit code.
 pub fn refuse(problems: &Problems) -> u8 {
-    let mut bytes = Vec::new();
-    terminal::escape(problems.to_string().as_bytes(), &mut bytes);
+    let mut bytes = plain(&problems.to_string());
     bytes.push(b'\n');
     // If standard error is closed or full, the exit code still tells.
     let _ = io::stderr().write_all(&bytes);

@@ -32,6 +32,8 @@ pub struct Rehearsal {
     pub outcome: Outcome,
     /// Lines that would have gone out.
     pub lines: Vec<u8>,
+    /// There is a sink for lines.
+    pub has_lines: bool,
     /// Every alert that began or ended, in order.
     pub alerts: Vec<Alert>,
     /// In the order in which they would have been made.
@@ -47,6 +49,7 @@ pub fn rehearse(setup: Setup, recorded: Recorded, stop: Stop) -> Result<Rehearsa
         Recorded::Lines(lines) => (Vec::new(), Some(source(&lines, setup.now))),
     };
     let state = State::new(setup.shape, 0);
+    let has_lines = setup.plan.task.lines().is_some();
     let start = Start {
         files,
         opened,
@@ -79,6 +82,7 @@ pub fn rehearse(setup: Setup, recorded: Recorded, stop: Stop) -> Result<Rehearsa
     Ok(Rehearsal {
         outcome,
         lines: std::mem::take(&mut *lines.0.lock().unwrap_or_else(PoisonError::into_inner)),
+        has_lines,
         alerts: heard.alerts,
         notifications: heard.notifications,
     })

@@ -11,13 +11,14 @@ use crate::cli::config::{self, variable};
 use crate::cli::rehearse::{Recorded, Rehearsal, rehearse};
 use crate::cli::setup::{self, Purpose};
 use crate::cli::test::shown;
-use crate::cli::{Failure, exit, output, start};
+use crate::cli::{Failure, exit, output, report, start};
 use crate::config::load;
 use crate::config::problem::Problems;
 use crate::engine::signals::Stop;
 use crate::flow::alert::{Alert, Notification};
 use crate::report::json::watched;
-use crate::report::{Report, json as report};
+use crate::report::text::number::counted;
+use crate::report::{Report, json as report_json};
 
 pub fn run(args: ReplayArgs) -> Result<u8, Failure> {
     output::log_as(args.log_format);
@@ -27,7 +28,7 @@ pub fn run(args: ReplayArgs) -> Result<u8, Failure> {
     if args.against.is_empty() {
         match args.output {
             Format::Json => output::write(None, whole(&new))?,
-            Format::Text => output::write(None, text(&new).into_bytes())?,
+            Format::Text => output::write(None, text(&new))?,
         }
         return Ok(code);
     }
@@ -59,43 +60,67 @@ fn counts(rehearsal: &Rehearsal) -> BTreeMap<&str, u64> {
     counts
 }
 
-fn text(rehearsal: &Rehearsal) -> String {
+/// Who would have been told of an alert, and how often if more than once.
+fn told(rehearsal: &Rehearsal, alert: &Alert) -> String {
+    let mut told: Vec<(&str, u64)> = Vec::new();
+    for notification in &rehearsal.notifications {
+        let same = |told: &Alert| told.id == alert.id && told.status == alert.status;
+        if !notification.alerts.iter().any(same) {
+            continue;
+        }
+        let name = &*notification.notifier;
+        match told.iter_mut().find(|known| known.0 == name) {
+            Some(known) => known.1 += 1,
+            None => told.push((name, 1)),
+        }
+    }
+    let told: Vec<String> = told
+        .into_iter()
+        .map(|(name, times)| match times {
+            1 => name.to_owned(),
+            times => format!("{name} ({times} times)"),
+        })
+        .collect();
+    match &*told {
+        [] => "nobody".to_owned(),
+        told => told.join(", "),
+    }
+}
+
+fn text(rehearsal: &Rehearsal) -> Vec<u8> {
     let mut text = String::new();
     let alerts = &rehearsal.alerts;
     for alert in alerts {
         let at = alert.ends_at.unwrap_or(alert.starts_at);
-        let who: Vec<&str> = rehearsal
-            .notifications
-            .iter()
-            .filter(|notification| {
-                let same = |told: &Alert| told.id == alert.id && told.status == alert.status;
-                notification.alerts.iter().any(same)
-            })
-            .map(|notification| &*notification.notifier)
-            .collect();
-        let who = if who.is_empty() {
-            "nobody".to_owned()
-        } else {
-            who.join(", ")
-        };
+        let who = told(rehearsal, alert);
         text.push_str(&format!(
             "{at}  {}  {}  -> {who}\n",
             shown(alert),
             alert.summary
         ));
     }
-    let firing = alerts
-        .iter()
-        .filter(|alert| alert.ends_at.is_none())
-        .count();
-    text.push_str(&format!(
-        "{firing} alerts, {} records\n",
-        rehearsal.outcome.state.ledger.records
-    ));
-    for (notifier, count) in counts(rehearsal) {
-        text.push_str(&format!("{count} messages to {notifier}\n"));
+    let firing = alerts.iter().filter(|alert| alert.ends_at.is_none());
+    let state = &rehearsal.outcome.state;
+    let mut sums = vec![
+        counted(state.ledger.records, "record"),
+        counted(firing.count() as u64, "alert"),
+    ];
+    if rehearsal.has_lines {
+        let lines = memchr::memchr_iter(b'\n', &rehearsal.lines).count();
+        sums.push(format!("{} to sinks", counted(lines as u64, "line")));
     }
-    plain(&text)
+    for (notifier, count) in counts(rehearsal) {
+        sums.push(format!("{} to {notifier}", counted(count, "message")));
+    }
+    text.push_str(&sums.join(", "));
+    text.push('\n');
+    let mut bytes = plain(&text).into_bytes();
+    let known = report::known(state);
+    if !known.is_empty() {
+        bytes.push(b'\n');
+        bytes.extend(known);
+    }
+    bytes
 }
 
 /// Without control characters, for a terminal.
@@ -128,7 +153,7 @@ fn whole(rehearsal: &Rehearsal) -> Vec<u8> {
     )
     .into_bytes();
     let state = &rehearsal.outcome.state;
-    report::write(&Report::new(state, None), None, &mut |text| {
+    report_json::write(&Report::new(state, None), None, &mut |text| {
         bytes.extend_from_slice(text.trim_end_matches('\n').as_bytes());
     });
     bytes.extend_from_slice(b"}\n");

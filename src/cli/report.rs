@@ -243,10 +243,23 @@ fn of(histogram: &Histogram, statistic: Statistic) -> Option<f64> {
     }
 }
 
+/// States, sets and metrics as text for standard output.
+pub fn known(state: &State) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let report = Report::new(state, Some(TOP_DEFAULT));
+    let style = styled(Color::Auto, io::stdout().is_terminal(), true);
+    text::write_known(&mut bytes, &report, TOP_DEFAULT, &style);
+    bytes
+}
+
 /// Colours and width of a text report.
 fn style(args: &OutputArgs) -> Style {
     let terminal = args.to.is_none() && io::stdout().is_terminal();
-    let color = match args.color {
+    styled(args.color, terminal, !args.raw)
+}
+
+fn styled(color: Color, terminal: bool, escape: bool) -> Style {
+    let color = match color {
         Color::Always => true,
         Color::Never => false,
         Color::Auto => {
@@ -257,6 +270,6 @@ fn style(args: &OutputArgs) -> Style {
     Style {
         color,
         width: size.map_or(WIDTH_DEFAULT, |size| size.columns),
-        escape: !args.raw,
+        escape,
     }
 }

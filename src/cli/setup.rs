@@ -12,11 +12,11 @@ use jiff::tz::TimeZone;
 use crate::cli::setup::channels::told;
 use crate::cli::{baseline, plan};
 use crate::config::Config;
-use crate::config::input;
 use crate::config::load::{Loaded, PathStep};
 use crate::config::plan::{Plan, ReportTask, RunTask, Select, Task};
 use crate::config::problem::{Problem, Problems};
 use crate::config::watching::{self, Key};
+use crate::config::{alerting, input};
 use crate::expr::condition::Condition;
 use crate::expr::error::Error;
 use crate::expr::input::Inputs;
@@ -48,6 +48,9 @@ pub enum Purpose {
     /// What was written before is read to its end, in event time; nothing is sent, so no secret is
     /// needed.
     Replay,
+    /// As for a live run, but nothing is started: a secret that is not here is a note, since it may be
+    /// where weir runs.
+    Check,
 }
 
 /// Where records come from.
@@ -119,7 +122,7 @@ pub fn setup(
     if resolver.problems.is_empty() {
         Ok(setup)
     } else {
-        Err(resolver.problems)
+        Err(resolver.problems.in_order())
     }
 }
 
@@ -208,7 +211,7 @@ impl Resolver<'_> {
         let states = self.states(config);
         let sets = self.sets(&config.set);
         let notifiers = self.notifiers(config);
-        let rules = self.rules(config, &states);
+        let rules = self.rules(config);
         let lines = self.lines(config);
         let mut places = self.places(&config.sink);
         let interval = units::duration_nanoseconds(&run.interval).unwrap_or(60 * Time::SECOND);
@@ -236,7 +239,7 @@ impl Resolver<'_> {
             notifiers: routes,
             silences,
             lateness: units::duration_nanoseconds(&run.lateness).unwrap_or(0),
-            live: self.purpose == Purpose::Live,
+            live: self.purpose != Purpose::Replay,
             mask,
             summarise: Some(summarise),
         };
@@ -284,11 +287,38 @@ impl Resolver<'_> {
                 self.wrong(path, message, Some("use \"fingerprint\" or \"message\""));
                 None
             }
-            Ok(condition) => Some(condition),
+            Ok(condition) => {
+                self.suspect(&condition, path);
+                Some(condition)
+            }
             Err(error) => {
                 self.wrong_expression(path, error);
                 None
             }
+        }
+    }
+
+    /// Notes names that nearly are a word of the language; logs may have a field of any name.
+    fn suspect(&mut self, condition: &Condition, path: &[PathStep]) {
+        let origin = self.loaded.at(path);
+        for (name, reserved) in condition.suspicious_names() {
+            let note = format!(
+                "{}:{}: no record is known to have a field \"{name}\"; did you mean \"{reserved}\"?",
+                origin.file(),
+                origin.line()
+            );
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
+    }
+
+    /// [`Resolver::suspect`] of a `where` that is resolved elsewhere, where its mistakes are found.
+    fn suspect_text(&mut self, text: Option<&str>, path: &[PathStep]) {
+        let mut unused = Wanted::default();
+        let condition = text.and_then(|text| Condition::parse(text, &self.zone, &mut unused).ok());
+        if let Some(condition) = condition {
+            self.suspect(&condition, path);
         }
     }
 
@@ -339,10 +369,10 @@ impl Resolver<'_> {
         let states = &config.state;
         let mut made = Vec::new();
         for (place, state) in states.iter().enumerate() {
-            let mut roster = Vec::new();
-            for (item, entry) in state.roster.iter().enumerate() {
-                match encode(entry, &state.key) {
-                    Ok(encoded) => roster.push(encoded),
+            let mut encoded = Vec::new();
+            for (item, entry) in roster(state).enumerate() {
+                match entry {
+                    Ok(entry) => encoded.push(entry),
                     Err(message) => {
                         let [table, place, key] = path("state", place, "roster");
                         let path = [table, place, key, PathStep::Index(item)];
@@ -350,21 +380,13 @@ impl Resolver<'_> {
                     }
                 }
             }
-            let settings = KeyedSettings {
-                name: state.name.clone(),
-                key: state.key.clone(),
-                ok: state.ok.clone(),
-                pending: state.pending.clone(),
-                bad: state.bad.clone(),
-                expect_within: optional(state.expect_within.as_deref()),
-                stuck_after: optional(state.stuck_after.as_deref()),
-                roster,
-                steps: state.steps.clone(),
-            };
+            let settings = keyed(state, encoded);
+            let condition = state.condition.as_deref();
+            self.suspect_text(condition, &path("state", place, "where"));
             let resolved = StatePlan::resolve(
                 settings,
                 &state.value,
-                state.condition.as_deref(),
+                condition,
                 &self.zone.clone(),
                 &mut self.wanted,
                 &mut self.inputs,
@@ -391,10 +413,12 @@ impl Resolver<'_> {
                 name: set.name.clone(),
                 key: set.key.clone(),
             };
+            let condition = set.condition.as_deref();
+            self.suspect_text(condition, &path("set", place, "where"));
             let resolved = SetPlan::resolve(
                 settings,
                 &set.value,
-                set.condition.as_deref(),
+                condition,
                 &self.zone.clone(),
                 &mut self.wanted,
                 &mut self.inputs,
@@ -407,11 +431,22 @@ impl Resolver<'_> {
         made
     }
 
-    fn rules(&mut self, config: &Config, states: &[StatePlan]) -> Vec<Rule> {
-        let states: Vec<KeyedSettings> =
-            states.iter().map(|state| state.settings.clone()).collect();
+    fn rules(&mut self, config: &Config) -> Vec<Rule> {
+        // Also those with a mistake of their own: that they are not known would be another one.
+        let states: Vec<KeyedSettings> = config
+            .state
+            .iter()
+            .map(|state| keyed(state, roster(state).filter_map(Result::ok).collect()))
+            .collect();
         let mut made = Vec::new();
         for (place, rule) in config.rule.iter().enumerate() {
+            let condition = rule.condition.as_deref();
+            self.suspect_text(condition, &path("rule", place, "where"));
+            if let Some(summary) = &rule.summary
+                && let Err(error) = notifiers::text::check(summary, &example(rule))
+            {
+                self.wrong(&path("rule", place, "summary"), error, None);
+            }
             let baseline = match &rule.baseline {
                 Some(file) => match baseline::read(file.as_ref()) {
                     Ok(baseline) => Some(baseline),
@@ -458,6 +493,39 @@ impl Resolver<'_> {
             }
         }
         made
+    }
+}
+
+/// The encoded keys that a state must have, or what is wrong with them.
+fn roster(state: &watching::State) -> impl Iterator<Item = Result<Vec<u8>, String>> {
+    state.roster.iter().map(|entry| encode(entry, &state.key))
+}
+
+fn keyed(state: &watching::State, roster: Vec<Vec<u8>>) -> KeyedSettings {
+    KeyedSettings {
+        name: state.name.clone(),
+        key: state.key.clone(),
+        ok: state.ok.clone(),
+        pending: state.pending.clone(),
+        bad: state.bad.clone(),
+        expect_within: optional(state.expect_within.as_deref()),
+        stuck_after: optional(state.stuck_after.as_deref()),
+        roster,
+        steps: state.steps.clone(),
+    }
+}
+
+/// What the template of a rule's summary is tried on.
+fn example(rule: &alerting::Rule) -> Facts<'_> {
+    let labels = rule.by.iter();
+    Facts {
+        rule: &rule.name,
+        severity: rule.severity.name(),
+        labels: labels.map(|name| (&**name, "example".to_owned())).collect(),
+        value: Some(1.0),
+        count: 1,
+        template: Some("example"),
+        summary: "an example",
     }
 }
 

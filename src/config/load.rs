@@ -25,6 +25,7 @@ pub struct Loaded {
     pub(super) root: Node,
     files: Vec<Arc<File>>,
     environment: Option<Arc<str>>,
+    environments: Vec<String>,
 }
 
 /// A step from a table or list to what is in it: `[Key("rule"), Index(0), Key("when")]`.
@@ -146,6 +147,7 @@ pub fn load_texts(
         schema,
         &mut findings,
     );
+    let names = overlays.keys().cloned().collect();
     // A mistake in another environment is one now, not on the day it is chosen.
     for (name, over) in overlays {
         if Some(name.as_str()) != environment {
@@ -175,6 +177,7 @@ pub fn load_texts(
         root,
         files,
         environment: environment.map(Arc::from),
+        environments: names,
     })
 }
 
@@ -355,6 +358,11 @@ impl Loaded {
     /// The name of the environment that was chosen.
     pub fn environment(&self) -> Option<&str> {
         self.environment.as_deref()
+    }
+
+    /// The names of all environments.
+    pub fn environments(&self) -> &[String] {
+        &self.environments
     }
 
     /// The text under `key` in the table at `path`.

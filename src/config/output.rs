@@ -29,6 +29,19 @@ pub enum Target {
     Prometheus(PrometheusSink),
 }
 
+impl Target {
+    /// What is written and on which condition; `None` for an endpoint, which is asked.
+    pub fn writes(&self) -> Option<(What, Option<&str>)> {
+        let (what, condition) = match self {
+            Target::Stdout(sink) => (sink.what, &sink.condition),
+            Target::File(sink) => (sink.what, &sink.condition),
+            Target::Http(sink) => (sink.what, &sink.condition),
+            Target::Prometheus(_) => return None,
+        };
+        Some((what, condition.as_deref()))
+    }
+}
+
 /// What a sink writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -345,6 +345,15 @@ impl Problem {
         Problem::at(file, span, message.to_owned(), None)
     }
 
+    /// The message with its place, without the line that it is about.
+    pub fn in_short(&self) -> String {
+        let shortened = Problem {
+            snippet: None,
+            ..self.clone()
+        };
+        shortened.to_string()
+    }
+
     /// A problem with a file as a whole.
     pub(super) fn whole(file: &str, message: impl Into<String>) -> Problem {
         Problem {
@@ -394,6 +403,24 @@ impl Problems {
         } else {
             self.left_out += 1;
         }
+    }
+
+    /// Adds the problems of `other`.
+    pub fn join(&mut self, other: Problems) {
+        self.left_out += other.left_out;
+        other.list.into_iter().for_each(|problem| self.add(problem));
+    }
+
+    /// By file, line and column, each once.
+    pub fn in_order(mut self) -> Problems {
+        fn place(problem: &Problem) -> (&str, usize, usize) {
+            (&problem.file, problem.line, problem.column)
+        }
+        self.list
+            .sort_by(|one, other| place(one).cmp(&place(other)));
+        self.list
+            .dedup_by(|one, other| place(one) == place(other) && one.message == other.message);
+        self
     }
 
     pub(super) fn leave_out(&mut self, count: usize) {

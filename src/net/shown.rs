@@ -12,6 +12,7 @@ const SECRET_BYTES_MIN: usize = 6;
 /// Scheme, host and port of a URL. The rest may be a password, as in Slack's addresses.
 pub fn address(url: &str) -> String {
     match reqwest::Url::parse(url) {
+        Err(_) if url.is_empty() => "an address that is not known here".to_owned(),
         Ok(url) => match (url.host_str(), url.port()) {
             (Some(host), Some(port)) => format!("{}://{host}:{port}", url.scheme()),
             (Some(host), None) => format!("{}://{host}", url.scheme()),

@@ -59,8 +59,22 @@ pub enum Channel {
 }
 
 impl Channel {
+    /// As in the configuration.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Channel::Stdout => "stdout",
+            Channel::File(_) => "file",
+            Channel::Webhook(_) => "webhook",
+            Channel::Slack(_) => "slack",
+            Channel::PagerDuty(_) => "pagerduty",
+            Channel::Alertmanager(_) => "alertmanager",
+            Channel::Email(_) => "email",
+            Channel::Command(_) => "command",
+        }
+    }
+
     /// What a failure that the receiver said nothing about is named after, with a colon.
-    fn address(&self) -> String {
+    pub fn address(&self) -> String {
         match self {
             Channel::Stdout => String::new(),
             Channel::File(settings) => format!("{}: ", settings.path.display()),

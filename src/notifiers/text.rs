@@ -74,13 +74,28 @@ impl Escape {
 
 /// A template that stands by itself, filled with `values`.
 pub fn fill(template: &str, values: &impl serde::Serialize) -> Result<String, String> {
+    filled(template, values).map_err(|error| said(&error))
+}
+
+/// What is wrong with a template for [`fill`] whatever it is filled with, and in which line.
+pub fn check(template: &str, example: &impl serde::Serialize) -> Result<(), String> {
+    match filled(template, example) {
+        Err(error)
+            if error.kind() == ErrorKind::SyntaxError || NAMES_UNKNOWN.contains(&error.kind()) =>
+        {
+            Err(said(&error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn filled(template: &str, values: &impl serde::Serialize) -> Result<String, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_fuel(Some(FUEL));
     environment.set_recursion_limit(RECURSION_MAX);
     environment.set_undefined_behavior(UndefinedBehavior::Chainable);
     let values = minijinja::Value::from(minijinja::value::Serde(values));
-    let filled = environment.render_str(template, values);
-    filled.map_err(|error| said(&error))
+    environment.render_str(template, values)
 }
 
 /// The words of one notification.

@@ -129,13 +129,18 @@ pub(super) fn condition(
     let Some(text) = where_ else {
         return Ok(None);
     };
-    match Condition::parse(text, zone, wanted) {
-        Ok(condition) => Ok(Some((text.to_owned(), condition))),
-        Err(error) => Err(Problem {
-            key: "where",
-            error,
-        }),
+    let wrong = |error: Error| Problem {
+        key: "where",
+        error,
+    };
+    let condition = Condition::parse(text, zone, wanted).map_err(wrong)?;
+    if condition.needs().template {
+        // Templates come from all records together.
+        let message = "\"template\" is not known yet when a record is judged";
+        let error = Error::new(0..text.len(), message).hint("use \"fingerprint\" or \"message\"");
+        return Err(wrong(error));
     }
+    Ok(Some((text.to_owned(), condition)))
 }
 
 /// The fields that tell groups apart.

@@ -52,12 +52,7 @@ pub(super) fn told(config: &Config, notify: &[String]) -> Vec<String> {
 fn alert_sinks(config: &Config) -> impl Iterator<Item = (usize, &Target)> {
     let sinks = config.sink.iter().enumerate();
     sinks.filter_map(|(place, sink)| {
-        let what = match &sink.to {
-            Target::Stdout(sink) => sink.what,
-            Target::File(sink) => sink.what,
-            Target::Http(sink) => sink.what,
-            Target::Prometheus(_) => return None,
-        };
+        let (what, _) = sink.to.writes()?;
         (what == What::Alerts).then_some((place, &sink.to))
     })
 }
@@ -186,6 +181,11 @@ impl Resolver<'_> {
                 self.notes.extend(resolved.warning);
                 Some(resolved.secret)
             }
+            Err(problem) if self.purpose == Purpose::Check => {
+                // Whoever checks a file need not be where it runs.
+                self.notes.push(problem.in_short());
+                Some(Secret::new(""))
+            }
             Err(problem) => {
                 self.problems.add(problem);
                 None
@@ -256,13 +256,8 @@ impl Resolver<'_> {
             .iter()
             .enumerate()
             .filter_map(|(place, sink)| {
-                let (what, condition) = match &sink.to {
-                    Target::Stdout(sink) => (sink.what, &sink.condition),
-                    Target::File(sink) => (sink.what, &sink.condition),
-                    Target::Http(sink) => (sink.what, &sink.condition),
-                    Target::Prometheus(_) => return None,
-                };
-                (what == What::Lines).then_some((place, condition.as_deref()))
+                let (what, condition) = sink.to.writes()?;
+                (what == What::Lines).then_some((place, condition))
             })
             .collect();
         let filter = &config.filter;

@@ -40,3 +40,11 @@ pub fn write(out: &mut Vec<u8>, report: &Report<'_>, top: usize, style: &Style) 
         metrics::write(&mut page, report, top);
     }
 }
+
+/// Appends states, sets and metrics alone: what is known at the end of a rehearsal, or stands in a state
+/// directory.
+pub fn write_known(out: &mut Vec<u8>, report: &Report<'_>, top: usize, style: &Style) {
+    let mut page = Page::new(out, style);
+    watched::write_known(&mut page, report, top);
+    metrics::write(&mut page, report, top);
+}

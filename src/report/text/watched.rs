@@ -11,8 +11,13 @@ use crate::state::keyed::{self, Keyed, Status};
 use crate::state::sets::{self, Sets};
 
 pub fn write(page: &mut Page<'_>, report: &Report<'_>, top: usize) {
+    alerts(page, &report.state.watched.alerts, top);
+    write_known(page, report, top);
+}
+
+/// States and sets.
+pub fn write_known(page: &mut Page<'_>, report: &Report<'_>, top: usize) {
     let watched = &report.state.watched;
-    alerts(page, &watched.alerts, top);
     let now = watched.at.or(report.state.last).unwrap_or(Time(0));
     for state in &watched.states {
         states(page, state, now, top);
