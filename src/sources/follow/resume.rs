@@ -11,7 +11,7 @@ use crate::flow::batch::{Batch, SourceId};
 use crate::flow::chunk::Chunk;
 use crate::flow::mark::{Fate, Generation, HEAD_BYTES, Kind, Mark, Marker, Piece, Place};
 use crate::flow::time::Time;
-use crate::sources::follow::copies::{Likeness, held, likeness, persistently};
+use crate::sources::follow::copies::{Likeness, held, likeness, persistently, text_length};
 use crate::sources::follow::followed::{Followed, Handle, Phase};
 use crate::sources::follow::{Follower, Resume, patterns};
 
@@ -338,6 +338,11 @@ impl Follower {
                     // It may have ended before its copy was found.
                     file.phase = Phase::Open;
                     file.place.ended = false;
+                    if file.identity != identity {
+                        // What was found for it before is the file that it left.
+                        file.path = None;
+                        self.handles -= usize::from(file.handle.take().is_some());
+                    }
                 }
                 self.change_identity(generation, identity);
             }
@@ -455,8 +460,18 @@ impl Follower {
             .collect();
         for generation in unfound {
             // One that turned out to be another one's copy is forgotten.
-            if self.files.contains_key(&generation)
-                && self.find(generation, None).is_err()
+            if !self.files.contains_key(&generation) {
+                continue;
+            }
+            // What is left of it may have been damaged before it was packed or copied.
+            let found = self.find(generation, None).and_then(|is_found| {
+                let place = self.files[&generation].place.clone();
+                match is_found {
+                    false if place.offset > 0 => self.damaged_copy(&place, place.offset, now),
+                    _ => Ok(()),
+                }
+            });
+            if found.is_err()
                 && let Some(file) = self.files.get_mut(&generation)
             {
                 // Looked for again when its turn comes.
@@ -588,13 +603,14 @@ impl Follower {
             self.scan_at = now;
             return Ok(());
         }
-        self.damaged_copy(&place, now)?;
+        self.damaged_copy(&place, 0, now)?;
         self.truncated(generation, now);
         Ok(())
     }
 
-    /// Finds a copy that was made of a damaged file before that was truncated.
-    fn damaged_copy(&mut self, place: &Place, now: Duration) -> io::Result<()> {
+    /// Finds a copy that was made of a damaged file before that was truncated or removed, if it has at
+    /// least so many bytes of text: a shorter one may as well be a backup that was made in time.
+    fn damaged_copy(&mut self, place: &Place, shortest: u64, now: Duration) -> io::Result<()> {
         for path in self.siblings(place.birth.generation) {
             let Some((mut handle, stat)) = persistently(|| self.open_path(&path))? else {
                 continue;
@@ -602,6 +618,14 @@ impl Follower {
             if self.by_identity.contains_key(&stat.identity)
                 || usize::from(place.head.length) < HEAD_BYTES
             {
+                continue;
+            }
+            let length = match handle {
+                Handle::Plain(_) => stat.length,
+                // Text is only counted where it has to be.
+                Handle::Decoded(_) => persistently(|| text_length(&mut handle, shortest))?,
+            };
+            if length < shortest {
                 continue;
             }
             // One that was made since this generation began is no other one's.
