@@ -169,9 +169,12 @@ impl Follower {
             Handle::Plain(_) => Some(stat.length),
             Handle::Decoded(_) => None,
         };
+        // Where nothing was read, nothing tells two lives of one file apart but their order.
+        let is_known = file.place.waypoints.last().is_some()
+            || (is_own && self.by_identity.get(&stat.identity) == Some(&generation));
         let is_it = match mark {
             Some(mark) => holds(&mut handle, mark)?,
-            None if !is_own && file.place.waypoints.last().is_none() => false,
+            None if !is_known => false,
             None => likeness(&file.place, &mut handle, length)? == Likeness::Whole,
         };
         // Another generation may have been found there under its own identity.

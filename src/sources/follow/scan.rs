@@ -48,7 +48,7 @@ impl Follower {
             }
             if seen.insert(stat.identity) {
                 match self.by_identity.get(&stat.identity).copied() {
-                    Some(generation) if !self.is_another(generation, &stat) => {
+                    Some(generation) if !self.is_another(generation, &path, &stat) => {
                         self.found_again(generation, path, &stat, now);
                     }
                     _ => newcomers.push((path, stat)),
@@ -129,15 +129,20 @@ impl Follower {
 
     /// Whether a file is not the generation that had its identity. An archive does not change: where
     /// there are no birth times, what looks like a changed one is a new file.
-    fn is_another(&mut self, generation: Generation, stat: &Stat) -> bool {
+    fn is_another(&mut self, generation: Generation, path: &Path, stat: &Stat) -> bool {
         let Some(file) = self.files.get_mut(&generation) else {
             return true;
         };
         let is_changed = stat.modified != file.modified || stat.length != file.length;
         let is_archive = file.phase == Phase::Ended && file.is_finished_archive;
-        let is_another = is_archive && is_changed && stat.identity.born == 0;
+        // Nor does a file that nobody read and nobody holds turn into one of another rotated set.
+        let is_untouched = file.place.offset == 0 && file.handle.is_none() && !file.holds_bytes();
+        let is_elsewhere =
+            is_untouched && patterns::stem(path) != patterns::stem(&file.place.birth.path());
+        let is_another = (is_archive && is_changed || is_elsewhere) && stat.identity.born == 0;
         if is_another {
             file.path = None;
+            file.length = 0;
             self.by_identity.remove(&stat.identity);
         }
         is_another

@@ -15,8 +15,8 @@ use logweir::clock::Clock;
 use logweir::disk::{Disk, DiskFile, Identity, Kind, Lock, Stat};
 
 use super::clock::SimClock;
-use super::program::STATE;
 use super::platter::{Platter, Serial, errno, os_error};
+use super::program::STATE;
 use super::random::Random;
 use super::world::LOGS;
 

@@ -238,7 +238,8 @@ impl Oracle {
         }
         self.has_nuls |= content.contains(&0);
         let mut torn = Vec::new();
-        for line in content.split(|&byte| byte == b'\n') {
+        let lines = memchr::memchr_iter(b'\n', content).count();
+        for (number, line) in content.split(|&byte| byte == b'\n').enumerate() {
             let mut last = None;
             for tile in self.tiles(line) {
                 match tile {
@@ -250,8 +251,9 @@ impl Oracle {
                     }
                 }
             }
+            // Of the last line the power cut may have taken the line feed alone.
             if let Some(id) = last
-                && !self.get_mut(id).ends
+                && (!self.get_mut(id).ends || number == lines)
             {
                 self.get_mut(id).stranded = true;
                 self.get_mut(id).open_end = true;
