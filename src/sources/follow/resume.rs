@@ -34,8 +34,8 @@ impl Follower {
         for birth in births {
             self.next_generation = self.next_generation.max(birth.generation.0 + 1);
         }
+        self.located = self.locate(&resume.replay);
         self.replay = resume.replay.into();
-        self.located = self.locate();
     }
 
     fn take_over(&mut self, place: Place, now: Duration) {
@@ -61,22 +61,25 @@ impl Follower {
         self.files.insert(generation, file);
     }
 
-    /// What stands under the followed names, and beside them, by identity.
-    fn locate(&self) -> HashMap<Identity, PathBuf> {
+    /// What stands under the followed names, and beside them and those that the journal names, by
+    /// identity.
+    fn locate(&self, replay: &[Mark]) -> HashMap<Identity, PathBuf> {
         let mut located = HashMap::new();
+        let places = self.files.values().map(|file| &file.place.birth);
+        let births = replay.iter().flat_map(|mark| &mark.births);
+        let directories: BTreeSet<PathBuf> = places
+            .chain(births)
+            .map(|birth| directory_of(&birth.path()).to_owned())
+            .collect();
+        if directories.is_empty() {
+            return located;
+        }
         let found = self.patterns.find(&*self.disk, &mut BTreeSet::new());
-        let beside = self
-            .directories_of_files()
-            .into_iter()
-            .flat_map(|directory| {
-                let names = self.disk.list(&directory).unwrap_or_default();
-                names.into_iter().map(move |name| directory.join(name))
-            });
-        let known = self.by_identity.len();
+        let beside = directories.into_iter().flat_map(|directory| {
+            let names = self.disk.list(&directory).unwrap_or_default();
+            names.into_iter().map(move |name| directory.join(name))
+        });
         for path in found.into_iter().map(|found| found.path).chain(beside) {
-            if located.len() >= known && known == 0 {
-                break;
-            }
             if let Ok(stat) = self.disk.stat(&path)
                 && stat.kind == FileKind::Regular
             {
@@ -84,11 +87,6 @@ impl Follower {
             }
         }
         located
-    }
-
-    fn directories_of_files(&self) -> BTreeSet<PathBuf> {
-        let paths = self.files.values().map(|file| file.place.birth.path());
-        paths.map(|path| directory_of(&path).to_owned()).collect()
     }
 
     /// Gives a generation a handle to its bytes: its own file, a copy of it, or none. With a `mark` the
@@ -169,9 +167,13 @@ impl Follower {
             Handle::Plain(_) => Some(stat.length),
             Handle::Decoded(_) => None,
         };
-        // Where nothing was read, nothing tells two lives of one file apart but their order.
+        // Where nothing was read, nothing tells two lives of one file apart but their order, nor two
+        // files that had one number after each other but their names.
         let is_known = file.place.waypoints.last().is_some()
-            || (is_own && self.by_identity.get(&stat.identity) == Some(&generation));
+            || (is_own
+                && self.by_identity.get(&stat.identity) == Some(&generation)
+                && (stat.identity.born != 0
+                    || patterns::stem(&path) == patterns::stem(&file.place.birth.path())));
         let is_it = match mark {
             Some(mark) => holds(&mut handle, mark)?,
             None if !is_known => false,

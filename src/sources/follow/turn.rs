@@ -273,14 +273,21 @@ impl Follower {
             return;
         };
         let older = &self.files[&generation].place.birth;
+        let older_path = older.path();
         // One that was renamed may stand under a name that is not followed: it counts for the old one.
-        let name = match older.path() == path {
+        let name = match older_path == path {
             true => path.to_string_lossy().into_owned(),
             false => older.name.clone(),
         };
         let none = mark::Marker::default();
         let birth = self.birth(&path, &name, &stat, 0, none, none);
-        let young = self.add(birth, &path, &stat, Some(generation), now);
+        // Under a name of another rotated set it is the youngest of that one.
+        let stem = patterns::stem(&path);
+        let after = match patterns::stem(&older_path) == stem {
+            true => Some(generation),
+            false => self.chains.get(&stem).copied(),
+        };
+        let young = self.add(birth, &path, &stat, after, now);
         if let Some(file) = self.files.get_mut(&young) {
             file.after_truncation = true;
         }
