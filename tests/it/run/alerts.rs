@@ -36,6 +36,9 @@ fn told(request: &Request) -> Vec<Told> {
         .collect()
 }
 
+/// When each request came, and its body.
+type Came = Arc<Mutex<Vec<(Instant, Vec<u8>)>>>;
+
 const LATENCY: &str = r#"
 [[source]]
 type = "file"
@@ -79,7 +82,7 @@ multiline = "off"
 /// Lines at 50 a second, each of which makes one rule fire: milliseconds from the write to the request
 /// in the receiver, by rule.
 fn latencies(lines: usize) -> BTreeMap<&'static str, Vec<f64>> {
-    let came: Arc<Mutex<Vec<(Instant, Vec<u8>)>>> = Arc::default();
+    let came: Came = Arc::default();
     let kept = Arc::clone(&came);
     let server = Server::start(move |request, _| {
         kept.lock()
