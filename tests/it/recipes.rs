@@ -110,8 +110,16 @@ fn an_environment_shows_where_each_value_comes_from() {
     let text = std::fs::read_to_string(recipe.join("weir.toml")).unwrap();
     let line_of = |part: &str| 1 + text[..text.find(part).unwrap()].matches('\n').count();
     for (value, origin, part) in [
-        ("level = \"error\"", "env.production, ", "filter.level = \"error\""),
-        ("severity = \"critical\"", "env.production, ", "severity = \"critical\""),
+        (
+            "level = \"error\"",
+            "env.production, ",
+            "filter.level = \"error\"",
+        ),
+        (
+            "severity = \"critical\"",
+            "env.production, ",
+            "severity = \"critical\"",
+        ),
         ("window = \"1m\"", "", "window = \"1m\""),
     ] {
         let line = format!("{value}  # {origin}weir.toml:{}\n", line_of(part));
