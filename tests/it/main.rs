@@ -22,6 +22,7 @@ mod readme;
 mod recipes;
 mod shared;
 mod sim;
+mod state;
 mod tidy;
 mod torture;
 mod truth;
