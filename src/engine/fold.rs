@@ -144,6 +144,10 @@ impl Fold {
     /// Shows the batch to rules and summaries; `records` stand before it.
     fn watch(&mut self, mapped: &Mapped, records: u64) {
         let Some(rules) = &mut self.rules else { return };
+        // A batch that only tells of a file's birth or end does not say how late it is.
+        if mapped.counts.records == 0 {
+            return;
+        }
         let name = &self.state.inputs[mapped.source.0 as usize].name;
         let from = rules::From {
             source: mapped.source,

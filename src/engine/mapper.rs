@@ -119,7 +119,8 @@ impl<'p> Mapper<'p> {
             row: Row::new(plan.wanted.paths.len()),
             distinct: Distinct::default(),
             aggregate,
-            observer: (!inputs.is_empty()).then(|| Box::new(Observer::new(inputs))),
+            // Without inputs too: the windows of summaries close by the times that it sees.
+            observer: matches!(plan.task, Task::Run(_)).then(|| Box::new(Observer::new(inputs))),
             kept,
             condition: plan.select.condition.clone(),
             conditions: plan.conditions.clone(),
@@ -409,6 +410,11 @@ impl<'p> Mapper<'p> {
         let Some(mut observer) = self.observer.take() else {
             return;
         };
+        observer.advance(&self.row, entry.ordinal);
+        if observer.is_blind() {
+            self.observer = Some(observer);
+            return;
+        }
         if observer.labels {
             self.label(payload);
         }

@@ -13,6 +13,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 #[derive(Clone, Debug)]
 pub struct Stop {
     asked: Arc<AtomicBool>,
+    /// By a signal. A run also stops because nobody reads its output any more, often at the very moment
+    /// of the first signal: that one is not to count as the second.
+    signalled: Arc<AtomicBool>,
     wake: Arc<(UnixStream, UnixStream)>,
 }
 
@@ -23,6 +26,7 @@ impl Stop {
         write.set_nonblocking(true)?;
         Ok(Stop {
             asked: Arc::default(),
+            signalled: Arc::default(),
             wake: Arc::new((read, write)),
         })
     }
@@ -38,8 +42,9 @@ impl Stop {
             signal_hook::flag::register_conditional_shutdown(
                 signal,
                 exit_code,
-                Arc::clone(&self.asked),
+                Arc::clone(&self.signalled),
             )?;
+            signal_hook::flag::register(signal, Arc::clone(&self.signalled))?;
             signal_hook::flag::register(signal, Arc::clone(&self.asked))?;
             signal_hook::low_level::pipe::register(
                 signal,
@@ -47,6 +52,7 @@ impl Stop {
             )?;
         }
         if early.load(Ordering::Relaxed) {
+            self.signalled.store(true, Ordering::Relaxed);
             self.ask();
         }
         // A limit on file sizes then fails the write, as a full disk does, instead of ending the
@@ -157,6 +163,16 @@ mod tests {
             hangup.heard();
             assert!(hangup.came() && !hangup.came() && !is_readable(hangup.descriptor()));
         }
+    }
+
+    #[test]
+    fn the_first_signal_is_the_first_whatever_else_asked_to_stop() {
+        let stop = Stop::new().unwrap();
+        stop.on_signals().unwrap();
+        stop.ask();
+        // Would end the process with 143 if it were taken for the second.
+        signal_hook::low_level::raise(SIGTERM).unwrap();
+        assert!(stop.asked() && is_readable(stop.descriptor()));
     }
 
     #[test]

@@ -55,13 +55,27 @@ pub struct Evidence {
 }
 
 /// A line of the input.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SampleLine {
     pub source: String,
     /// Of the record in its source, in bytes.
     pub offset: u64,
     /// Its first line, cut; what was no UTF-8 is U+FFFD.
     pub line: String,
+}
+
+impl SampleLine {
+    /// Takes the place of another sample, in its memory.
+    pub fn set(&mut self, source: &str, offset: u64, line: &[u8]) {
+        self.source.clear();
+        self.source.push_str(source);
+        self.offset = offset;
+        self.line.clear();
+        match simdutf8::basic::from_utf8(line) {
+            Ok(line) => self.line.push_str(line),
+            Err(_) => self.line.push_str(&String::from_utf8_lossy(line)),
+        }
+    }
 }
 
 /// What one notifier is to tell, once.

@@ -115,6 +115,8 @@ pub struct Rules {
     mask: Mask,
     /// By input: who looks at it.
     targets: Vec<Vec<Target>>,
+    /// By state: the rules that look at it.
+    lookers: Vec<Vec<usize>>,
     watches: Vec<Watch>,
     states: Vec<Keyed>,
     sets: Vec<Sets>,
@@ -195,7 +197,14 @@ impl Rules {
                 add(new.input, Target::New(place));
             }
         }
+        let mut lookers = vec![Vec::new(); plan.states.len()];
+        for (place, rule) in plan.rules.iter().enumerate() {
+            for state in rule.states() {
+                lookers[state].push(place);
+            }
+        }
         Rules {
+            lookers,
             mask: plan
                 .mask
                 .clone()
@@ -436,10 +445,14 @@ impl Rules {
 
     /// Judges what began or ceased to be wrong with the keys of a state up to `at`.
     fn conditions(&mut self, state: usize, at: Time) {
+        if self.states[state].is_quiet(at) {
+            return;
+        }
         for condition in self.states[state].conditions(at) {
-            for (rule, watch) in self.plan.rules.iter().zip(&mut self.watches) {
-                if rule.is_timed() && rule.states().contains(&state) {
-                    watch.expect(rule, condition.at);
+            for &place in &self.lookers[state] {
+                let rule = &self.plan.rules[place];
+                if rule.is_timed() {
+                    self.watches[place].expect(rule, condition.at);
                 }
             }
             let plan = &self.plan.states[state];
@@ -500,10 +513,14 @@ impl Rules {
         if run.time.is_none() {
             self.passed.no_time += run.count;
         }
-        let sample = || SampleLine {
-            source: from.name.to_owned(),
-            offset: from.position + u64::from(run.start),
-            line: String::from_utf8_lossy(run.sample.of(&observed.bytes)).into_owned(),
+        let into = |sample: &mut SampleLine| {
+            let offset = from.position + u64::from(run.start);
+            sample.set(from.name, offset, run.sample.of(&observed.bytes));
+        };
+        let sample = || {
+            let mut sample = SampleLine::default();
+            into(&mut sample);
+            sample
         };
         let seen = Sighting {
             key: run.key.of(&observed.bytes),
@@ -518,28 +535,18 @@ impl Rules {
                 Target::Set(set) => self.sets[set].absorb(seen.key, seen.text, run.count),
                 Target::State(state) => {
                     let newest = run.newest.filter(|time| !is_future(time));
-                    let before = self.states[state].last(seen.key).map(<[u8]>::to_vec);
-                    self.states[state].absorb(
-                        seen.key,
-                        seen.text,
-                        time,
-                        newest,
-                        run.count,
-                        &sample(),
-                    );
+                    let is_change = self.states[state]
+                        .absorb_with(seen.key, seen.text, time, newest, run.count, &into);
                     let at = time.unwrap_or(Time::from_parts(second, 0).unwrap_or(Time(0)));
                     // What a late record says may be overdue when it comes.
                     let moment = self.moment.states;
                     let moment = moment.and_then(|second| Time::from_parts(second, 0));
                     self.conditions(state, at.max(moment.unwrap_or(at)));
-                    let is_change = self.states[state].last(seen.key) != before.as_deref();
                     let mut bench = bench!(self);
-                    let rules = self.plan.rules.iter().zip(&mut self.watches);
-                    for (place, (rule, watch)) in rules.enumerate() {
-                        if rule.states().contains(&state) {
-                            let place = place as u32;
-                            watch.value(rule, place, state, &seen, at, is_change, &mut bench);
-                        }
+                    for &place in &self.lookers[state] {
+                        let rule = &self.plan.rules[place];
+                        let watch = &mut self.watches[place];
+                        watch.value(rule, place as u32, state, &seen, at, is_change, &mut bench);
                     }
                 }
                 Target::Part(place, part) => {

@@ -119,6 +119,7 @@ impl Bed {
                 start,
                 ordinal: ordinal as u32,
             };
+            observer.advance(&row, shown.ordinal);
             observer.record(&row, &bytes, &view, &shown);
             start += bytes.len() as u32;
         }

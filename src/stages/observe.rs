@@ -47,6 +47,8 @@ pub struct Observer {
     epochs: Vec<u32>,
     /// Some condition looks at the fingerprint.
     pub labels: bool,
+    /// The line of the record at hand, once a run that begins with it has put it down.
+    sample: Option<Span>,
 }
 
 /// An input, and where its runs stand.
@@ -104,21 +106,30 @@ impl Observer {
             key: Vec::new(),
             observed: Observed::default(),
             epochs: Vec::new(),
+            sample: None,
         }
     }
 
-    /// Shows one record to every input.
+    /// Whether nobody wants to see more of a record than its time.
+    pub fn is_blind(&self) -> bool {
+        self.inputs.is_empty()
+    }
+
+    /// Puts down how far time has come with a record; `ordinal` records of the batch stand before it.
+    pub fn advance(&mut self, row: &Row, ordinal: u32) {
+        let Some(second) = row.time.map(|time| time.second()) else {
+            return;
+        };
+        let advances = &mut self.observed.advances;
+        if advances.last().is_none_or(|last| last.second < second) {
+            advances.push(Advance { ordinal, second });
+        }
+    }
+
+    /// Shows one record to every input, after [`Observer::advance`] was told of it.
     pub fn record(&mut self, row: &Row, record: &[u8], view: &View<'_>, sighting: &Sighting<'_>) {
         self.at.fill(UNKNOWN);
-        if let Some(second) = row.time.map(|time| time.second()) {
-            let advances = &mut self.observed.advances;
-            if advances.last().is_none_or(|last| last.second < second) {
-                advances.push(Advance {
-                    ordinal: sighting.ordinal,
-                    second,
-                });
-            }
-        }
+        self.sample = None;
         let epoch = self.observed.advances.len() as u32;
         let weight = if row.weight == 1.0 {
             1
@@ -175,7 +186,15 @@ impl Observer {
                 let is_now = epochs[number as usize] == epoch
                     && run.time.map(|time| time.second()) == second;
                 let is_timed = run.time.is_some() == second.is_some();
-                is_timed && (!by_second || is_now) && run.text.of(bytes) == text
+                // Most inputs have no text, and a comparison of nothing with nothing is a call too.
+                let is_same = || {
+                    if text.is_empty() {
+                        run.text.is_empty()
+                    } else {
+                        run.text.of(bytes) == text
+                    }
+                };
+                is_timed && (!by_second || is_now) && is_same()
             };
             let key = self.key_spans[group as usize].1;
             let mut found = NONE;
@@ -206,8 +225,10 @@ impl Observer {
                     Span::new(start..bytes.len())
                 };
                 let text = push(&mut observed.bytes, text);
-                let line = &sighting.line[..sighting.line.len().min(SAMPLE_BYTES_MAX)];
-                let sample = push(&mut observed.bytes, line);
+                let sample = *self.sample.get_or_insert_with(|| {
+                    let line = &sighting.line[..sighting.line.len().min(SAMPLE_BYTES_MAX)];
+                    push(&mut observed.bytes, line)
+                });
                 observed.runs.push(Run {
                     input: place as u16,
                     key,

@@ -235,10 +235,13 @@ impl Keyed {
         count: u64,
         sample: &SampleLine,
     ) {
-        self.absorb_with(key, value, first, newest, count, &|| sample.clone());
+        self.absorb_with(key, value, first, newest, count, &|into| {
+            into.clone_from(sample)
+        });
     }
 
-    /// The same with a sample that is made only if it is needed: when something changes.
+    /// The same with a sample that is written only where it is needed: when something changes. Returns
+    /// whether the key has another value than before.
     pub fn absorb_with(
         &mut self,
         key: &[u8],
@@ -246,8 +249,8 @@ impl Keyed {
         first: Option<Time>,
         newest: Option<Time>,
         count: u64,
-        sample: &dyn Fn() -> SampleLine,
-    ) {
+        sample: &dyn Fn(&mut SampleLine),
+    ) -> bool {
         if let Some(first) = first {
             self.begin(first);
         }
@@ -266,21 +269,23 @@ impl Keyed {
         };
         if let Some(entry) = self.keys.get_mut(key) {
             let mut changes = Changes::new(&self.settings, key, &mut self.changes);
-            entry.absorb(&sighting, &mut changes);
+            let is_change = entry.absorb(&sighting, &mut changes);
             // Fast path: its place in the queue is early enough.
-            if entry.is_queued(&self.settings) {
-                return;
+            if !entry.is_queued(&self.settings) {
+                self.queue(key);
             }
+            return is_change;
         } else if self.unseen.contains(Bytes::new(key)) {
             self.seen_at_last(key, &sighting);
         } else if key.len() > KEY_BYTES_MAX || !self.has_room(first) {
             self.other += count;
-            return;
+            return false;
         } else {
             self.admit(key, &sighting, false);
             self.guests += 1;
         }
         self.queue(key);
+        true
     }
 
     /// The first record of a key of the roster.
@@ -293,7 +298,7 @@ impl Keyed {
         }
         if passed.is_some() || self.unseen_told {
             let at = sighting.at.max(deadline.unwrap_or(sighting.at));
-            changes.seen(at, &(sighting.sample)());
+            changes.seen(at, &sighting.sample());
         }
         self.unseen.remove(Bytes::new(key));
         self.admit(key, sighting, true);
@@ -347,6 +352,16 @@ impl Keyed {
             }
             self.due.insert((due, ByteBuf::from(key)));
         }
+    }
+
+    /// Whether [`Keyed::conditions`] has nothing to say.
+    pub fn is_quiet(&self, now: Time) -> bool {
+        let waits = self.due.first().is_none_or(|(due, _)| *due > now);
+        let is_early = || {
+            self.roster_deadline()
+                .is_none_or(|deadline| now <= deadline)
+        };
+        self.changes.is_empty() && waits && (self.unseen_told || is_early())
     }
 
     /// What began or ceased to be wrong since the last call, up to `now`: what records changed in

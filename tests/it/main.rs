@@ -20,6 +20,7 @@ mod notify;
 mod program;
 mod readme;
 mod recipes;
+mod run;
 mod shared;
 mod sim;
 mod state;

@@ -102,7 +102,7 @@ pub(super) fn persistently<T>(mut ask: impl FnMut() -> io::Result<T>) -> io::Res
 }
 
 /// Bytes of text in a compressed file, up to `most`.
-fn text_length(handle: &mut Handle, most: u64) -> io::Result<u64> {
+pub(super) fn text_length(handle: &mut Handle, most: u64) -> io::Result<u64> {
     let mut buffer = vec![0; 64 << 10];
     let mut length = 0;
     while length < most {

@@ -11,7 +11,7 @@ use crate::flow::batch::{Batch, SourceId};
 use crate::flow::chunk::Chunk;
 use crate::flow::mark::{Fate, Generation, HEAD_BYTES, Kind, Mark, Marker, Piece, Place};
 use crate::flow::time::Time;
-use crate::sources::follow::copies::{Likeness, held, likeness, persistently};
+use crate::sources::follow::copies::{Likeness, held, likeness, persistently, text_length};
 use crate::sources::follow::followed::{Followed, Handle, Phase};
 use crate::sources::follow::{Follower, Resume, patterns};
 
@@ -34,8 +34,8 @@ impl Follower {
         for birth in births {
             self.next_generation = self.next_generation.max(birth.generation.0 + 1);
         }
+        self.located = self.locate(&resume.replay);
         self.replay = resume.replay.into();
-        self.located = self.locate();
     }
 
     fn take_over(&mut self, place: Place, now: Duration) {
@@ -61,22 +61,25 @@ impl Follower {
         self.files.insert(generation, file);
     }
 
-    /// What stands under the followed names, and beside them, by identity.
-    fn locate(&self) -> HashMap<Identity, PathBuf> {
+    /// What stands under the followed names, and beside them and those that the journal names, by
+    /// identity.
+    fn locate(&self, replay: &[Mark]) -> HashMap<Identity, PathBuf> {
         let mut located = HashMap::new();
+        let places = self.files.values().map(|file| &file.place.birth);
+        let births = replay.iter().flat_map(|mark| &mark.births);
+        let directories: BTreeSet<PathBuf> = places
+            .chain(births)
+            .map(|birth| directory_of(&birth.path()).to_owned())
+            .collect();
+        if directories.is_empty() {
+            return located;
+        }
         let found = self.patterns.find(&*self.disk, &mut BTreeSet::new());
-        let beside = self
-            .directories_of_files()
-            .into_iter()
-            .flat_map(|directory| {
-                let names = self.disk.list(&directory).unwrap_or_default();
-                names.into_iter().map(move |name| directory.join(name))
-            });
-        let known = self.by_identity.len();
+        let beside = directories.into_iter().flat_map(|directory| {
+            let names = self.disk.list(&directory).unwrap_or_default();
+            names.into_iter().map(move |name| directory.join(name))
+        });
         for path in found.into_iter().map(|found| found.path).chain(beside) {
-            if located.len() >= known && known == 0 {
-                break;
-            }
             if let Ok(stat) = self.disk.stat(&path)
                 && stat.kind == FileKind::Regular
             {
@@ -84,11 +87,6 @@ impl Follower {
             }
         }
         located
-    }
-
-    fn directories_of_files(&self) -> BTreeSet<PathBuf> {
-        let paths = self.files.values().map(|file| file.place.birth.path());
-        paths.map(|path| directory_of(&path).to_owned()).collect()
     }
 
     /// Gives a generation a handle to its bytes: its own file, a copy of it, or none. With a `mark` the
@@ -169,9 +167,16 @@ impl Follower {
             Handle::Plain(_) => Some(stat.length),
             Handle::Decoded(_) => None,
         };
+        // Where nothing was read, nothing tells two lives of one file apart but their order, nor two
+        // files that had one number after each other but their names.
+        let is_known = file.place.waypoints.last().is_some()
+            || (is_own
+                && self.by_identity.get(&stat.identity) == Some(&generation)
+                && (stat.identity.born != 0
+                    || patterns::stem(&path) == patterns::stem(&file.place.birth.path())));
         let is_it = match mark {
             Some(mark) => holds(&mut handle, mark)?,
-            None if !is_own && file.place.waypoints.last().is_none() => false,
+            None if !is_known => false,
             None => likeness(&file.place, &mut handle, length)? == Likeness::Whole,
         };
         // Another generation may have been found there under its own identity.
@@ -338,6 +343,11 @@ impl Follower {
                     // It may have ended before its copy was found.
                     file.phase = Phase::Open;
                     file.place.ended = false;
+                    if file.identity != identity {
+                        // What was found for it before is the file that it left.
+                        file.path = None;
+                        self.handles -= usize::from(file.handle.take().is_some());
+                    }
                 }
                 self.change_identity(generation, identity);
             }
@@ -455,8 +465,18 @@ impl Follower {
             .collect();
         for generation in unfound {
             // One that turned out to be another one's copy is forgotten.
-            if self.files.contains_key(&generation)
-                && self.find(generation, None).is_err()
+            if !self.files.contains_key(&generation) {
+                continue;
+            }
+            // What is left of it may have been damaged before it was packed or copied.
+            let found = self.find(generation, None).and_then(|is_found| {
+                let place = self.files[&generation].place.clone();
+                match is_found {
+                    false if place.offset > 0 => self.damaged_copy(&place, place.offset, now),
+                    _ => Ok(()),
+                }
+            });
+            if found.is_err()
                 && let Some(file) = self.files.get_mut(&generation)
             {
                 // Looked for again when its turn comes.
@@ -588,13 +608,14 @@ impl Follower {
             self.scan_at = now;
             return Ok(());
         }
-        self.damaged_copy(&place, now)?;
+        self.damaged_copy(&place, 0, now)?;
         self.truncated(generation, now);
         Ok(())
     }
 
-    /// Finds a copy that was made of a damaged file before that was truncated.
-    fn damaged_copy(&mut self, place: &Place, now: Duration) -> io::Result<()> {
+    /// Finds a copy that was made of a damaged file before that was truncated or removed, if it has at
+    /// least so many bytes of text: a shorter one may as well be a backup that was made in time.
+    fn damaged_copy(&mut self, place: &Place, shortest: u64, now: Duration) -> io::Result<()> {
         for path in self.siblings(place.birth.generation) {
             let Some((mut handle, stat)) = persistently(|| self.open_path(&path))? else {
                 continue;
@@ -602,6 +623,14 @@ impl Follower {
             if self.by_identity.contains_key(&stat.identity)
                 || usize::from(place.head.length) < HEAD_BYTES
             {
+                continue;
+            }
+            let length = match handle {
+                Handle::Plain(_) => stat.length,
+                // Text is only counted where it has to be.
+                Handle::Decoded(_) => persistently(|| text_length(&mut handle, shortest))?,
+            };
+            if length < shortest {
                 continue;
             }
             // One that was made since this generation began is no other one's.

@@ -48,7 +48,7 @@ impl Follower {
             }
             if seen.insert(stat.identity) {
                 match self.by_identity.get(&stat.identity).copied() {
-                    Some(generation) if !self.is_another(generation, &stat) => {
+                    Some(generation) if !self.is_another(generation, &path, &stat) => {
                         self.found_again(generation, path, &stat, now);
                     }
                     _ => newcomers.push((path, stat)),
@@ -129,16 +129,26 @@ impl Follower {
 
     /// Whether a file is not the generation that had its identity. An archive does not change: where
     /// there are no birth times, what looks like a changed one is a new file.
-    fn is_another(&mut self, generation: Generation, stat: &Stat) -> bool {
+    fn is_another(&mut self, generation: Generation, path: &Path, stat: &Stat) -> bool {
         let Some(file) = self.files.get_mut(&generation) else {
             return true;
         };
         let is_changed = stat.modified != file.modified || stat.length != file.length;
         let is_archive = file.phase == Phase::Ended && file.is_finished_archive;
-        let is_another = is_archive && is_changed && stat.identity.born == 0;
+        // Nor does a file that nobody read and nobody holds turn into one of another rotated set.
+        let is_untouched = matches!(file.phase, Phase::Open | Phase::Waiting)
+            && file.place.offset == 0
+            && file.handle.is_none()
+            && !file.holds_bytes();
+        let is_elsewhere =
+            is_untouched && patterns::stem(path) != patterns::stem(&file.place.birth.path());
+        let is_another = (is_archive && is_changed || is_elsewhere) && stat.identity.born == 0;
         if is_another {
             file.path = None;
             self.by_identity.remove(&stat.identity);
+        }
+        if is_another && is_elsewhere {
+            self.end(generation);
         }
         is_another
     }
@@ -450,6 +460,24 @@ impl Follower {
         self.news.births.push(birth.clone());
         let mut file = Followed::new(Place::new(birth), Some(path.to_owned()), Some(stat), now);
         file.is_polled = !self.hints.watch_file(path, generation);
+        // What has a rotated name is older than the file that has the name itself.
+        let stem = patterns::stem(path);
+        let base = self.chains.get(&stem).copied().filter(|youngest| {
+            let youngest = self.files.get(youngest);
+            *path != stem && youngest.is_some_and(|youngest| youngest.path.as_ref() == Some(&stem))
+        });
+        let unread_base = base.filter(|base| {
+            let base = &self.files[base];
+            let is_begun = base.place.offset > 0 || base.holds_bytes();
+            !is_begun && matches!(base.phase, Phase::Open | Phase::Waiting)
+        });
+        let after = match (unread_base, base) {
+            (Some(base), _) => after
+                .filter(|after| *after != base)
+                .or(self.files[&base].after),
+            (None, Some(base)) => after.filter(|after| *after != base),
+            (None, None) => after,
+        };
         file.after = after;
         let waits = after
             .and_then(|older| self.files.get_mut(&older))
@@ -473,8 +501,16 @@ impl Follower {
             self.ready(older);
         }
         self.by_identity.insert(stat.identity, generation);
-        self.chains.insert(patterns::stem(path), generation);
+        if base.is_none() {
+            self.chains.insert(stem, generation);
+        }
+        file.younger = unread_base;
         self.files.insert(generation, file);
+        if let Some(base) = unread_base.and_then(|base| self.files.get_mut(&base)) {
+            base.after = Some(generation);
+            base.phase = Phase::Waiting;
+            self.timed.insert(base.generation());
+        }
         generation
     }
 

@@ -273,14 +273,21 @@ impl Follower {
             return;
         };
         let older = &self.files[&generation].place.birth;
+        let older_path = older.path();
         // One that was renamed may stand under a name that is not followed: it counts for the old one.
-        let name = match older.path() == path {
+        let name = match older_path == path {
             true => path.to_string_lossy().into_owned(),
             false => older.name.clone(),
         };
         let none = mark::Marker::default();
         let birth = self.birth(&path, &name, &stat, 0, none, none);
-        let young = self.add(birth, &path, &stat, Some(generation), now);
+        // Under a name of another rotated set it is the youngest of that one.
+        let stem = patterns::stem(&path);
+        let after = match patterns::stem(&older_path) == stem {
+            true => Some(generation),
+            false => self.chains.get(&stem).copied(),
+        };
+        let young = self.add(birth, &path, &stat, after, now);
         if let Some(file) = self.files.get_mut(&young) {
             file.after_truncation = true;
         }
@@ -407,12 +414,13 @@ impl Follower {
     fn let_go(&mut self, generation: Generation) {
         let file = &self.files[&generation];
         let (front, length) = (file.front(), file.length);
-        let is_open = file.handle.is_some();
-        self.flush(generation, Why::End);
-        if !is_open && length > front && !self.files[&generation].is_compressed() {
+        let is_cut = file.handle.is_none() && length > front && !file.is_compressed();
+        // A line of which more was to come is lost as a whole.
+        self.flush(generation, if is_cut { Why::Quiet } else { Why::End });
+        if is_cut {
             let piece = mark::Piece {
                 generation,
-                from: front,
+                from: self.files[&generation].place.offset,
                 to: length,
             };
             self.hand_out_nothing(generation, piece, mark::Kind::Lost);
@@ -457,7 +465,8 @@ impl Follower {
             }
         };
         if due {
-            let is_quiet = now.saturating_sub(older.read_at) >= TORN;
+            // One that cannot be read may have the line's rest.
+            let is_quiet = older.caught_up && now.saturating_sub(older.read_at) >= TORN;
             if is_quiet && older.ends_torn() && self.is_rotated(older) {
                 self.flush(older_generation, Why::End);
             }

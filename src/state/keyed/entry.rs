@@ -68,10 +68,18 @@ pub struct Sighting<'a> {
     pub first: Option<Time>,
     pub newest: Option<Time>,
     pub count: u64,
-    /// Makes the line that is shown of it: asked for only when something changes.
-    pub sample: &'a dyn Fn() -> SampleLine,
+    /// Writes the line that is shown of it: asked for only when something changes.
+    pub sample: &'a dyn Fn(&mut SampleLine),
     /// Its time or, if it has none, the newest known.
     pub at: Time,
+}
+
+impl Sighting<'_> {
+    pub fn sample(&self) -> SampleLine {
+        let mut sample = SampleLine::default();
+        (self.sample)(&mut sample);
+        sample
+    }
 }
 
 /// Where changes of one key are put down.
@@ -175,7 +183,7 @@ impl Entry {
             last_ok: None,
             count: 0,
             transitions: 0,
-            sample: (sighting.sample)(),
+            sample: sighting.sample(),
             walk: Walk::default(),
             told: 0,
         };
@@ -197,8 +205,8 @@ impl Entry {
     }
 
     /// Takes in records of the key. What happened between them and the one before is told first, so
-    /// that it does not matter whether somebody asked in between.
-    pub fn absorb(&mut self, sighting: &Sighting<'_>, changes: &mut Changes<'_>) {
+    /// that it does not matter whether somebody asked in between. Returns whether the value is another.
+    pub fn absorb(&mut self, sighting: &Sighting<'_>, changes: &mut Changes<'_>) -> bool {
         if let Some(first) = sighting.first {
             self.look_for_silence(first, changes);
             if self.is_told(Kind::Missing) && self.last.is_none_or(|last| first > last) {
@@ -210,10 +218,11 @@ impl Entry {
                     &format!("seen again at {first}"),
                     changes,
                 );
-                self.sample_of_end(changes, (sighting.sample)());
+                self.sample_of_end(changes, sighting.sample());
             }
         }
-        if self.value != sighting.value {
+        let is_change = self.value != sighting.value;
+        if is_change {
             if let Some(first) = sighting.first {
                 self.look_for_delay(first, changes);
             }
@@ -222,15 +231,16 @@ impl Entry {
                 let at = deadline.map_or(sighting.at, |deadline| sighting.at.max(deadline));
                 let what = format!("went on to {}", quoted(sighting.value));
                 self.end_of(Kind::Stuck, at, &what, changes);
-                self.sample_of_end(changes, (sighting.sample)());
+                self.sample_of_end(changes, sighting.sample());
             }
             self.transitions += 1;
             self.value.clear();
             self.value.extend_from_slice(sighting.value);
-            self.sample = (sighting.sample)();
+            (sighting.sample)(&mut self.sample);
             self.set(sighting, changes);
         }
         self.add(sighting);
+        is_change
     }
 
     /// The key has a new value.
@@ -238,10 +248,9 @@ impl Entry {
         let at = sighting.at;
         self.since = sighting.first;
         self.meaning = Meaning::of(&self.value, changes.settings);
-        let what = quoted(&self.value);
         match (self.meaning == Meaning::Bad, self.is_told(Kind::Bad)) {
-            (true, false) => self.start_of(Kind::Bad, at, &what, changes),
-            (false, true) => self.end_of(Kind::Bad, at, &what, changes),
+            (true, false) => self.start_of(Kind::Bad, at, &quoted(&self.value), changes),
+            (false, true) => self.end_of(Kind::Bad, at, &quoted(&self.value), changes),
             _ => {}
         }
         if let Some(step) = step(&self.value, changes.settings) {
@@ -254,7 +263,7 @@ impl Entry {
                     self.start_of(Kind::Order, at, &what.unwrap_or_default(), changes);
                 }
                 Some(Change::Mended) => {
-                    let what = format!("started again with {what}");
+                    let what = format!("started again with {}", quoted(&self.value));
                     self.end_of(Kind::Order, at, &what, changes);
                 }
                 None => {}

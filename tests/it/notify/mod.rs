@@ -6,7 +6,7 @@ mod delivery;
 mod endpoint;
 mod journal;
 mod peers;
-mod server;
+pub mod server;
 mod sink;
 mod smtp;
 mod tls;

@@ -16,6 +16,7 @@ use logweir::disk::{Disk, DiskFile, Identity, Kind, Lock, Stat};
 
 use super::clock::SimClock;
 use super::platter::{Platter, Serial, errno, os_error};
+use super::program::STATE;
 use super::random::Random;
 use super::world::LOGS;
 
@@ -89,6 +90,8 @@ struct Shared {
     memory: HashMap<Identity, Vec<u8>>,
     /// So that no two changes bear the same time.
     stamps: i64,
+    /// A sync in the state directory failed, and what was not on the platter is gone.
+    forgot: bool,
 }
 
 impl SimDisk {
@@ -106,6 +109,7 @@ impl SimDisk {
             calls: 0,
             memory: HashMap::new(),
             stamps: 0,
+            forgot: false,
         };
         SimDisk {
             shared: Arc::new(Mutex::new(shared)),
@@ -154,6 +158,11 @@ impl SimDisk {
 
     pub fn put_fuse_out(&self) {
         self.shared().fuse = None;
+    }
+
+    /// Whether the disk lost what the program wrote to its state directory, and said so.
+    pub fn has_forgotten(&self) -> bool {
+        self.shared().forgot
     }
 
     /// There is an end to what the program can write.
@@ -632,7 +641,10 @@ impl DiskFile for SimFile {
         if self.disk.process.is_some() && shared.random.chance(shared.faults.sync_error, 1000) {
             let evict = shared.random.chance(1, 2);
             let node = shared.platter.node_mut(self.serial);
-            node.fail_to_sync(evict);
+            if node.fail_to_sync(evict) {
+                let state = shared.platter.files(Path::new(STATE));
+                shared.forgot |= state.iter().any(|(_, serial)| *serial == self.serial);
+            }
             return Err(os_error(errno::IO));
         }
         shared.platter.node_mut(self.serial).sync();

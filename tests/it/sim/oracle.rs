@@ -14,7 +14,8 @@
 //! * **At most once** for the rest: lines destroyed before the program could have read them, and a last
 //!   line without its line feed (it waits for the next start).
 //! * **Twice is allowed** for what stood in a copy that cannot be recognised: "a copy of a followed file
-//!   inside the glob is recognised from 1 KiB up; smaller files are always read".
+//!   inside the glob is recognised from 1 KiB up; smaller files are always read". A file whose first
+//!   kibibyte is not, after a power cut, what the program had read there is known no better than a small one.
 //! * **Order** within one life of a file is that of its bytes; of two lives of one name that did not
 //!   overlap, all of the first comes before the second ("a generation is drained before the next").
 //! * After a power cut lines may be torn or full of NUL bytes in the files themselves. What is left of
@@ -22,7 +23,8 @@
 //!   a file whose writer synced may not.
 //! * A failed fsync of the output ends the run with an error (FAULTS, F30). Linux shows the bytes from its
 //!   cache as if nothing were wrong until the power goes, so no restart can know better: whoever starts
-//!   the program again is taken to have seen to the disk.
+//!   the program again is taken to have seen to the disk. Where a failed fsync of the journal takes its last
+//!   entries with it, the program may say that it does not know some bytes of its output, and repeat lines.
 //! * Runs of NUL bytes below 4 KiB pass as part of a line where the program did not see how they came
 //!   about (`sources::follow::nul`); they are left out before a line is compared.
 
@@ -236,7 +238,8 @@ impl Oracle {
         }
         self.has_nuls |= content.contains(&0);
         let mut torn = Vec::new();
-        for line in content.split(|&byte| byte == b'\n') {
+        let lines = memchr::memchr_iter(b'\n', content).count();
+        for (number, line) in content.split(|&byte| byte == b'\n').enumerate() {
             let mut last = None;
             for tile in self.tiles(line) {
                 match tile {
@@ -248,8 +251,9 @@ impl Oracle {
                     }
                 }
             }
+            // Of the last line the power cut may have taken the line feed alone.
             if let Some(id) = last
-                && !self.get_mut(id).ends
+                && (!self.get_mut(id).ends || number == lines)
             {
                 self.get_mut(id).stranded = true;
                 self.get_mut(id).open_end = true;

@@ -98,14 +98,16 @@ impl Node {
     }
 
     /// What Linux does after a failed write-back: the pages count as clean, though the platter never
-    /// saw them. Where the cache is then given up, the old bytes show again.
-    pub fn fail_to_sync(&mut self, evict: bool) {
+    /// saw them. Where the cache is then given up, the old bytes show again. Whether bytes are gone.
+    pub fn fail_to_sync(&mut self, evict: bool) -> bool {
         self.dirty.clear();
         if evict {
             let length = self.cache.len();
-            self.cache.clone_from(&self.platter);
-            self.cache.resize(length, 0);
+            let mut left = self.platter.clone();
+            left.resize(length, 0);
+            return std::mem::replace(&mut self.cache, left) != self.cache;
         }
+        false
     }
 
     fn cut_power(&mut self, random: &mut Random) {

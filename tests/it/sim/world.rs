@@ -886,10 +886,14 @@ impl World {
                 continue;
             }
             let length = content.len();
-            let is_whole = contents.get(&serial) == Some(&content);
+            let before = contents.get(&serial);
+            let is_whole = before == Some(&content);
             self.oracle.survived(&content, !is_whole);
             if let Some(seen) = self.seen.get_mut(&serial) {
-                seen.length = seen.length.min(length);
+                // Nobody knows a file by bytes that it does not have any more.
+                let pairs = before.into_iter().flatten().zip(&content);
+                let same = pairs.take_while(|(before, now)| before == now).count();
+                seen.length = seen.length.min(same);
             }
             say!(self, "{} is left with {length} bytes", path.display());
         }

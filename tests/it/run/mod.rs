@@ -1,0 +1,68 @@
+//! `weir run` as people run it: files that grow, a configuration, receivers, signals and kills.
+//!
+//! The long versions of these tests are commands of their own, with their figures on standard error:
+//!
+//! ```sh
+//! cargo test --profile quick --test it run:: -- --ignored --nocapture --test-threads 1
+//! ```
+
+mod alerts;
+mod reload;
+mod secrets;
+mod streams;
+mod windows;
+mod wrapped;
+
+use std::fs;
+
+use crate::follow::scene::{Following, Scene};
+
+/// A folder with `weir.toml`.
+pub fn configured(text: &str) -> Scene {
+    let scene = Scene::new();
+    fs::write(scene.path("weir.toml"), text).unwrap();
+    scene
+}
+
+/// `weir run -c weir.toml` with a state directory.
+pub fn start(scene: &Scene) -> Following {
+    scene.start(&[], &["run", "-c", "weir.toml", "--state", "state"])
+}
+
+/// A time of the day of the records, so many milliseconds after its beginning.
+pub fn at(milliseconds: u64) -> String {
+    let (seconds, rest) = (milliseconds / 1000, milliseconds % 1000);
+    format!(
+        "2026-03-14T{:02}:{:02}:{:02}.{rest:03}Z",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
+    )
+}
+
+/// A number from the environment, for the long versions.
+pub fn setting(name: &str, default: usize) -> usize {
+    std::env::var(name).map_or(default, |text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name}: not a number: \"{text}\""))
+    })
+}
+
+/// Random numbers of one seed (Knuth's linear congruential generator, upper bits).
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+/// The value at a share of sorted values: the smallest that as many are not above.
+pub fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    sorted[rank.clamp(1, sorted.len()) - 1]
+}
