@@ -52,6 +52,11 @@ pub enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Look into a state directory, or forget a key that was seen to
+    State {
+        #[command(subcommand)]
+        command: StateCommand,
+    },
     /// Show what notifiers told of which alert, when, to whom and with what answer
     Alerts(AlertsArgs),
     /// Print shell completions
@@ -75,6 +80,74 @@ pub enum SchemaKind {
 pub enum ConfigCommand {
     /// Print what the files say together, and where each value comes from; secrets are masked
     Show(ShowArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum StateCommand {
+    /// Print states, sets and firing alerts; the run that writes them may be under way
+    Show(StateShowArgs),
+    /// Forget keys of a state while no run is under way: what is wrong with them ends with the next start
+    Ack(StateAckArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct StateShowArgs {
+    /// The state directory
+    #[arg(value_name = "DIR", conflicts_with_all = ["state", "config"])]
+    pub dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub place: StatePlace,
+    /// text for eyes, json for programs
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value = "text",
+        env = "WEIR_OUTPUT",
+        help_heading = "Output"
+    )]
+    pub output: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct StateAckArgs {
+    #[command(flatten)]
+    pub place: StatePlace,
+    /// The state's name
+    pub name: String,
+    /// The key's value; of a key of several fields all of them: app=shop,region=eu
+    #[arg(value_name = "KEY", required = true)]
+    pub keys: Vec<String>,
+}
+
+/// Which state directory.
+#[derive(Debug, Args)]
+pub struct StatePlace {
+    /// The state directory
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "WEIR_STATE",
+        help_heading = "Following"
+    )]
+    pub state: Option<PathBuf>,
+    /// The configuration that names it, instead of --state
+    #[arg(
+        short,
+        long = "config",
+        value_name = "FILE",
+        env = "WEIR_CONFIG",
+        help_heading = "Configuration"
+    )]
+    pub config: Vec<PathBuf>,
+    /// Lay the table [env.NAME] over the files
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "WEIR_ENV",
+        help_heading = "Configuration"
+    )]
+    pub env: Option<String>,
 }
 
 /// Which configuration.

@@ -21,13 +21,14 @@ mod report;
 mod run;
 mod setup;
 mod start;
+mod state;
 mod test;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::args::{Cli, Command, ConfigCommand, SchemaKind};
+use crate::cli::args::{Cli, Command, ConfigCommand, SchemaKind, StateCommand};
 
 /// Exit codes, beside 0 (contract, see the manual page).
 pub mod exit {
@@ -81,6 +82,10 @@ pub fn main() -> ExitCode {
         Some(Command::Config {
             command: ConfigCommand::Show(args),
         }) => config::show(args),
+        Some(Command::State { command }) => match command {
+            StateCommand::Show(args) => state::show(args),
+            StateCommand::Ack(args) => state::ack(args),
+        },
         Some(Command::Alerts(args)) => alerts::run(args),
         Some(Command::Completions { shell }) => docs::completions(shell),
         Some(Command::Man) => docs::man(),

@@ -252,6 +252,14 @@ pub fn known(state: &State) -> Vec<u8> {
     bytes
 }
 
+/// Alerts, states and sets as text for standard output, all of them.
+pub fn watched(state: &State) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let style = styled(Color::Auto, io::stdout().is_terminal(), true);
+    text::write_watched(&mut bytes, &Report::new(state, None), usize::MAX, &style);
+    bytes
+}
+
 /// Colours and width of a text report.
 fn style(args: &OutputArgs) -> Style {
     let terminal = args.to.is_none() && io::stdout().is_terminal();

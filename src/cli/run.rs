@@ -25,6 +25,7 @@ use crate::disk::Disk;
 use crate::disk::real::Real;
 use crate::engine::Outcome;
 use crate::engine::signals::{Hangup, Stop};
+use crate::engine::systemd::Systemd;
 use crate::engine::writer::Destination;
 use crate::notifiers::delivery::{Delivery, Folder};
 use crate::sinks::Sink;
@@ -81,9 +82,13 @@ fn follow(args: &RunArgs, mut setup: Setup, signals: &Stop) -> Result<Outcome, F
     let hangup = Hangup::new()
         .and_then(|hangup| hangup.on_signal().map(|()| hangup))
         .map_err(fail)?;
+    let systemd = Systemd::from_environment()
+        .map_err(|error| Failure::io(format!("NOTIFY_SOCKET: {error}")))?
+        .map(Arc::new);
     let supervisor = Supervisor {
         signals: signals.clone(),
         hangup,
+        systemd,
         watched: if args.watch_config {
             args.config.clone()
         } else {

@@ -139,7 +139,7 @@ pub fn run(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failur
         sink: destination(opened.file, start.sink),
         store: opened.store,
         stop: start.stop,
-        grace: start.live.then(|| grace(start.grace, false, None)),
+        grace: start.live.then(|| grace(start.grace, false, None, None)),
         also: start.also,
         carries: None,
         watcher: start.watcher,
@@ -305,6 +305,10 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
     let reads_again = store.is_some();
     let writes_to_stdout = start.append.is_none() && start.sink.is_some() && start.reload.is_none();
     let sink = destination(file, start.sink);
+    let goes_on = start
+        .reload
+        .as_ref()
+        .map(|reload| Arc::clone(&reload.asked));
     let run = Run {
         plan: Arc::new(plan),
         reader: Reading::Follow(Follow {
@@ -321,7 +325,7 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
         sink,
         store,
         stop: start.stop,
-        grace: Some(grace(start.grace, reads_again, systemd)),
+        grace: Some(grace(start.grace, reads_again, systemd, goes_on)),
         also: start.also,
         carries: start.reload.map(|reload| reload.asked),
         watcher: start.watcher,
@@ -355,11 +359,17 @@ fn our_streams() -> Vec<(Identity, String)> {
 }
 
 /// Ends a run that does not end within its grace time.
-fn grace(grace: Duration, reads_again: bool, systemd: Option<Arc<Systemd>>) -> Grace {
+fn grace(
+    grace: Duration,
+    reads_again: bool,
+    systemd: Option<Arc<Systemd>>,
+    goes_on: Option<Arc<AtomicBool>>,
+) -> Grace {
     Grace {
         grace,
         reads_again,
         systemd,
+        goes_on,
         end: Box::new(grace::end),
     }
 }

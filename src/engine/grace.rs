@@ -4,6 +4,7 @@
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,8 @@ pub struct Grace {
     /// What was read and not written is read again by the next start.
     pub reads_again: bool,
     pub systemd: Option<Arc<Systemd>>,
+    /// Set before a stop after which another run follows in this process: the service does not end.
+    pub goes_on: Option<Arc<AtomicBool>>,
     /// What is done when the grace time is over, with the words for the user: [`end`] but in tests.
     pub end: Box<dyn FnOnce(&str) + Send>,
 }
@@ -89,7 +92,10 @@ impl Grace {
             }
             let now = Instant::now();
             if deadline.is_none() && stop.asked() {
-                if let Some(systemd) = &self.systemd {
+                let goes_on = self.goes_on.as_ref();
+                if let Some(systemd) = &self.systemd
+                    && !goes_on.is_some_and(|goes_on| goes_on.load(Ordering::Relaxed))
+                {
                     systemd.stopping();
                 }
                 deadline = Some(now + self.grace);
@@ -154,6 +160,7 @@ mod tests {
             grace,
             reads_again,
             systemd: None,
+            goes_on: None,
             end: Box::new(move |text| said.send(text.to_owned()).unwrap()),
         };
         (grace, says)

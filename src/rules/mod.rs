@@ -10,6 +10,7 @@ pub mod mask;
 mod moment;
 pub mod routing;
 pub mod rule;
+mod saved;
 pub mod watched;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -12,6 +12,7 @@
 
 pub mod checkpoint;
 pub mod journal;
+pub mod look;
 pub mod recover;
 
 use std::fmt;
@@ -231,11 +232,33 @@ fn read_slot(disk: &dyn Disk, path: &Path) -> Slot {
     }
 }
 
-/// The newest whole checkpoint, and the place for the next one.
+/// The newest whole checkpoint, which must be of a run with this purpose, and the place for the next one.
 fn choose(
     path: &Path,
     slots: [Slot; 2],
     purpose: &str,
+    journals: &[u64],
+    notes: &mut Vec<String>,
+) -> Result<(usize, Option<Checkpoint>), StoreError> {
+    let (next, checkpoint) = newest_of(path, slots, journals, notes)?;
+    match checkpoint {
+        Some(checkpoint) if checkpoint.purpose != purpose => Err(StoreError {
+            text: format!(
+                "{}: this state is of another run: it was `{}`, this is `{purpose}`; give the same \
+                 again, or another state directory",
+                path.display(),
+                checkpoint.purpose
+            ),
+            exit_code: 2,
+        }),
+        checkpoint => Ok((next, checkpoint)),
+    }
+}
+
+/// The newest whole checkpoint of any run, and the place for the next one.
+fn newest_of(
+    path: &Path,
+    slots: [Slot; 2],
     journals: &[u64],
     notes: &mut Vec<String>,
 ) -> Result<(usize, Option<Checkpoint>), StoreError> {
@@ -278,16 +301,6 @@ fn choose(
         notes.push(format!(
             "{shown}: {reason}; going on from the other one and the journal"
         ));
-    }
-    if checkpoint.purpose != purpose {
-        return Err(StoreError {
-            text: format!(
-                "{shown}: this state is of another run: it was `{}`, this is `{purpose}`; give the \
-                 same again, or another state directory",
-                checkpoint.purpose
-            ),
-            exit_code: 2,
-        });
     }
     Ok((1 - newest, Some(*checkpoint)))
 }

@@ -329,3 +329,35 @@ fn mistakes_of_environments_that_are_not_chosen_are_found() {
         let _ = ran.says("w.toml:5:8: one run reads");
     }
 }
+
+/// Every configuration in the docs, and that of the sidecar's manifest.
+#[test]
+fn configurations_in_the_docs_are_good() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| std::fs::read_to_string(root.join(name)).unwrap();
+    let mut found = Vec::new();
+    for page in [
+        "README.md",
+        "docs/run.md",
+        "docs/systemd.md",
+        "docs/recipes/README.md",
+    ] {
+        let text = read(page);
+        for block in text.split("```toml\n").skip(1) {
+            found.push((page, block.split_once("```").unwrap().0.to_owned()));
+        }
+    }
+    let manifest = read("docs/kubernetes.md");
+    let (_, rest) = manifest.split_once("weir.toml: |\n").unwrap();
+    let (text, _) = rest.split_once("---\n").unwrap();
+    let lines = text
+        .lines()
+        .map(|line| line.strip_prefix("    ").unwrap_or(line));
+    found.push(("docs/kubernetes.md", lines.collect::<Vec<_>>().join("\n")));
+    assert!(found.len() >= 5);
+    for (page, text) in found {
+        let directory = tempfile::tempdir().unwrap();
+        let ran = check(directory.path(), &text, &["--plan"]);
+        assert_eq!(ran.code, 0, "{page}:\n{text}\n{}", ran.stderr);
+    }
+}

@@ -23,6 +23,7 @@ mod recipes;
 mod run;
 mod shared;
 mod sim;
+mod state;
 mod tidy;
 mod torture;
 mod truth;

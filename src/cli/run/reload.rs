@@ -13,6 +13,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::engine::signals::{Hangup, Stop};
+use crate::engine::systemd::Systemd;
 
 /// How often files are looked at with `--watch-config`.
 const LOOK: Duration = Duration::from_secs(1);
@@ -22,6 +23,8 @@ pub struct Supervisor {
     /// Signals that end the process.
     pub signals: Stop,
     pub hangup: Hangup,
+    /// The service manager, which waits for the end of a reload that it asked for.
+    pub systemd: Option<Arc<Systemd>>,
     /// Files that are looked at, with `--watch-config`.
     pub watched: Vec<PathBuf>,
 }
@@ -45,6 +48,7 @@ impl Supervisor {
         let (over, ours) = UnixStream::pair()?;
         let signals = self.signals.clone();
         let hangup = self.hangup.clone();
+        let systemd = self.systemd.clone();
         let watched = self.watched.clone();
         let thread = std::thread::Builder::new()
             .name("supervisor".to_owned())
@@ -73,7 +77,15 @@ impl Supervisor {
                             known = now;
                         }
                     }
-                    if let Some(setup) = load() {
+                    if let Some(systemd) = &systemd {
+                        systemd.reloading();
+                    }
+                    let setup = load();
+                    if let (None, Some(systemd)) = (&setup, &systemd) {
+                        // The old configuration goes on; a new one says so when its files are read.
+                        systemd.ready();
+                    }
+                    if let Some(setup) = setup {
                         *next.lock().unwrap_or_else(PoisonError::into_inner) = Some(setup);
                         asked.store(true, Ordering::Relaxed);
                         return stop.ask();

@@ -41,8 +41,12 @@ pub fn write(out: &mut Vec<u8>, report: &Report<'_>, top: usize, style: &Style) 
     }
 }
 
-/// Appends states, sets and metrics alone: what is known at the end of a rehearsal, or stands in a state
-/// directory.
+/// Appends alerts, states and sets alone: what a state directory holds.
+pub fn write_watched(out: &mut Vec<u8>, report: &Report<'_>, top: usize, style: &Style) {
+    watched::write(&mut Page::new(out, style), report, top);
+}
+
+/// Appends states, sets and metrics alone: what is known at the end of a rehearsal.
 pub fn write_known(out: &mut Vec<u8>, report: &Report<'_>, top: usize, style: &Style) {
     let mut page = Page::new(out, style);
     watched::write_known(&mut page, report, top);

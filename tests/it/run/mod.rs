@@ -10,6 +10,7 @@ mod alerts;
 mod reload;
 mod secrets;
 mod streams;
+mod systemd;
 mod windows;
 mod wrapped;
 

@@ -1,0 +1,251 @@
+//! `weir state`: what a state directory shows beside the run that writes it, and keys that are forgotten
+//! while none does.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::program::{Ran, run_in, weir};
+
+const CONFIGURATION: &str = r#"
+[[source]]
+type = "file"
+include = ["*.log"]
+
+[[state]]
+name = "backup"
+key = ["server"]
+value = "status"
+ok = ["completed"]
+bad = ["failed"]
+roster = ["server9"]
+notify = ["hook"]
+
+[[state]]
+name = "place"
+key = ["server", "rack"]
+value = "status"
+
+[[set]]
+name = "servers"
+value = "server"
+
+[[notifier]]
+name = "hook"
+type = "file"
+path = "alerts.ndjson"
+group_interval = "0s"
+
+[[sink]]
+type = "file"
+path = "out.txt"
+
+[run]
+state_dir = "st"
+"#;
+
+const LOG: &str = "2026-11-23T02:00:00Z ERROR server=server1 rack=a status=failed\n\
+                   2026-11-23T02:05:00Z INFO server=server2 rack=b status=completed\n";
+
+/// A folder with the configuration and two lines of log.
+fn folder() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("w.toml"), CONFIGURATION).unwrap();
+    std::fs::write(directory.path().join("a.log"), LOG).unwrap();
+    directory
+}
+
+/// A run that is ended when it is no longer looked at.
+struct Running(Child);
+
+impl Running {
+    fn start(directory: &Path) -> Running {
+        let mut command: Command = weir(["run", "-q", "-c", "w.toml"]);
+        let command = command.current_dir(directory);
+        let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+        Running(command.spawn().unwrap())
+    }
+
+    fn signal(mut self, name: &str) {
+        let id = self.0.id().to_string();
+        let status = Command::new("kill").args(["-s", name, &id]).status();
+        assert!(status.unwrap().success());
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn show(directory: &Path) -> Value {
+    run_in(directory, ["state", "show", "st", "-o", "json"]).json()
+}
+
+/// Looks until `is_so`; what it looks at comes with a checkpoint, about every second.
+#[track_caller]
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn has_records(directory: &Path, count: u64) -> bool {
+    let ran = run_in(directory, ["state", "show", "st", "-o", "json"]);
+    ran.code == 0 && ran.json()["records"] == count
+}
+
+fn ack(directory: &Path, arguments: &[&str]) -> Ran {
+    let head = ["state", "ack", "-c", "w.toml"];
+    run_in(directory, head.iter().chain(arguments))
+}
+
+#[test]
+fn a_key_that_was_seen_to_is_forgotten_and_its_alert_ends() {
+    let directory = folder();
+    let path = directory.path();
+    let run = Running::start(path);
+    until("both records are in a checkpoint", || has_records(path, 2));
+    let known = show(path);
+    let states = known["states"].as_array().unwrap();
+    let row = |name: &str, server: &str| {
+        let of = |row: &&Value| row["name"] == name && row["key"]["server"] == server;
+        states.iter().find(of).unwrap().clone()
+    };
+    assert_eq!(row("backup", "server1")["status"], "bad");
+    assert_eq!(row("backup", "server2")["status"], "ok");
+    assert_eq!(row("backup", "server9")["status"], "missing");
+    assert_eq!(row("place", "server1")["key"]["rack"], "a");
+    assert_eq!(known["sets"][0]["count"], 2);
+    until("the alert fires", || {
+        show(path)["alerts"][0]["rule"] == "backup.bad"
+    });
+    let text = run_in(path, ["state", "show", "-c", "w.toml"])
+        .exits(0)
+        .text();
+    assert!(text.contains("server1  bad "), "{text}");
+
+    // A run would write over it.
+    ack(path, &["backup", "server1"])
+        .exits(74)
+        .says("a run uses this state directory");
+    run.signal("TERM");
+    for (arguments, said) in [
+        (
+            &["backp", "server1"][..],
+            "unknown state \"backp\"; did you mean \"backup\"?",
+        ),
+        (
+            &["backup", "server1", "elsewhere"],
+            "unknown key \"elsewhere\"; known: server1, server2",
+        ),
+        (
+            &["place", "server1"],
+            "lacks \"server\"; write it like server=…,rack=…",
+        ),
+        (
+            &["place", "server=server1,rack=z"],
+            "did you mean \"server=server1,rack=a\"?",
+        ),
+    ] {
+        let _ = ack(path, arguments).exits(2).says(said);
+    }
+    assert_eq!(
+        show(path)["states"],
+        known["states"],
+        "nothing was forgotten yet"
+    );
+    let ran = ack(path, &["backup", "server1"]).exits(0);
+    assert_eq!(ran.text(), "1 forgotten\n");
+    let ran = ack(path, &["place", "server=server2,rack=b"]).exits(0);
+    assert_eq!(ran.text(), "1 forgotten\n");
+    let left: Vec<String> = show(path)["states"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| format!("{} {}", row["name"], row["key"]["server"]))
+        .collect();
+    assert_eq!(
+        left,
+        [
+            "\"backup\" \"server2\"",
+            "\"backup\" \"server9\"",
+            "\"place\" \"server1\""
+        ]
+    );
+
+    let run = Running::start(path);
+    let told = || std::fs::read_to_string(path.join("alerts.ndjson")).unwrap_or_default();
+    until("the end is told", || told().contains("\"resolved\""));
+    run.signal("TERM");
+    assert_eq!(told().lines().count(), 2, "{}", told());
+    assert_eq!(show(path)["alerts"], serde_json::json!([]));
+    // The output goes on where it was: no line twice, none missing.
+    assert_eq!(std::fs::read_to_string(path.join("out.txt")).unwrap(), LOG);
+}
+
+#[test]
+fn after_a_kill_nothing_is_forgotten_before_everything_is_known() {
+    let directory = folder();
+    let path = directory.path();
+    let run = Running::start(path);
+    until("both records are in a checkpoint", || has_records(path, 2));
+    // Written out, and for the most part not yet in a checkpoint.
+    let out = path.join("out.txt");
+    let mut log = LOG.to_owned();
+    let size = || std::fs::metadata(&out).unwrap().len();
+    for second in 0..3 {
+        log.push_str(&format!(
+            "2026-11-23T03:00:0{second}Z INFO server=server3 status=completed\n"
+        ));
+        std::fs::write(path.join("b.tmp"), &log[LOG.len()..]).unwrap();
+        std::fs::rename(path.join("b.tmp"), path.join(format!("b{second}.log"))).unwrap();
+    }
+    until("all of it is written", || size() > LOG.len() as u64);
+    run.signal("KILL");
+    let ran = ack(path, &["backup", "server2"]);
+    if ran.code != 0 {
+        let _ = ran.exits(74).says("start it and stop it once");
+    }
+    let run = Running::start(path);
+    until("it goes on", || show(path)["records"].as_u64() >= Some(3));
+    run.signal("TERM");
+    // A restart knows what came before the kill.
+    let servers = &show(path)["sets"][0]["values"];
+    assert_eq!(
+        servers,
+        &serde_json::json!(["server1", "server2", "server3"])
+    );
+}
+
+#[test]
+fn what_holds_no_state_is_refused() {
+    let directory = folder();
+    let path = directory.path();
+    run_in(path, ["state", "show", "nowhere"])
+        .exits(66)
+        .says("nowhere: no state directory");
+    std::fs::create_dir(path.join("empty")).unwrap();
+    run_in(path, ["state", "show", "empty"])
+        .exits(66)
+        .says("empty: holds no state");
+    let names = ["state", "ack", "--state", "empty", "backup", "server1"];
+    run_in(path, names).exits(66);
+    assert_eq!(
+        std::fs::read_dir(path.join("empty")).unwrap().count(),
+        0,
+        "looking leaves nothing behind"
+    );
+    run_in(path, ["state", "show"]).exits(2).says("--state DIR");
+    std::fs::write(path.join("none.toml"), "").unwrap();
+    run_in(path, ["state", "show", "-c", "none.toml"])
+        .exits(78)
+        .says("has no [run] state_dir");
+}
