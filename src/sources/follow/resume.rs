@@ -193,6 +193,9 @@ impl Follower {
         if !is_it || is_taken {
             return Ok(false);
         }
+        if !is_own && mark.is_none() && self.is_copy_of_longer(generation, &mut handle, length)? {
+            return Ok(false);
+        }
         if !is_own && mark.is_some() {
             let file = self.files.get_mut(&generation).expect("it is looked for");
             file.is_lent = true;
@@ -219,6 +222,29 @@ impl Follower {
         }
         self.limit_handles(generation);
         Ok(true)
+    }
+
+    /// Whether a file that has all that was read of a generation is a copy of another one, of which more
+    /// was read and which is still there.
+    fn is_copy_of_longer(
+        &self,
+        generation: Generation,
+        handle: &mut Handle,
+        length: Option<u64>,
+    ) -> io::Result<bool> {
+        let place = &self.files[&generation].place;
+        let longer = self.files.values().filter(|other| {
+            other.place.offset > place.offset
+                && other.place.head == place.head
+                && other.phase == Phase::Open
+                && self.located.contains_key(&other.identity)
+        });
+        for other in longer {
+            if likeness(&other.place, handle, length)? != Likeness::Other {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The generation stands in a copy now.
