@@ -193,7 +193,7 @@ impl Follower {
         if !is_it || is_taken {
             return Ok(false);
         }
-        if !is_own && mark.is_none() && self.is_copy_of_longer(generation, &mut handle, length)? {
+        if !is_own && mark.is_none() && self.is_copy_of_another(generation, &mut handle, length)? {
             return Ok(false);
         }
         if !is_own && mark.is_some() {
@@ -224,22 +224,24 @@ impl Follower {
         Ok(true)
     }
 
-    /// Whether a file that has all that was read of a generation is a copy of another one, of which more
-    /// was read and which is still there.
-    fn is_copy_of_longer(
+    /// Whether a file that has all that was read of a generation is a copy of another one, which is still
+    /// there: a backup was replaced by a newer one.
+    fn is_copy_of_another(
         &self,
         generation: Generation,
         handle: &mut Handle,
         length: Option<u64>,
     ) -> io::Result<bool> {
         let place = &self.files[&generation].place;
-        let longer = self.files.values().filter(|other| {
-            other.place.offset > place.offset
-                && other.place.head == place.head
+        let stem = patterns::stem(&place.birth.path());
+        let there = self.files.values().filter(|other| {
+            other.generation() != generation
                 && other.phase == Phase::Open
+                && other.place.offset > 0
                 && self.located.contains_key(&other.identity)
+                && patterns::stem(&other.place.birth.path()) == stem
         });
-        for other in longer {
+        for other in there {
             if likeness(&other.place, handle, length)? != Likeness::Other {
                 return Ok(true);
             }

@@ -393,7 +393,12 @@ impl Follower {
             .collect();
         found.sort_by_key(|(_, stat)| (stat.identity.born, stat.modified, stat.identity.inode));
         let mut last = None;
+        // A copy of the new file may be as old as that to the tick.
+        let head = self.head_at(path);
         for (sibling, stat) in found {
+            if head.is_some() && self.head_at(&sibling) == head {
+                continue;
+            }
             let none = Marker::default();
             let birth = self.birth(&sibling, &name, &stat, 0, none, none);
             let generation = self.add(birth, &sibling, &stat, Some(after), now);
@@ -405,6 +410,13 @@ impl Follower {
             last = Some(generation);
         }
         last
+    }
+
+    /// The marker of a file's first kibibyte, if it has one.
+    fn head_at(&self, path: &Path) -> Option<Marker> {
+        let (mut handle, _) = self.open_path(path).ok()??;
+        let head = handle.head().ok()?;
+        (usize::from(head.length) == HEAD_BYTES).then_some(head)
     }
 
     /// A generation that is read from its first byte.

@@ -196,7 +196,7 @@ impl Follower {
     }
 
     /// Opens what stands at a path; `None` if nothing that can be followed does any more.
-    pub(super) fn open_path(&mut self, path: &Path) -> io::Result<Option<(Handle, Stat)>> {
+    pub(super) fn open_path(&self, path: &Path) -> io::Result<Option<(Handle, Stat)>> {
         let file = match self.disk.open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             result => result?,
