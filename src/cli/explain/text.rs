@@ -190,8 +190,8 @@ fn watched(page: &mut Page<'_>, configured: &Configured) {
         let name = page.shown(seen.name.as_bytes());
         let why = page.shown(seen.why.as_bytes());
         page.skip(2)
-            .left_in(8, ink, mark)
-            .left_in(6, DIM, seen.kind)
+            .left_in(10, ink, mark)
+            .left_in(8, DIM, seen.kind)
             .left_in(widest, PLAIN, &name)
             .skip(2)
             .put(DIM, &why)
