@@ -212,7 +212,12 @@ impl Rule {
             notify: settings.notify.clone(),
             summary: settings.summary.clone(),
             text: settings.when.clone(),
-            cut: Cut::of(settings.window),
+            cut: Cut {
+                has_quantiles: steps
+                    .iter()
+                    .any(|step| matches!(step.what, What::Statistic(Statistic::Quantile(_)))),
+                ..Cut::of(settings.window)
+            },
             is_single: by.is_empty() && !parts.is_empty(),
             definition: format!(
                 "{:?} {:?} {:?} {by:?} {} {}",

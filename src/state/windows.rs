@@ -6,6 +6,7 @@
 //! structures take, so that the same input meets the limit at the same record on every machine.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,8 @@ pub struct Cut {
     pub step: i64,
     /// Buckets of the window.
     pub buckets: i64,
+    /// Somebody asks for quantiles, so the window keeps the distribution of all its numbers.
+    pub has_quantiles: bool,
 }
 
 impl Cut {
@@ -48,6 +51,7 @@ impl Cut {
         Cut {
             step,
             buckets: seconds.div_ceil_by(step),
+            has_quantiles: true,
         }
     }
 
@@ -121,7 +125,8 @@ struct Bucket {
     last: i64,
     /// The first record.
     sample: Option<SampleLine>,
-    numbers: Option<Box<Numbers>>,
+    /// Shared with the checkpoints that were made since it changed.
+    numbers: Option<Arc<Numbers>>,
     texts: BTreeSet<u64>,
 }
 
@@ -221,14 +226,14 @@ impl Window {
         let Some(bucket) = self.bucket_mut(number) else {
             return Ok(());
         };
-        let numbers = bucket.numbers.get_or_insert_default();
+        let numbers = Arc::make_mut(bucket.numbers.get_or_insert_default());
         numbers
             .histogram
             .record_within(place, value, weight, budget)
             .inspect_err(|_| {
                 numbers.histogram.shapeless(place, weight, budget);
             })?;
-        if is_within && place.is_number() {
+        if is_within && cut.has_quantiles && place.is_number() {
             let index = i32::from(place.index());
             let cell = if place.is_negative() {
                 -1 - index
@@ -355,7 +360,7 @@ impl Window {
             }
             let bucket = self.buckets.pop_front().expect("there is a first");
             if before.is_some_and(|before| bucket.number <= before) {
-                self.within.remove(&bucket);
+                self.within.remove(&bucket, cut.has_quantiles);
             }
             self.changed = true;
             budget.release(bucket.bytes());
@@ -372,7 +377,7 @@ impl Window {
                 budget.release(sample_bytes(&sample));
             }
             if before.is_none_or(|before| bucket.number > before) {
-                self.within.add(bucket);
+                self.within.add(bucket, cut.has_quantiles);
                 self.changed = true;
             }
         }
@@ -536,9 +541,9 @@ impl All {
 }
 
 impl Within {
-    fn add(&mut self, bucket: &Bucket) {
+    fn add(&mut self, bucket: &Bucket, has_quantiles: bool) {
         self.count = self.count.saturating_add(bucket.count);
-        if let Some(numbers) = &bucket.numbers {
+        if let Some(numbers) = bucket.numbers.as_ref().filter(|_| has_quantiles) {
             numbers
                 .histogram
                 .cells(|cell, count| *self.cells.entry(cell).or_insert(0) += count);
@@ -548,9 +553,9 @@ impl Within {
         }
     }
 
-    fn remove(&mut self, bucket: &Bucket) {
+    fn remove(&mut self, bucket: &Bucket, has_quantiles: bool) {
         self.count = self.count.saturating_sub(bucket.count);
-        if let Some(numbers) = &bucket.numbers {
+        if let Some(numbers) = bucket.numbers.as_ref().filter(|_| has_quantiles) {
             numbers.histogram.cells(|cell, count| {
                 if let Some(left) = self.cells.get_mut(&cell) {
                     *left = left.saturating_sub(count);

@@ -142,6 +142,8 @@ pub struct Followed {
     pub is_finished_archive: bool,
     /// An error of reading was said.
     pub is_failing: bool,
+    /// How often it was tried since then.
+    pub failures: u32,
     /// Offset of the next byte to read.
     front: u64,
     /// Context and bytes not handed out, `filled` of them.
@@ -240,6 +242,7 @@ impl Followed {
             gone_at: None,
             found_at: now,
             is_failing: false,
+            failures: 0,
             is_finished_archive: false,
             front: place.offset,
             buffer: Vec::new(),

@@ -64,6 +64,9 @@ const SETTLED: Duration = Duration::from_millis(100);
 /// The longest that a file waits for the one before it, which may still be written to.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How often a file that cannot be read must have been tried until the file after it is read.
+const FAILURES: u32 = 8;
+
 /// How long a file without a name must be quiet until it is let go: a writer may hold it a while.
 const GONE: Duration = Duration::from_secs(5);
 

@@ -193,6 +193,9 @@ impl Follower {
         if !is_it || is_taken {
             return Ok(false);
         }
+        if !is_own && mark.is_none() && self.is_copy_of_another(generation, &mut handle, length)? {
+            return Ok(false);
+        }
         if !is_own && mark.is_some() {
             let file = self.files.get_mut(&generation).expect("it is looked for");
             file.is_lent = true;
@@ -219,6 +222,31 @@ impl Follower {
         }
         self.limit_handles(generation);
         Ok(true)
+    }
+
+    /// Whether a file that has all that was read of a generation is a copy of another one, which is still
+    /// there: a backup was replaced by a newer one.
+    fn is_copy_of_another(
+        &self,
+        generation: Generation,
+        handle: &mut Handle,
+        length: Option<u64>,
+    ) -> io::Result<bool> {
+        let place = &self.files[&generation].place;
+        let stem = patterns::stem(&place.birth.path());
+        let there = self.files.values().filter(|other| {
+            other.generation() != generation
+                && other.phase == Phase::Open
+                && other.place.offset > 0
+                && self.located.contains_key(&other.identity)
+                && patterns::stem(&other.place.birth.path()) == stem
+        });
+        for other in there {
+            if likeness(&other.place, handle, length)? != Likeness::Other {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The generation stands in a copy now.
@@ -502,18 +530,33 @@ impl Follower {
 
     /// A generation that was not begun waits again for the one before it in its rotated set.
     fn line_up(&mut self) {
+        // What comes later comes after the last that is open, or after none.
+        self.chains.clear();
+        for (generation, file) in &self.files {
+            let stem = patterns::stem(&file.place.birth.path());
+            if file.phase == Phase::Open || !self.chains.contains_key(&stem) {
+                self.chains.insert(stem, *generation);
+            }
+        }
         let mut last: HashMap<PathBuf, Generation> = HashMap::new();
+        let mut pairs = Vec::new();
         for (generation, file) in &mut self.files {
             if file.phase != Phase::Open {
                 continue;
             }
             let older = last.insert(patterns::stem(&file.place.birth.path()), *generation);
             file.after = older;
+            pairs.extend(older.map(|older| (older, *generation)));
             // Nothing was read of it: perhaps because it is a copy.
             file.is_unchecked = file.place.offset == 0;
             if older.is_some() && file.place.offset == 0 {
                 file.phase = Phase::Waiting;
                 self.timed.insert(*generation);
+            }
+        }
+        for (older, younger) in pairs {
+            if let Some(older) = self.files.get_mut(&older) {
+                older.younger = Some(younger);
             }
         }
     }
@@ -655,7 +698,7 @@ impl Follower {
     fn go_on_at(&mut self, place: &Place, path: &Path, stat: &Stat, known: Marker, now: Duration) {
         let name = place.birth.name.clone();
         let birth = self.birth(path, &name, stat, known.end, place.head, known);
-        let young = self.add(birth, path, stat, None, now);
+        let young = self.add(birth, path, stat, Some(place.birth.generation), now);
         self.notes.push(super::Note {
             text: format!(
                 "{}: does not hold all that was read of it ({} bytes), as after a power cut; read again from byte {} on",

@@ -16,6 +16,14 @@ use crate::sources::follow::{ENDED_MAX, Follower, From, POLL, RESTLESS, SWEEP};
 /// How far back from a file's end its last line's start is looked for.
 const BACK_BYTES_MAX: u64 = 1 << 20;
 
+/// Who is read before a new generation and who after it.
+struct Neighbours {
+    after: Option<Generation>,
+    /// One that nobody has begun to read.
+    next: Option<Generation>,
+    is_youngest: bool,
+}
+
 impl Follower {
     /// Looks at all names.
     pub(super) fn scan(&mut self, now: Duration) {
@@ -385,7 +393,12 @@ impl Follower {
             .collect();
         found.sort_by_key(|(_, stat)| (stat.identity.born, stat.modified, stat.identity.inode));
         let mut last = None;
+        // A copy of the new file may be as old as that to the tick.
+        let head = self.head_at(path);
         for (sibling, stat) in found {
+            if head.is_some() && self.head_at(&sibling) == head {
+                continue;
+            }
             let none = Marker::default();
             let birth = self.birth(&sibling, &name, &stat, 0, none, none);
             let generation = self.add(birth, &sibling, &stat, Some(after), now);
@@ -397,6 +410,13 @@ impl Follower {
             last = Some(generation);
         }
         last
+    }
+
+    /// The marker of a file's first kibibyte, if it has one.
+    fn head_at(&self, path: &Path) -> Option<Marker> {
+        let (mut handle, _) = self.open_path(path).ok()??;
+        let head = handle.head().ok()?;
+        (usize::from(head.length) == HEAD_BYTES).then_some(head)
     }
 
     /// A generation that is read from its first byte.
@@ -460,24 +480,11 @@ impl Follower {
         self.news.births.push(birth.clone());
         let mut file = Followed::new(Place::new(birth), Some(path.to_owned()), Some(stat), now);
         file.is_polled = !self.hints.watch_file(path, generation);
-        // What has a rotated name is older than the file that has the name itself.
-        let stem = patterns::stem(path);
-        let base = self.chains.get(&stem).copied().filter(|youngest| {
-            let youngest = self.files.get(youngest);
-            *path != stem && youngest.is_some_and(|youngest| youngest.path.as_ref() == Some(&stem))
-        });
-        let unread_base = base.filter(|base| {
-            let base = &self.files[base];
-            let is_begun = base.place.offset > 0 || base.holds_bytes();
-            !is_begun && matches!(base.phase, Phase::Open | Phase::Waiting)
-        });
-        let after = match (unread_base, base) {
-            (Some(base), _) => after
-                .filter(|after| *after != base)
-                .or(self.files[&base].after),
-            (None, Some(base)) => after.filter(|after| *after != base),
-            (None, None) => after,
-        };
+        let Neighbours {
+            after,
+            next,
+            is_youngest,
+        } = self.neighbours(path, after);
         file.after = after;
         let waits = after
             .and_then(|older| self.files.get_mut(&older))
@@ -501,17 +508,54 @@ impl Follower {
             self.ready(older);
         }
         self.by_identity.insert(stat.identity, generation);
-        if base.is_none() {
-            self.chains.insert(stem, generation);
+        if is_youngest {
+            self.chains.insert(patterns::stem(path), generation);
         }
-        file.younger = unread_base;
+        file.younger = next;
         self.files.insert(generation, file);
-        if let Some(base) = unread_base.and_then(|base| self.files.get_mut(&base)) {
-            base.after = Some(generation);
-            base.phase = Phase::Waiting;
-            self.timed.insert(base.generation());
+        if let Some(next) = next.and_then(|next| self.files.get_mut(&next)) {
+            next.after = Some(generation);
+            next.phase = Phase::Waiting;
+            self.timed.insert(next.generation());
         }
         generation
+    }
+
+    /// Where in its rotated set a new generation stands that was found at a path and is said to come
+    /// after another.
+    fn neighbours(&self, path: &Path, after: Option<Generation>) -> Neighbours {
+        let stem = patterns::stem(path);
+        let youngest = self.chains.get(&stem).copied();
+        // What has a rotated name is older than the file that has the name itself.
+        let base = youngest.filter(|youngest| {
+            let youngest = self.files.get(youngest);
+            *path != stem && youngest.is_some_and(|youngest| youngest.path.as_ref() == Some(&stem))
+        });
+        let after = after.filter(|after| Some(*after) != base);
+        let is_youngest = base.is_none()
+            && (after.is_none() || youngest.is_none_or(|youngest| Some(youngest) == after));
+        if is_youngest {
+            return Neighbours {
+                after,
+                next: None,
+                is_youngest,
+            };
+        }
+        let is_unread = |generation: &Generation| {
+            self.files.get(generation).is_some_and(|file| {
+                let is_begun = file.place.offset > 0 || file.holds_bytes();
+                !is_begun && matches!(file.phase, Phase::Open | Phase::Waiting)
+            })
+        };
+        let older = after.and_then(|after| self.files.get(&after));
+        let next = older.and_then(|older| older.younger);
+        let next = next.filter(is_unread).or(base.filter(is_unread));
+        let after = after.or_else(|| self.files[&next?].after);
+        Neighbours {
+            after,
+            next,
+            is_youngest,
+        }
     }
 
     /// Lets the oldest go of those that ended and have no name.

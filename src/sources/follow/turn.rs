@@ -11,7 +11,8 @@ use crate::flow::mark::{self, Fate, Generation};
 use crate::sources::follow::decoded::Decoded;
 use crate::sources::follow::followed::{Followed, Handle, Phase, Read, Why};
 use crate::sources::follow::{
-    FAILING, Follower, GONE, Note, PATIENCE, POLL, QUIET, RESTLESS, SETTLED, TIMED, TORN, patterns,
+    FAILING, FAILURES, Follower, GONE, Note, PATIENCE, POLL, QUIET, RESTLESS, SETTLED, TIMED, TORN,
+    patterns,
 };
 
 impl Follower {
@@ -28,7 +29,12 @@ impl Follower {
             }
             Phase::Ended => return,
         }
-        if file.is_unsettled {
+        let is_unsettled = file.is_unsettled;
+        if let Some(file) = self.files.get_mut(&generation) {
+            file.looked_at = now;
+            file.failures = file.failures.saturating_add(u32::from(file.is_failing));
+        }
+        if is_unsettled {
             match self.settle(generation, now) {
                 Ok(true) => {}
                 Ok(false) => return,
@@ -43,9 +49,6 @@ impl Follower {
             return;
         }
         self.take_over_rest(generation);
-        if let Some(file) = self.files.get_mut(&generation) {
-            file.looked_at = now;
-        }
         match self.read(generation) {
             Ok(Some(read)) => self.after_read(generation, read, now),
             // It is found again by a scan, or it is let go when its time has come.
@@ -66,6 +69,7 @@ impl Follower {
         file.used = self.uses;
         let read = file.read(&self.rule, &mut self.spare)?;
         file.is_failing = false;
+        file.failures = 0;
         Ok(Some(read))
     }
 
@@ -192,7 +196,7 @@ impl Follower {
     }
 
     /// Opens what stands at a path; `None` if nothing that can be followed does any more.
-    pub(super) fn open_path(&mut self, path: &Path) -> io::Result<Option<(Handle, Stat)>> {
+    pub(super) fn open_path(&self, path: &Path) -> io::Result<Option<(Handle, Stat)>> {
         let file = match self.disk.open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             result => result?,
@@ -451,7 +455,9 @@ impl Follower {
         let due = match older.phase {
             Phase::Ended | Phase::CopyOf(_) => true,
             Phase::Waiting => false,
-            Phase::Open if older.is_failing => now.saturating_sub(found_at) >= PATIENCE,
+            Phase::Open if older.is_failing => {
+                now.saturating_sub(found_at) >= PATIENCE && older.failures >= FAILURES
+            }
             Phase::Open => {
                 let quiet = now.saturating_sub(older.read_at);
                 let waited = now.saturating_sub(found_at);
@@ -461,7 +467,13 @@ impl Follower {
                 let is_torn = is_rotated && older.ends_torn();
                 let is_whole = !is_torn || quiet >= TORN || waited >= 2 * PATIENCE;
                 // One that stands where it was found was not rotated: it may be written for ever.
-                older.caught_up && (is_settled || !is_rotated) && is_whole
+                let is_due = older.caught_up && (is_settled || !is_rotated) && is_whole;
+                // Its writer may have added something since it was last looked at.
+                if is_due && now.saturating_sub(older.looked_at) > 2 * TIMED {
+                    self.ready(older_generation);
+                    return;
+                }
+                is_due
             }
         };
         if due {

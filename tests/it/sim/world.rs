@@ -629,7 +629,9 @@ impl World {
         let content = self.disk.content(file);
         if copying.recognisable {
             self.known_copies.push(file);
-        } else if self.setting.broad {
+        } else if self.setting.broad || self.setting.renames {
+            // Where renaming rotates the log too, a numbered file that nobody knows may be one that was
+            // rotated before anybody looked.
             self.oracle.copied(&content);
         }
         self.strand_log(place);
