@@ -128,3 +128,17 @@ fn a_configuration_and_conditions_on_the_command_line_do_not_mix() {
     let ran = run(&["explain", "x", "-o", "json"]).exits(0);
     assert_eq!(ran.json()["watched"], json!(null));
 }
+
+/// A template that looks at a label by its name.
+#[test]
+fn the_summary_of_a_rule_knows_its_labels() {
+    let text = "[[rule]]\nname = \"hot\"\nwhen = \"count() > 0\"\nby = [\"host\"]\n\
+                summary = \"{{ labels.host }} has {{ count }}\"\n";
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("w.toml");
+    std::fs::write(&path, text).unwrap();
+    let replay = ["replay", "-c", path.to_str().unwrap(), "-"];
+    let input = b"2026-11-23T10:00:00Z INFO host=web-1\n";
+    let printed = run_with(replay, input).exits(0).text();
+    assert!(printed.contains("  web-1 has 1  -> stdout\n"), "{printed}");
+}
