@@ -232,6 +232,8 @@ impl Waypoints {
         if marker.length == 0 || self.0.last().is_some_and(|last| last.end >= marker.end) {
             return;
         }
+        // Most of many files are small and have a few.
+        self.0.reserve_exact(1);
         self.0.push(marker);
         if self.0.len() > WAYPOINTS_MAX {
             // The one goes whose neighbours stand closest, measured by how far behind they are.

@@ -11,13 +11,14 @@ use crate::flow::mark::{Fate, Generation, Mark, Place};
 /// The generations that are known, by number.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Places(BTreeMap<Generation, Place>);
+pub struct Places(BTreeMap<Generation, Box<Place>>);
 
 impl Places {
     /// Takes in the mark of the next batch.
     pub fn absorb(&mut self, mark: &Mark) {
         for birth in &mark.births {
-            self.0.insert(birth.generation, Place::new(birth.clone()));
+            self.0
+                .insert(birth.generation, Box::new(Place::new(birth.clone())));
         }
         for (number, piece) in mark.pieces.iter().enumerate() {
             let repeated = mark.pieces[..number]
@@ -51,11 +52,11 @@ impl Places {
 
     /// In the order of their numbers, which is the order of their births.
     pub fn iter(&self) -> impl Iterator<Item = &Place> {
-        self.0.values()
+        self.0.values().map(Box::as_ref)
     }
 
     pub fn get(&self, generation: Generation) -> Option<&Place> {
-        self.0.get(&generation)
+        self.0.get(&generation).map(Box::as_ref)
     }
 
     pub fn len(&self) -> usize {

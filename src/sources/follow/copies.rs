@@ -189,7 +189,7 @@ impl Follower {
                     && !other.is_unchecked
                     && Some(patterns::stem(&other.place.birth.path())) == stem
             })
-            .map(Followed::generation)
+            .map(|file| file.generation())
             .rev()
             .collect()
     }
@@ -336,7 +336,7 @@ impl Follower {
             .files
             .values()
             .filter(|file| file.phase == Phase::CopyOf(original))
-            .map(Followed::generation)
+            .map(|file| file.generation())
             .collect();
         copies.into_iter().for_each(|copy| self.ready(copy));
     }
@@ -347,7 +347,7 @@ impl Follower {
             .files
             .values()
             .filter(|file| file.phase == Phase::CopyOf(generation))
-            .map(Followed::generation)
+            .map(|file| file.generation())
             .collect();
         let known = known
             .into_iter()
@@ -466,7 +466,7 @@ impl Follower {
         &mut self,
         generation: Generation,
         instead: Generation,
-    ) -> Option<Followed> {
+    ) -> Option<Box<Followed>> {
         self.hints.forget_file(generation);
         let found = self.files.remove(&generation)?;
         self.handles -= usize::from(found.handle.is_some());

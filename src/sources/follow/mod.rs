@@ -162,7 +162,8 @@ pub struct Follower {
     patterns: Patterns,
     rule: Rule,
     settings: Settings,
-    files: BTreeMap<Generation, Followed>,
+    /// Boxed: half of a tree that grows at its end is empty, and one of these is large.
+    files: BTreeMap<Generation, Box<Followed>>,
     /// The generation that a file is now.
     by_identity: HashMap<Identity, Generation>,
     /// The youngest generation of each rotated set.
@@ -362,7 +363,7 @@ impl Follower {
                 .files
                 .values()
                 .filter(|file| file.phase == Phase::Open)
-                .map(Followed::generation)
+                .map(|file| file.generation())
                 .collect();
             open.into_iter()
                 .for_each(|generation| self.ready(generation));
@@ -434,7 +435,7 @@ impl Follower {
             .files
             .values()
             .filter(|file| file.phase == Phase::Open && file.is_polled)
-            .map(Followed::generation)
+            .map(|file| file.generation())
             .collect();
         for &generation in &polled {
             self.ready(generation);

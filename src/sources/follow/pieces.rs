@@ -5,7 +5,8 @@ use crate::flow::mark::Piece;
 
 /// The pieces of the first `count` bytes.
 pub fn up_to(pieces: &[Piece], mut count: usize) -> Vec<Piece> {
-    let mut taken = Vec::new();
+    // Thousands of idle files keep theirs, mostly a single one.
+    let mut taken = Vec::with_capacity(pieces.len());
     for piece in pieces {
         if count == 0 {
             break;
@@ -23,7 +24,7 @@ pub fn up_to(pieces: &[Piece], mut count: usize) -> Vec<Piece> {
 
 /// The pieces of what follows the first `count` bytes.
 pub fn behind(pieces: &[Piece], mut count: usize) -> Vec<Piece> {
-    let mut left = Vec::new();
+    let mut left = Vec::with_capacity(pieces.len());
     for piece in pieces {
         let length = (piece.to - piece.from) as usize;
         let part = length.min(count);

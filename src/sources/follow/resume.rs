@@ -58,7 +58,7 @@ impl Follower {
         }
         self.chains
             .insert(patterns::stem(&file.place.birth.path()), generation);
-        self.files.insert(generation, file);
+        self.files.insert(generation, Box::new(file));
     }
 
     /// What stands under the followed names, and beside them and those that the journal names, by
@@ -489,7 +489,7 @@ impl Follower {
             .files
             .values()
             .filter(|file| file.phase == Phase::Open && file.path.is_none())
-            .map(Followed::generation)
+            .map(|file| file.generation())
             .collect();
         for generation in unfound {
             // One that turned out to be another one's copy is forgotten.
@@ -518,7 +518,7 @@ impl Follower {
             .files
             .values()
             .filter(|file| file.phase == Phase::Open)
-            .map(Followed::generation)
+            .map(|file| file.generation())
             .collect();
         for generation in open {
             if let Err(error) = self.settle(generation, now) {

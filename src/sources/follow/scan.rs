@@ -222,7 +222,7 @@ impl Follower {
                     .is_none_or(|generation| *generation == file.generation());
                 file.path.is_some() && (!is_it || !seen.contains(&file.identity))
             })
-            .map(Followed::generation)
+            .map(|file| file.generation())
             .collect();
         for generation in gone {
             let file = self.files.get_mut(&generation).expect("it was just there");
@@ -512,7 +512,7 @@ impl Follower {
             self.chains.insert(patterns::stem(path), generation);
         }
         file.younger = next;
-        self.files.insert(generation, file);
+        self.files.insert(generation, Box::new(file));
         if let Some(next) = next.and_then(|next| self.files.get_mut(&next)) {
             next.after = Some(generation);
             next.phase = Phase::Waiting;
@@ -564,7 +564,7 @@ impl Follower {
             .files
             .values()
             .filter(|file| file.phase == Phase::Ended && file.path.is_none())
-            .map(Followed::generation)
+            .map(|file| file.generation())
             .collect();
         let surplus = nameless.len().saturating_sub(ENDED_MAX);
         for generation in &nameless[..surplus] {

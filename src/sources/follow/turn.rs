@@ -127,7 +127,8 @@ impl Follower {
 
     /// Gives a large buffer back.
     fn rest(&mut self, generation: Generation) {
-        if let Some(buffer) = self.files.get_mut(&generation).and_then(Followed::shrink) {
+        let file = self.files.get_mut(&generation);
+        if let Some(buffer) = file.and_then(|file| file.shrink()) {
             self.give_back(buffer);
         }
     }
@@ -222,7 +223,9 @@ impl Follower {
             .files
             .values()
             .filter(|file| file.handle.is_some() && file.path.is_some() && file.used < self.uses);
-        let longest = idle.min_by_key(|file| file.used).map(Followed::generation);
+        let longest = idle
+            .min_by_key(|file| file.used)
+            .map(|file| file.generation());
         if let Some(file) = longest.and_then(|generation| self.files.get_mut(&generation)) {
             file.handle = None;
             self.handles -= 1;
@@ -396,7 +399,12 @@ impl Follower {
         let file = &self.files[&generation];
         if let (None, Some(gone_at)) = (&file.path, file.gone_at) {
             let since = now.saturating_sub(gone_at.max(file.read_at));
-            if file.handle.is_none() || (file.caught_up && since >= GONE) {
+            // What it was copied or packed to may have been found in the same moment.
+            let is_over = match file.handle {
+                None => since >= POLL,
+                Some(_) => file.caught_up && since >= GONE,
+            };
+            if is_over {
                 self.let_go(generation);
                 return false;
             }
@@ -523,10 +531,14 @@ impl Follower {
         let goes_on = |older: &Followed| {
             older.phase == Phase::Open && older.path.as_deref().is_some_and(is_base)
         };
-        if self.files.get(&older).is_some_and(goes_on) {
+        if self.files.get(&older).is_some_and(|older| goes_on(older)) {
             return;
         }
-        if self.files.get(&older).is_some_and(Followed::ends_torn) {
+        if self
+            .files
+            .get(&older)
+            .is_some_and(|older| older.ends_torn())
+        {
             // Nothing goes on behind half a line, so what is whole goes out before the next file.
             self.flush(older, Why::Quiet);
         }
