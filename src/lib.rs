@@ -1,6 +1,7 @@
 //! logweir reads lines of logs and metrics as they are written and answers what an operator asks:
-//! which errors, how many of each, since when, how are CPU, memory and latency distributed — and
-//! shows that no line went missing. The command is `weir`; this library is its inside.
+//! which errors, how many of each, since when, how are CPU, memory and latency distributed, what is in
+//! a bad state or silent, and whom to tell — and shows that no line went missing. The command is `weir`;
+//! this library is its inside.
 //!
 //! # The code map
 //!
@@ -8,16 +9,17 @@
 //!
 //! | room | what it does |
 //! |---|---|
-//! | [`cli`] | what was typed becomes a plan, a run and an exit code; one file a command |
+//! | [`cli`] | what was typed becomes a plan, a run and an exit code; one file a command. `cli/setup.rs` resolves a configuration, for a run as for `check`, `test`, `replay` and `explain` |
 //! | [`config`] | [`config::Config`], the image of the TOML files, checked; [`config::plan::Plan`]: names resolved, patterns compiled, wanted fields known |
-//! | [`expr`] | the condition language of `--where` and `--fail-on` |
+//! | [`expr`] | the condition language of `--where`, `--fail-on` and rules |
 //! | [`flow`] | what travels: chunks, spans, rows, batches, columns. No I/O, no threads |
 //! | [`sources`] | where bytes come from: files, standard input, gzip and zstd |
 //! | [`framing`] | bytes to records: lines, stack traces, containers' partial lines |
 //! | [`parsers`] | a record to time, level, message and wanted fields; one file a format |
 //! | [`stages`] | the map half: literals, fingerprints, distinct messages, numbers |
-//! | [`state`] | the fold half: ledger, messages, templates, groups, metrics, timeline |
-//! | [`store`] | the state directory: checkpoints, the journal of outputs, recovery |
+//! | [`state`] | the fold half: ledger, messages, templates, groups, metrics, timeline, keyed states, sets, windows |
+//! | [`rules`] | when a rule holds, the life of alerts, who is told of them and when |
+//! | [`store`] | the state directory: checkpoints, the journal of outputs, recovery; [`store::look`] for those who are not the run |
 //! | [`engine`] | threads and queues: reader, mappers, fold, writer. Knows no format |
 //! | [`sinks`] | where lines and reports go |
 //! | [`notifiers`] | where alerts go, and their delivery: order, retries, dead letters |

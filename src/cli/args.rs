@@ -446,6 +446,23 @@ pub struct MergeArgs {
 pub struct ExplainArgs {
     /// The line to explain
     pub line: OsString,
+    /// Configuration file (TOML): what it makes of the line; repeat to lay further files over the first
+    #[arg(
+        short,
+        long = "config",
+        value_name = "FILE",
+        help_heading = "Configuration",
+        conflicts_with_all = ["literals", "condition", "since", "until", "level"]
+    )]
+    pub config: Vec<PathBuf>,
+    /// With -c: lay the table [env.NAME] over the files
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "config",
+        help_heading = "Configuration"
+    )]
+    pub env: Option<String>,
     #[command(flatten)]
     pub select: SelectArgs,
     #[arg(short, long, value_enum, ignore_case = true, env = "WEIR_LEVEL")]

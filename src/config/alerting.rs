@@ -116,8 +116,8 @@ pub struct Notifier {
     /// The name that `notify` uses.
     #[schemars(length(min = 1))]
     pub name: String,
-    /// Alerts that share these labels are told together; without any all are, and with `["..."]` each alert is
-    /// told alone.
+    /// Alerts that share these labels are told together; without any, and with `["..."]`, each alert is told
+    /// alone.
     #[serde(default)]
     #[schemars(inner(length(min = 1)))]
     pub group_by: Vec<String>,

@@ -16,7 +16,7 @@ pub mod watched;
 use std::collections::{BTreeMap, VecDeque};
 use std::mem::{replace, take};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::flow::alert::{Alert, Evidence, Notification, SampleLine};
 use crate::flow::batch::SourceId;
@@ -76,13 +76,18 @@ pub type Summarise = fn(template: &str, facts: &Facts) -> Option<String>;
 pub struct Facts<'a> {
     pub rule: &'a str,
     pub severity: &'a str,
-    /// Names and values of the fields of `by`.
+    /// Names and values of the fields of `by`; a template sees a table: `labels.host`.
+    #[serde(serialize_with = "as_table")]
     pub labels: Vec<(&'a str, String)>,
     pub value: Option<f64>,
     pub count: u64,
     pub template: Option<&'a str>,
     /// What would be said without a template.
     pub summary: &'a str,
+}
+
+fn as_table<S: Serializer>(labels: &[(&str, String)], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(labels.iter().map(|(name, value)| (name, value)))
 }
 
 /// Where a batch came from.

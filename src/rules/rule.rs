@@ -251,8 +251,14 @@ impl Rule {
         })
     }
 
+    /// Places of what it observes by itself in the plan's inputs.
+    pub fn inputs(&self) -> Vec<u16> {
+        let parts = self.parts.iter().map(|part| part.input);
+        parts.chain(self.new.iter().map(|new| new.input)).collect()
+    }
+
     /// Places of the states that it looks at.
-    pub(super) fn states(&self) -> Vec<usize> {
+    pub fn states(&self) -> Vec<usize> {
         let operands = self
             .expressions()
             .flat_map(|resolved| resolved.expression.operands());

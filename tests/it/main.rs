@@ -12,6 +12,7 @@ mod check;
 mod cli;
 mod config;
 mod corpus;
+mod explain;
 mod follow;
 mod laws;
 #[cfg(feature = "failpoints")]

@@ -31,6 +31,13 @@ fn value(explanation: &Explanation) -> Value {
     let origin = explanation.time.as_ref().map(|(_, origin)| {
         json!({"text": origin.text, "field": origin.field, "zone": origin.zone, "yearless": origin.yearless})
     });
+    let watched = explanation.configured.as_ref().map(|configured| {
+        let seen = configured.watched.iter();
+        let rows = seen.map(|seen| {
+            json!({"kind": seen.kind, "name": seen.name, "takes": seen.takes, "why": seen.why})
+        });
+        rows.collect::<Vec<_>>()
+    });
     let (verdict, why) = verdict(explanation);
     json!({
         "schema": "weir.explain/1",
@@ -49,6 +56,7 @@ fn value(explanation: &Explanation) -> Value {
         "masked": text(&explanation.masked),
         "fingerprint": explanation.fingerprint.to_string(),
         "fields": fields,
+        "watched": watched,
         "tests": tests,
         "selected": explanation.selected(),
         "verdict": verdict,

@@ -2,6 +2,7 @@
 //! parsers, the masker and the conditions that a run asks, in the mapper's order, and only writes
 //! down what they say.
 
+mod configured;
 mod json;
 mod origin;
 mod selection;
@@ -11,8 +12,13 @@ use std::io::{self, IsTerminal, Read};
 use std::os::unix::ffi::OsStrExt;
 
 use crate::cli::args::{ExplainArgs, Format as OutputFormat};
+use crate::cli::explain::configured::{Configuration, Configured};
 use crate::cli::plan::{Common, common};
-use crate::cli::{Failure, output};
+use crate::cli::setup::{self, Purpose, Setup};
+use crate::cli::{Failure, config, exit, output};
+use crate::config::load;
+use crate::config::plan::Select;
+use crate::config::problem::Problems;
 use crate::expr::condition::View;
 use crate::flow::facts::Facts;
 use crate::flow::fingerprint::Fingerprint;
@@ -56,6 +62,8 @@ struct Explanation {
     tests: Vec<Test>,
     /// `-l`, if it was given.
     list: Option<Level>,
+    /// With `-c`.
+    configured: Option<Configured>,
 }
 
 /// A field as it was read.
@@ -75,11 +83,15 @@ impl Explanation {
 
 pub fn run(args: ExplainArgs) -> Result<u8, Failure> {
     let input = input(&args)?;
-    let common = common(&args.select)?;
+    let configuration = configuration(&args)?;
+    let common = match &configuration {
+        Some(configuration) => reading(&configuration.setup),
+        None => common(&args.select)?,
+    };
     for note in &common.notes {
         output::say(note);
     }
-    let explanation = explain(&input, &args, common)?;
+    let explanation = explain(&input, &args, common, configuration.as_ref())?;
     let bytes = match args.output {
         OutputFormat::Json => json::write(&explanation),
         OutputFormat::Text => {
@@ -89,6 +101,36 @@ pub fn run(args: ExplainArgs) -> Result<u8, Failure> {
         }
     };
     output::write(None, bytes).map(|()| 0)
+}
+
+/// The configuration that `-c` names.
+fn configuration(args: &ExplainArgs) -> Result<Option<Configuration>, Failure> {
+    if args.config.is_empty() {
+        return Ok(None);
+    }
+    let refused = |problems: Problems| Failure {
+        message: config::text(&problems),
+        exit_code: exit::CONFIGURATION,
+    };
+    let loaded = load::load(&args.config, args.env.as_deref(), &config::variable);
+    let loaded = loaded.map_err(refused)?;
+    // Nothing is sent, so no secret is needed.
+    let setup = setup::setup(&loaded, Purpose::Replay, None).map_err(refused)?;
+    Ok(Some(Configuration { loaded, setup }))
+}
+
+/// How a configuration has records read.
+fn reading(setup: &Setup) -> Common {
+    Common {
+        select: Select::default(),
+        wanted: setup.plan.wanted.clone(),
+        multiline: setup.plan.multiline.clone(),
+        zone: setup.zone.clone(),
+        zone_name: setup.shape.zone.clone(),
+        format: setup.format,
+        now: setup.now,
+        notes: setup.notes.clone(),
+    }
 }
 
 /// The bytes to explain, with a line feed at their end.
@@ -114,7 +156,12 @@ fn input(args: &ExplainArgs) -> Result<Vec<u8>, Failure> {
 }
 
 /// Reads the first record of `input` as a run would.
-fn explain(input: &[u8], args: &ExplainArgs, common: Common) -> Result<Explanation, Failure> {
+fn explain(
+    input: &[u8],
+    args: &ExplainArgs,
+    common: Common,
+    configuration: Option<&Configuration>,
+) -> Result<Explanation, Failure> {
     let Common {
         select, mut wanted, ..
     } = common;
@@ -190,7 +237,11 @@ fn explain(input: &[u8], args: &ExplainArgs, common: Common) -> Result<Explanati
     } else {
         record.lines.of(chunk)
     };
-    let tests = selection::tests(&select, &args.select, &wanted, &view, searched);
+    let tests = match configuration {
+        Some(configuration) => configuration.tests(&view, searched),
+        None => selection::tests(&select, &args.select, &wanted, &view, searched),
+    };
+    let configured = configuration.map(|configuration| configuration.look(&view));
     let fields = row
         .fields
         .iter()
@@ -224,6 +275,7 @@ fn explain(input: &[u8], args: &ExplainArgs, common: Common) -> Result<Explanati
         fields,
         tests,
         list: args.level.map(Level::from),
+        configured,
     })
 }
 

@@ -15,7 +15,7 @@ fn explained(line: &str, flags: &[&str]) -> Explanation {
     };
     let input = input(&args).unwrap();
     let common = common(&args.select).unwrap();
-    explain(&input, &args, common).unwrap()
+    explain(&input, &args, common, None).unwrap()
 }
 
 /// The report of a run over the same line.

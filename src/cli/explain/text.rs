@@ -1,6 +1,7 @@
 //! An explanation for eyes.
 
 use crate::cli::explain::Explanation;
+use crate::cli::explain::configured::Configured;
 use crate::flow::level::Level;
 use crate::flow::row::Kind;
 use crate::flow::wanted::is_metric_name;
@@ -29,7 +30,16 @@ pub fn write(explanation: &Explanation, color: bool) -> Vec<u8> {
     let mut page = Page::new(&mut out, &style);
     reading(&mut page, explanation);
     fields(&mut page, explanation);
-    selection(&mut page, explanation);
+    if let Some(configured) = &explanation.configured {
+        watched(&mut page, configured);
+    }
+    if explanation
+        .configured
+        .as_ref()
+        .is_none_or(|it| it.has_lines)
+    {
+        selection(&mut page, explanation);
+    }
     out
 }
 
@@ -162,8 +172,39 @@ pub fn kind(kind: Kind) -> &'static str {
     }
 }
 
+/// Metrics, states, sets and rules, and what each takes of the record.
+fn watched(page: &mut Page<'_>, configured: &Configured) {
+    if configured.watched.is_empty() {
+        return;
+    }
+    page.title("watched", "");
+    let seen = configured.watched.iter();
+    let names = seen.map(|seen| plain::width(&page.shown(seen.name.as_bytes())));
+    let widest = names.max().unwrap_or(0);
+    for seen in &configured.watched {
+        let (mark, ink) = if seen.takes {
+            ("takes it", ink_of(Some(Level::Info)))
+        } else {
+            ("not seen", DIM)
+        };
+        let name = page.shown(seen.name.as_bytes());
+        let why = page.shown(seen.why.as_bytes());
+        page.skip(2)
+            .left_in(10, ink, mark)
+            .left_in(8, DIM, seen.kind)
+            .left_in(widest, PLAIN, &name)
+            .skip(2)
+            .put(DIM, &why)
+            .end();
+    }
+}
+
 fn selection(page: &mut Page<'_>, explanation: &Explanation) {
-    page.title("selection", "");
+    let title = match &explanation.configured {
+        Some(_) => "lines",
+        None => "selection",
+    };
+    page.title(title, "");
     let widest = explanation
         .tests
         .iter()
@@ -195,6 +236,9 @@ fn selection(page: &mut Page<'_>, explanation: &Explanation) {
 
 /// What becomes of the record in the end.
 pub fn verdict(explanation: &Explanation) -> (&'static str, String) {
+    if let Some(configured) = &explanation.configured {
+        return of_configuration(explanation, configured);
+    }
     if !explanation.selected() {
         let failed = explanation.tests.iter().filter(|test| !test.passes);
         let flags: Vec<&str> = failed
@@ -226,4 +270,27 @@ pub fn verdict(explanation: &Explanation) -> (&'static str, String) {
             ),
         ),
     }
+}
+
+fn of_configuration(explanation: &Explanation, configured: &Configured) -> (&'static str, String) {
+    if !configured.has_lines {
+        return ("dropped", "there is no sink for lines".to_owned());
+    }
+    if !explanation.selected() {
+        let failed = explanation.tests.iter().filter(|test| !test.passes);
+        let flags: Vec<&str> = failed
+            .filter_map(|test| test.flag.split(' ').next())
+            .collect();
+        let why = format!(
+            "because of {}; what is watched sees it all the same",
+            flags.join(", ")
+        );
+        return ("dropped", why);
+    }
+    let why = if configured.has_dedup {
+        "it goes out unless one that is the same did before ([dedup])"
+    } else {
+        "it goes out"
+    };
+    ("kept", why.to_owned())
 }
