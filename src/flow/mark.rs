@@ -152,6 +152,10 @@ pub struct Mark {
     /// The bytes before the ends of the pieces that stand in older generations.
     #[serde(default)]
     pub older_tails: Vec<(Generation, Marker)>,
+    /// Places within the last piece, where a large batch has bytes before its end that a shorter copy
+    /// is known by.
+    #[serde(default)]
+    pub inner: Vec<Marker>,
     /// Something was rotated, truncated or deleted: a checkpoint is wanted soon.
     #[serde(skip)]
     pub urgent: bool,
@@ -215,6 +219,9 @@ impl Place {
             self.open.clone_from(&mark.open);
             self.lines = mark.lines;
             self.head = mark.head.unwrap_or(self.head);
+            for inner in &mark.inner {
+                self.waypoints.add(*inner);
+            }
             self.waypoints.add(mark.tail);
         }
     }
@@ -321,9 +328,11 @@ mod tests {
         place.advance(&Mark {
             pieces: vec![piece(3, 40, 70)],
             lines: 2,
+            inner: vec![Marker::of(b"inner", 60)],
             tail: Marker::of(b"abc", 70),
             ..Mark::default()
         });
+        assert_eq!(place.waypoints.before(69), Some(Marker::of(b"inner", 60)));
         assert_eq!((place.offset, place.lines), (70, 2));
         assert_eq!(place.waypoints.before(80), Some(Marker::of(b"abc", 70)));
     }

@@ -76,6 +76,9 @@ impl Handle {
     }
 }
 
+/// How far apart the places of a large batch are that a copy is known by: a hash of 128 bytes each.
+const INNER_BYTES: usize = 32 << 10;
+
 /// What is being done with a generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -208,6 +211,8 @@ pub struct Made {
     pub tail: Marker,
     /// The tails of the pieces that stand in older generations.
     pub older_tails: Vec<(Generation, Marker)>,
+    /// Markers within the last piece.
+    pub inner: Vec<Marker>,
 }
 
 impl Followed {
@@ -656,6 +661,7 @@ impl Followed {
         tail.push(&self.buffer[end - reach..end]);
         let tail = Marker::of(tail.bytes(), own.to);
         let older_tails = self.older_tails(&pieces);
+        let inner = inner_markers(&self.buffer[..end], own);
         self.pass(rule, keep);
         let kept = self.buffer[keep..self.filled].to_vec();
         self.filled = kept.len();
@@ -672,6 +678,7 @@ impl Followed {
             lines,
             tail,
             older_tails,
+            inner,
         }
     }
 
@@ -755,6 +762,21 @@ impl Followed {
             None => Marker::of(self.recent.bytes(), self.front),
         }
     }
+}
+
+/// Markers at places within the piece that ends the bytes. A copy that was made while the file was
+/// written on ends somewhere, and is known by the nearest one below.
+fn inner_markers(bytes: &[u8], piece: &Piece) -> Vec<Marker> {
+    let length = usize::try_from(piece.to - piece.from)
+        .map_or(bytes.len(), |length| length.min(bytes.len()));
+    let start = bytes.len() - length;
+    (INNER_BYTES..length)
+        .step_by(INNER_BYTES)
+        .map(|at| {
+            let end = start + at;
+            Marker::of(&bytes[end - TAIL_BYTES..end], piece.from + at as u64)
+        })
+        .collect()
 }
 
 fn feeds(bytes: &[u8]) -> u64 {

@@ -515,6 +515,7 @@ impl Follower {
         mark.lines = made.lines;
         mark.tail = made.tail;
         mark.older_tails = made.older_tails;
+        mark.inner = made.inner;
         let batch = self.batch(generation, made.chunk, made.lines_before, mark);
         self.outgoing.push_back(batch);
     }

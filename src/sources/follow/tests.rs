@@ -641,3 +641,67 @@ fn files_that_had_the_name_between_two_looks_are_read_too() {
         assert_eq!(sources.len(), 1);
     }
 }
+
+#[test]
+fn a_copy_that_ends_within_one_large_read_is_known() {
+    let mut bench = Bench::new("a.log*");
+    bench.chunk_bytes = 1 << 20;
+    bench.start(None);
+    let text: String = (0..20_000).map(|n| format!("line {n}\n")).collect();
+    bench.append("a.log", text.as_bytes());
+    bench.pass(300);
+    bench.want(&text);
+    // Made while the file was written on, and first looked at when that is truncated.
+    fs::write(bench.path("a.log.1"), &text.as_bytes()[..150_000]).unwrap();
+    bench.truncate("a.log");
+    bench.append("a.log", b"new\n");
+    bench.pass(6000);
+    bench.want("new\n");
+}
+
+#[test]
+fn a_rotated_file_that_is_found_late_is_read_before_the_one_that_has_the_name() {
+    let mut bench = Bench::new("a.log*");
+    bench.append("a.log.2", b"first\n");
+    bench.start(None);
+    bench.drain();
+    bench.append("a.log", b"third\n");
+    bench.append("a.log.1", b"second\n");
+    let hour_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+    let older = File::options()
+        .write(true)
+        .open(bench.path("a.log.1"))
+        .unwrap();
+    older.set_modified(hour_ago).unwrap();
+    bench.pass(3000);
+    bench.want("first\nsecond\nthird\n");
+}
+
+#[test]
+fn a_packed_file_that_a_power_cut_damaged_is_read_from_where_it_is_known() {
+    use flate2::{Compression, write::GzEncoder};
+    let mut bench = Bench::new("a.log");
+    bench.start(None);
+    let text: String = (0..400).map(|n| format!("line {n}\n")).collect();
+    for part in text.as_bytes().chunks(500) {
+        bench.append("a.log", part);
+        bench.pass(300);
+    }
+    bench.out.clear();
+    let known = bench.marks.len();
+    bench.follower = None;
+    // The last bytes that were read are not what they were, and more was written behind them.
+    let mut bytes = text.into_bytes();
+    let end = bytes.len();
+    bytes[end - 20..].fill(b'#');
+    bytes.extend_from_slice(b"\nnew\n");
+    let packed = File::create(bench.path("a.log.1.gz")).unwrap();
+    let mut packed = GzEncoder::new(packed, Compression::fast());
+    packed.write_all(&bytes).unwrap();
+    packed.finish().unwrap();
+    fs::remove_file(bench.path("a.log")).unwrap();
+    bench.restart(known);
+    bench.pass(3000);
+    assert!(bench.out.ends_with(b"\nnew\n"));
+    assert!(bench.out.len() < end / 2, "most of it was known");
+}
