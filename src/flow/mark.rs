@@ -149,13 +149,10 @@ pub struct Mark {
     /// Generations that are named here first.
     pub births: Vec<Birth>,
     pub fates: Vec<(Generation, Fate)>,
-    /// The bytes before the ends of the pieces that stand in older generations.
+    /// The bytes before the ends of the pieces that stand in older generations, and before some places
+    /// within the last piece of a large batch, by which a shorter copy is known.
     #[serde(default)]
-    pub older_tails: Vec<(Generation, Marker)>,
-    /// Places within the last piece, where a large batch has bytes before its end that a shorter copy
-    /// is known by.
-    #[serde(default)]
-    pub inner: Vec<Marker>,
+    pub inner_tails: Vec<(Generation, Marker)>,
     /// Something was rotated, truncated or deleted: a checkpoint is wanted soon.
     #[serde(skip)]
     pub urgent: bool,
@@ -210,7 +207,7 @@ impl Place {
             // It was thought to have ended, and was written to once more.
             self.ended = false;
         }
-        for (generation, tail) in &mark.older_tails {
+        for (generation, tail) in &mark.inner_tails {
             if *generation == self.birth.generation {
                 self.waypoints.add(*tail);
             }
@@ -219,9 +216,6 @@ impl Place {
             self.open.clone_from(&mark.open);
             self.lines = mark.lines;
             self.head = mark.head.unwrap_or(self.head);
-            for inner in &mark.inner {
-                self.waypoints.add(*inner);
-            }
             self.waypoints.add(mark.tail);
         }
     }
@@ -328,7 +322,7 @@ mod tests {
         place.advance(&Mark {
             pieces: vec![piece(3, 40, 70)],
             lines: 2,
-            inner: vec![Marker::of(b"inner", 60)],
+            inner_tails: vec![(Generation(3), Marker::of(b"inner", 60))],
             tail: Marker::of(b"abc", 70),
             ..Mark::default()
         });

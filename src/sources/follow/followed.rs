@@ -209,10 +209,8 @@ pub struct Made {
     /// Lines before the batch's end.
     pub lines: u64,
     pub tail: Marker,
-    /// The tails of the pieces that stand in older generations.
-    pub older_tails: Vec<(Generation, Marker)>,
-    /// Markers within the last piece.
-    pub inner: Vec<Marker>,
+    /// The tails of the pieces that stand in older generations, and markers within the last one.
+    pub inner_tails: Vec<(Generation, Marker)>,
 }
 
 impl Followed {
@@ -660,8 +658,8 @@ impl Followed {
         };
         tail.push(&self.buffer[end - reach..end]);
         let tail = Marker::of(tail.bytes(), own.to);
-        let older_tails = self.older_tails(&pieces);
-        let inner = inner_markers(&self.buffer[..end], own);
+        let mut inner_tails = self.older_tails(&pieces);
+        inner_tails.extend(inner_markers(&self.buffer[..end], own));
         self.pass(rule, keep);
         let kept = self.buffer[keep..self.filled].to_vec();
         self.filled = kept.len();
@@ -677,8 +675,7 @@ impl Followed {
             lines_before,
             lines,
             tail,
-            older_tails,
-            inner,
+            inner_tails,
         }
     }
 
@@ -766,17 +763,15 @@ impl Followed {
 
 /// Markers at places within the piece that ends the bytes. A copy that was made while the file was
 /// written on ends somewhere, and is known by the nearest one below.
-fn inner_markers(bytes: &[u8], piece: &Piece) -> Vec<Marker> {
-    let length = usize::try_from(piece.to - piece.from)
-        .map_or(bytes.len(), |length| length.min(bytes.len()));
+fn inner_markers(bytes: &[u8], piece: &Piece) -> impl Iterator<Item = (Generation, Marker)> {
+    let length = usize::try_from(piece.to - piece.from).unwrap_or(usize::MAX);
+    let length = length.min(bytes.len());
     let start = bytes.len() - length;
-    (INNER_BYTES..length)
-        .step_by(INNER_BYTES)
-        .map(|at| {
-            let end = start + at;
-            Marker::of(&bytes[end - TAIL_BYTES..end], piece.from + at as u64)
-        })
-        .collect()
+    (INNER_BYTES..length).step_by(INNER_BYTES).map(move |at| {
+        let end = start + at;
+        let marker = Marker::of(&bytes[end - TAIL_BYTES..end], piece.from + at as u64);
+        (piece.generation, marker)
+    })
 }
 
 fn feeds(bytes: &[u8]) -> u64 {

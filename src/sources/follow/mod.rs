@@ -514,8 +514,7 @@ impl Follower {
         mark.cut_bytes = made.cut_bytes;
         mark.lines = made.lines;
         mark.tail = made.tail;
-        mark.older_tails = made.older_tails;
-        mark.inner = made.inner;
+        mark.inner_tails = made.inner_tails;
         let batch = self.batch(generation, made.chunk, made.lines_before, mark);
         self.outgoing.push_back(batch);
     }
