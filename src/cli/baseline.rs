@@ -185,6 +185,7 @@ fn tables(
         also: Vec::new(),
         watcher: Box::new(NoWatcher),
         reload: None,
+        ready: Default::default(),
     };
     let outcome = start::run(plan, start, State::new(shape, 0))?;
     let code = output::problems(&outcome);

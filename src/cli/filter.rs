@@ -135,6 +135,7 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
         also: Vec::new(),
         watcher,
         reload: None,
+        ready: Default::default(),
     };
     let outcome = start::run(plan, start, state)?;
     if args.count {

@@ -76,6 +76,7 @@ pub fn rehearse(setup: Setup, recorded: Recorded, stop: Stop) -> Result<Rehearsa
             heard: Arc::clone(&heard),
         }),
         reload: None,
+        ready: Default::default(),
     };
     let outcome = start::run(setup.plan, start, state)?;
     let heard = std::mem::take(&mut *heard.lock().unwrap_or_else(PoisonError::into_inner));

@@ -155,6 +155,7 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
         also: Vec::new(),
         watcher,
         reload: None,
+        ready: Default::default(),
     };
     let outcome = start::run(plan, start, state)?;
     if let Some(path) = &args.snapshot {

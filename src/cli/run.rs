@@ -216,7 +216,10 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
         .then(|| Writer::start(destinations))
         .transpose()
         .map_err(|error| Failure::io(format!("no thread for summaries: {error}")))?;
-    let ready = Arc::new(AtomicBool::new(true));
+    // A stream is read from the start; files are once they were looked for.
+    let ready = Arc::new(AtomicBool::new(
+        !matches!(sources, Sources::Files(_)) || one.source.is_some(),
+    ));
     let (endpoint, pages) = match listen {
         Some(listen) => {
             let (pages, requests) = crossbeam_channel::bounded(PAGES_MAX);
@@ -279,6 +282,7 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
         also: sinks,
         watcher: Box::new(watcher),
         reload: one.reload,
+        ready,
     };
     let outcome = start::run(plan, start, state)?;
     drop(endpoint);

@@ -71,6 +71,8 @@ pub struct Start {
     pub watcher: Box<dyn Watcher>,
     /// Of a run that may end only to go on with another plan.
     pub reload: Option<Reload>,
+    /// Set while files are followed.
+    pub ready: Arc<AtomicBool>,
 }
 
 /// Ending and going on in the same process.
@@ -319,6 +321,7 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
             notes: Notes::new(notes::say),
             quiet: start.quiet,
             systemd: systemd.clone(),
+            ready: start.ready,
         }),
         threads,
         budget_bytes,

@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -96,6 +97,8 @@ pub struct Follow {
     /// Only problems are said.
     pub quiet: bool,
     pub systemd: Option<Arc<Systemd>>,
+    /// Set from the first look at the files until the run is asked to end.
+    pub ready: Arc<AtomicBool>,
 }
 
 /// Standard output, if it is one whose reader can go away for good: a pipe or a terminal. The sockets
@@ -131,6 +134,7 @@ impl Follow {
         loop {
             if !finishing && outlet.stop.asked() {
                 self.follower.finish();
+                self.ready.store(false, Ordering::Relaxed);
                 finishing = true;
             }
             if self.hangup.as_ref().is_some_and(Hangup::came) {
@@ -145,10 +149,11 @@ impl Follow {
             let step = self.follower.step();
             self.say();
             // The first step has looked for the files.
-            if !std::mem::replace(&mut is_ready, true)
-                && let Some(systemd) = &self.systemd
-            {
-                systemd.ready();
+            if !std::mem::replace(&mut is_ready, true) {
+                self.ready.store(!finishing, Ordering::Relaxed);
+                if let Some(systemd) = &self.systemd {
+                    systemd.ready();
+                }
             }
             match step {
                 Step::Batch(mut batch) => {

@@ -95,6 +95,7 @@ impl Delivery {
             None => (None, None),
         };
         let office = Office {
+            complained: Mutex::default(),
             journal,
             dead_letters,
             receipts: sender,

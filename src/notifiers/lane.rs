@@ -23,6 +23,9 @@ use crate::notifiers::{Channel, Notifier, Part};
 /// Least time between two of our own lines about dead letters of one notifier.
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
+/// How long a message waits for another attempt when it cannot be put away as a dead letter.
+const NO_LETTER_WAIT: Duration = Duration::from_secs(30);
+
 /// What a lane is told.
 pub enum Work {
     Send(Box<Notification>),
@@ -41,6 +44,8 @@ pub struct Office {
     pub open: Mutex<BTreeSet<u64>>,
     pub say: fn(&str),
     pub clock: System,
+    /// When a file was last said to fail.
+    pub complained: Mutex<Option<Instant>>,
 }
 
 impl Office {
@@ -64,20 +69,33 @@ impl Office {
             alerts: Told::all(part),
         };
         if let Err(error) = journal.append(&entry) {
-            (self.say)(&format!("{}: {error}", journal.path().display()));
+            self.complain(&format!("{}: {error}", journal.path().display()));
         }
     }
 
-    /// Puts away what cannot be delivered. The receipt comes from [`Office::receipt`].
+    /// Says that a file cannot be written, now and then: a full disk fails with every attempt.
+    fn complain(&self, text: &str) {
+        let mut said = self
+            .complained
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if said.is_none_or(|then| then.elapsed() >= SAY_EVERY) {
+            *said = Some(Instant::now());
+            (self.say)(text);
+        }
+    }
+
+    /// Puts away what cannot be delivered; false if there is a place for it that cannot be written to. The
+    /// receipt comes from [`Office::receipt`].
     pub fn dead_letter(
         &self,
         name: &str,
         part: &Notification,
         recipient: Option<&str>,
         reason: &str,
-    ) {
+    ) -> bool {
         let Some(letters) = &self.dead_letters else {
-            return;
+            return true;
         };
         let letter = DeadLetter {
             at: self.now(),
@@ -86,9 +104,11 @@ impl Office {
             recipient,
             notification: part,
         };
-        if let Err(error) = letters.append(&letter) {
-            (self.say)(&format!("{}: {error}", letters.path().display()));
+        let written = letters.append(&letter);
+        if let Err(error) = &written {
+            self.complain(&format!("{}: {error}", letters.path().display()));
         }
+        written.is_ok()
     }
 
     /// The last word about a notification.
@@ -286,15 +306,17 @@ impl Lane {
             }
             _ => None,
         };
-        self.office.record(
-            &settings.name,
-            &part.notification,
-            attempt,
-            Ended::Dead,
-            &reason,
-        );
+        let letter =
+            self.office
+                .dead_letter(&settings.name, &part.notification, recipient, &reason);
+        let ended = if letter { Ended::Dead } else { Ended::Later };
         self.office
-            .dead_letter(&settings.name, &part.notification, recipient, &reason);
+            .record(&settings.name, &part.notification, attempt, ended, &reason);
+        if !letter {
+            // It must not be lost: it goes on trying until one or the other works.
+            self.queue.again(arrival, Instant::now() + NO_LETTER_WAIT);
+            return;
+        }
         let waiting = self.queue.get(arrival);
         waiting.failures = 0;
         waiting.parts.pop_front();

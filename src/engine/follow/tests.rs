@@ -162,6 +162,7 @@ fn stage(steps: Vec<Step>, notes: Vec<Note>, change: impl FnOnce(&mut Follow)) -
         }),
         quiet: false,
         systemd: None,
+        ready: Arc::default(),
     };
     change(&mut follow);
     let (batches_in, batches) = unbounded();

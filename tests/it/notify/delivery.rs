@@ -232,6 +232,21 @@ fn gives_up_when_it_is_time_and_keeps_the_letter() {
 }
 
 #[test]
+fn what_finds_no_place_among_the_dead_letters_is_not_given_up() {
+    let server = Server::start(|_, _| status(400));
+    let home = tempfile::tempdir().unwrap();
+    let folder = folder(&home);
+    // Where the letters should go there is a folder.
+    std::fs::create_dir(&folder.dead_letters).unwrap();
+    let settings = settings("w", webhook(server.url("/")));
+    let delivery = Delivery::start(vec![settings], Some(folder), quiet).unwrap();
+    delivery.send(notification(7, "w", Status::Firing, &["a"]));
+    crate::follow::scene::until("it is refused", || !server.requests().is_empty());
+    let left = delivery.drain(Duration::from_millis(200));
+    assert_eq!(left.len(), 1, "it waits for the next start");
+}
+
+#[test]
 fn one_failing_notifier_holds_up_no_other() {
     let stalled = Server::start(|_, _| Reply::Stall(Duration::from_secs(30)));
     let well = Server::start(|_, _| status(200));

@@ -168,3 +168,30 @@ fn an_address_in_use_is_named() {
         .exits(74)
         .says(&address.to_string());
 }
+
+#[test]
+fn it_is_ready_once_it_follows() {
+    use std::io::{Read, Write};
+
+    let port = {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        free.local_addr().unwrap().port()
+    };
+    let scene = super::configured(&format!(
+        "[[source]]\ntype = \"file\"\ninclude = [\"app.log\"]\n[[sink]]\ntype = \"prometheus\"\nlisten = \"127.0.0.1:{port}\"\n"
+    ));
+    let running = super::start(&scene);
+    let answer = || {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
+        let request = format!("GET /ready HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n");
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).ok()?;
+        Some(text)
+    };
+    crate::follow::scene::until("it is ready", || {
+        answer().is_some_and(|text| text.contains(" 200 "))
+    });
+    running.terminate();
+    assert_eq!(answer(), None);
+}
