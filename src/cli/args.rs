@@ -123,7 +123,7 @@ pub struct StateAckArgs {
 /// Which state directory.
 #[derive(Debug, Args)]
 pub struct StatePlace {
-    /// The state directory
+    /// The state directory, instead of that of the configuration (-c)
     #[arg(
         long,
         value_name = "DIR",
@@ -131,7 +131,14 @@ pub struct StatePlace {
         help_heading = "Following"
     )]
     pub state: Option<PathBuf>,
-    /// The configuration that names it, instead of --state
+    #[command(flatten)]
+    pub config: ConfigChoice,
+}
+
+/// Which configuration, for commands that also do without one.
+#[derive(Clone, Debug, Args)]
+pub struct ConfigChoice {
+    /// Configuration file (TOML); repeat to lay further files over the first
     #[arg(
         short,
         long = "config",
@@ -175,23 +182,8 @@ pub struct ConfigArgs {
 
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// Configuration file (TOML); repeat to lay further files over the first
-    #[arg(
-        short,
-        long = "config",
-        value_name = "FILE",
-        env = "WEIR_CONFIG",
-        help_heading = "Configuration"
-    )]
-    pub config: Vec<PathBuf>,
-    /// Lay the table [env.NAME] over the files
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "WEIR_ENV",
-        help_heading = "Configuration"
-    )]
-    pub env: Option<String>,
+    #[command(flatten)]
+    pub config: ConfigChoice,
     /// Read the configuration again when a file of it changes; SIGHUP does that at any time
     #[arg(long, env = "WEIR_WATCH_CONFIG", help_heading = "Configuration")]
     pub watch_config: bool,

@@ -8,7 +8,7 @@ use crate::cli::args::{CheckArgs, Format};
 use crate::cli::check::plan::Page;
 use crate::cli::setup::{self, Purpose};
 use crate::cli::{Failure, config, exit, output};
-use crate::config::load::{self, Loaded};
+use crate::config::load::Loaded;
 use crate::config::problem::Problems;
 
 pub fn run(args: CheckArgs) -> Result<u8, Failure> {
@@ -70,7 +70,7 @@ fn of_others(args: &CheckArgs, loaded: &Loaded) -> Problems {
             continue;
         }
         let files = &args.config.config;
-        let Ok(other) = load::load(files, Some(name), &config::variable) else {
+        let Ok(other) = config::load_files(files, Some(name)) else {
             continue;
         };
         if let Err(found) = setup::setup(&other, Purpose::Check, None) {

@@ -1,6 +1,7 @@
 //! The configuration on the command line: loading it for all commands that take `-c`, and `weir config`.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use crate::cli::args::{ConfigArgs, ShowArgs};
 use crate::cli::{Failure, exit, output};
@@ -11,7 +12,22 @@ use crate::flow::terminal;
 
 /// What the files and the environment say.
 pub fn load(args: &ConfigArgs) -> Result<Loaded, Problems> {
-    load::load(&args.config, args.env.as_deref(), &variable)
+    load_files(&args.config, args.env.as_deref())
+}
+
+/// What these files say, one laid over the other, in this environment.
+pub fn load_files(files: &[PathBuf], env: Option<&str>) -> Result<Loaded, Problems> {
+    load::load(files, env, &variable)
+}
+
+/// A refused configuration ends a command like any other failure.
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Failure {
+        Failure {
+            message: text(&problems),
+            exit_code: exit::CONFIGURATION,
+        }
+    }
 }
 
 /// A variable of the process's environment. One that is not UTF-8 is not set for us: TOML has no bytes.
@@ -20,7 +36,7 @@ pub fn variable(name: &str) -> Option<String> {
 }
 
 /// All problems as one text without control characters, each with its place at the start of a line.
-pub fn text(problems: &Problems) -> String {
+fn text(problems: &Problems) -> String {
     String::from_utf8_lossy(&plain(&problems.to_string())).into_owned()
 }
 

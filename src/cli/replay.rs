@@ -7,13 +7,10 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::cli::args::{Format, ReplayArgs};
-use crate::cli::config::{self, variable};
 use crate::cli::rehearse::{Recorded, Rehearsal, rehearse};
 use crate::cli::setup::{self, Purpose};
 use crate::cli::test::shown;
-use crate::cli::{Failure, exit, output, report, start};
-use crate::config::load;
-use crate::config::problem::Problems;
+use crate::cli::{Failure, config, output, report, start};
 use crate::engine::signals::Stop;
 use crate::flow::alert::{Alert, Notification};
 use crate::report::json::watched;
@@ -42,12 +39,8 @@ pub fn run(args: ReplayArgs) -> Result<u8, Failure> {
 }
 
 fn replayed(args: &ReplayArgs, files: &[PathBuf], stop: &Stop) -> Result<Rehearsal, Failure> {
-    let refused = |problems: Problems| Failure {
-        message: config::text(&problems),
-        exit_code: exit::CONFIGURATION,
-    };
-    let loaded = load::load(files, args.config.env.as_deref(), &variable).map_err(refused)?;
-    let setup = setup::setup(&loaded, Purpose::Replay, None).map_err(refused)?;
+    let loaded = config::load_files(files, args.config.env.as_deref())?;
+    let setup = setup::setup(&loaded, Purpose::Replay, None)?;
     rehearse(setup, Recorded::Files(args.files.clone()), stop.clone())
 }
 

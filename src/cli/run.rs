@@ -17,10 +17,9 @@ use crate::cli::run::reload::Supervisor;
 use crate::cli::run::summaries::Writer;
 use crate::cli::setup::{self, Place, Setup, Sources};
 use crate::cli::start::{self, Append, Reload, Start};
-use crate::cli::{Failure, config, exit, output};
+use crate::cli::{Failure, config, output};
 use crate::clock::{Clock, System};
-use crate::config::problem::Problems;
-use crate::config::{input, load};
+use crate::config::input;
 use crate::disk::Disk;
 use crate::disk::real::Real;
 use crate::engine::Outcome;
@@ -42,7 +41,7 @@ pub fn run(args: RunArgs) -> Result<u8, Failure> {
     if !args.command.is_empty() {
         return wrapped::run(args);
     }
-    if args.config.is_empty() {
+    if args.config.config.is_empty() {
         return Err(Failure::usage(
             "run needs a configuration (-c weir.toml), or a command behind --",
         ));
@@ -67,13 +66,9 @@ pub fn run(args: RunArgs) -> Result<u8, Failure> {
 
 /// Reads the configuration and resolves it for a live run.
 fn load(args: &RunArgs) -> Result<Setup, Failure> {
-    let refused = |problems: Problems| Failure {
-        message: config::text(&problems),
-        exit_code: exit::CONFIGURATION,
-    };
-    let loaded = load::load(&args.config, args.env.as_deref(), &config::variable);
-    let loaded = loaded.map_err(refused)?;
-    setup::setup(&loaded, setup::Purpose::Live, args.state.clone()).map_err(refused)
+    let loaded = config::load_files(&args.config.config, args.config.env.as_deref())?;
+    let setup = setup::setup(&loaded, setup::Purpose::Live, args.state.clone())?;
+    Ok(setup)
 }
 
 /// Follows files; goes on with a new configuration whenever one comes.
@@ -90,7 +85,7 @@ fn follow(args: &RunArgs, mut setup: Setup, signals: &Stop) -> Result<Outcome, F
         hangup,
         systemd,
         watched: if args.watch_config {
-            args.config.clone()
+            args.config.config.clone()
         } else {
             Vec::new()
         },

@@ -8,7 +8,6 @@ use serde_json::json;
 
 use crate::cli::args::{Format, StateAckArgs, StatePlace, StateShowArgs};
 use crate::cli::{Failure, config, exit, output, plan, report};
-use crate::config::load;
 use crate::disk::Disk;
 use crate::disk::real::Real;
 use crate::expr::error::nearest;
@@ -96,16 +95,12 @@ fn place(place: &StatePlace) -> Result<PathBuf, Failure> {
     if let Some(dir) = &place.state {
         return Ok(dir.clone());
     }
-    if place.config.is_empty() {
+    if place.config.config.is_empty() {
         return Err(Failure::usage(
             "name the state directory (--state DIR), or a configuration that does (-c FILE)",
         ));
     }
-    let loaded = load::load(&place.config, place.env.as_deref(), &config::variable);
-    let loaded = loaded.map_err(|problems| Failure {
-        message: config::text(&problems),
-        exit_code: exit::CONFIGURATION,
-    })?;
+    let loaded = config::load_files(&place.config.config, place.config.env.as_deref())?;
     loaded
         .config
         .run

@@ -20,7 +20,7 @@ use crate::notifiers::journal::{DeadLetter, Ended, Entry, Told};
 use crate::notifiers::queue::{Bucket, Queue};
 use crate::notifiers::{Channel, Notifier, Part};
 
-/// Least time between two of our own lines about dead letters of one notifier.
+/// Least time between two of our own lines about one thing that goes wrong with every message.
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
 /// How long a message waits for another attempt when it cannot be put away as a dead letter.
@@ -35,6 +35,21 @@ pub enum Work {
     Hurry,
 }
 
+/// When something was last said that goes wrong over and over.
+#[derive(Debug, Default)]
+pub struct Pace(Option<Instant>);
+
+impl Pace {
+    /// Whether it may be said again; whoever asks says it then.
+    fn may_say(&mut self) -> bool {
+        let is_due = self.0.is_none_or(|then| then.elapsed() >= SAY_EVERY);
+        if is_due {
+            self.0 = Some(Instant::now());
+        }
+        is_due
+    }
+}
+
 /// What all lanes share: where it is written down what became of a notification.
 pub struct Office {
     pub journal: Option<Lines>,
@@ -44,8 +59,8 @@ pub struct Office {
     pub open: Mutex<BTreeSet<u64>>,
     pub say: fn(&str),
     pub clock: System,
-    /// When a file was last said to fail.
-    pub complained: Mutex<Option<Instant>>,
+    /// That a file cannot be written.
+    pub complained: Mutex<Pace>,
 }
 
 impl Office {
@@ -75,12 +90,11 @@ impl Office {
 
     /// Says that a file cannot be written, now and then: a full disk fails with every attempt.
     fn complain(&self, text: &str) {
-        let mut said = self
+        let mut pace = self
             .complained
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if said.is_none_or(|then| then.elapsed() >= SAY_EVERY) {
-            *said = Some(Instant::now());
+        if pace.may_say() {
             (self.say)(text);
         }
     }
@@ -134,7 +148,7 @@ pub struct Lane {
     hold_until: Option<Instant>,
     is_failing: bool,
     has_said_template: bool,
-    dead_said_at: Option<Instant>,
+    dead_pace: Pace,
     dead_unsaid: u64,
 }
 
@@ -150,7 +164,7 @@ impl Lane {
             hold_until: None,
             is_failing: false,
             has_said_template: false,
-            dead_said_at: None,
+            dead_pace: Pace::default(),
             dead_unsaid: 0,
         }
     }
@@ -322,11 +336,7 @@ impl Lane {
         waiting.parts.pop_front();
         waiting.dead = Some(reason.clone());
         self.dead_unsaid += 1;
-        if self
-            .dead_said_at
-            .is_none_or(|then| then.elapsed() >= SAY_EVERY)
-        {
-            self.dead_said_at = Some(Instant::now());
+        if self.dead_pace.may_say() {
             let one = std::mem::take(&mut self.dead_unsaid) == 1;
             let what = if one { "a message" } else { "messages" };
             self.say(&format!(

@@ -139,3 +139,11 @@ pub fn feed(command: &mut Command, input: &[u8]) -> Ran {
     });
     Ran::new(output)
 }
+
+/// A number from the environment, for the long versions of tests.
+pub fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name}: not a number: \"{text}\""))
+    })
+}

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::Value;
 
 use crate::follow::scene::{Following, PATIENCE, Scene, counted, lines, until};
-use crate::program::balances;
+use crate::program::{balances, setting};
 
 /// The goal: from the start of a process until it takes in new bytes.
 const RESTART_MAX: Duration = Duration::from_secs(1);
@@ -49,13 +49,6 @@ fn killed_under_copytruncate() {
 #[test]
 fn killed_under_copytruncate_with_lines_in_between() {
     torture(Rotation::CopyWithGap, 20, 3);
-}
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| {
-        text.parse()
-            .unwrap_or_else(|_| panic!("{name}: not a number: \"{text}\""))
-    })
 }
 
 #[test]

@@ -15,10 +15,8 @@ use crate::cli::args::{ExplainArgs, Format as OutputFormat};
 use crate::cli::explain::configured::{Configuration, Configured};
 use crate::cli::plan::{Common, common};
 use crate::cli::setup::{self, Purpose, Setup};
-use crate::cli::{Failure, config, exit, output};
-use crate::config::load;
+use crate::cli::{Failure, config, output};
 use crate::config::plan::Select;
-use crate::config::problem::Problems;
 use crate::expr::condition::View;
 use crate::flow::facts::Facts;
 use crate::flow::fingerprint::Fingerprint;
@@ -108,14 +106,9 @@ fn configuration(args: &ExplainArgs) -> Result<Option<Configuration>, Failure> {
     if args.config.is_empty() {
         return Ok(None);
     }
-    let refused = |problems: Problems| Failure {
-        message: config::text(&problems),
-        exit_code: exit::CONFIGURATION,
-    };
-    let loaded = load::load(&args.config, args.env.as_deref(), &config::variable);
-    let loaded = loaded.map_err(refused)?;
+    let loaded = config::load_files(&args.config, args.env.as_deref())?;
     // Nothing is sent, so no secret is needed.
-    let setup = setup::setup(&loaded, Purpose::Replay, None).map_err(refused)?;
+    let setup = setup::setup(&loaded, Purpose::Replay, None)?;
     Ok(Some(Configuration { loaded, setup }))
 }
 

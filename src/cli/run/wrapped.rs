@@ -15,7 +15,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SI
 use crate::cli::args::RunArgs;
 use crate::cli::run::{Once, once};
 use crate::cli::setup::{self, Setup};
-use crate::cli::{Failure, exit, output, plan};
+use crate::cli::{Failure, output, plan};
 use crate::config::load;
 use crate::engine::Outcome;
 use crate::engine::signals::Stop;
@@ -41,7 +41,7 @@ const PASSED_ON: [i32; 7] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,
 
 /// Runs the command of the command line; a configuration says what becomes of its output.
 pub fn run(args: RunArgs) -> Result<u8, Failure> {
-    let setup = if args.config.is_empty() {
+    let setup = if args.config.config.is_empty() {
         nothing(&args)?
     } else {
         super::load(&args)?
@@ -52,13 +52,9 @@ pub fn run(args: RunArgs) -> Result<u8, Failure> {
 
 /// A configuration in which nobody wrote anything.
 fn nothing(args: &RunArgs) -> Result<Setup, Failure> {
-    let loaded = load::load_texts(Vec::new(), None, &|_| None);
-    let setup =
-        loaded.and_then(|loaded| setup::setup(&loaded, setup::Purpose::Live, args.state.clone()));
-    setup.map_err(|problems| Failure {
-        message: problems.to_string(),
-        exit_code: exit::CONFIGURATION,
-    })
+    let loaded = load::load_texts(Vec::new(), None, &|_| None)?;
+    let setup = setup::setup(&loaded, setup::Purpose::Live, args.state.clone())?;
+    Ok(setup)
 }
 
 /// Runs the command that a configuration names as its source: its output is only looked at.

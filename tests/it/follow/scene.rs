@@ -314,10 +314,14 @@ impl Scene {
 
     /// Starts the program in the folder, behind a wrapper that ends in executing it.
     pub fn start(&self, wrapper: &[&str], args: &[&str]) -> Following {
+        self.spawn(self.command(wrapper, args))
+    }
+
+    /// The same with a command that was changed: its output goes to `stdout-N` and `stderr-N`.
+    pub fn spawn(&self, mut command: Command) -> Following {
         let number = self.started.fetch_add(1, Ordering::Relaxed) + 1;
         let stdout = self.path(&format!("stdout-{number}"));
         let stderr = self.path(&format!("stderr-{number}"));
-        let mut command = self.command(wrapper, args);
         command
             .stdout(File::create(&stdout).unwrap())
             .stderr(File::create(&stderr).unwrap());

@@ -41,7 +41,8 @@ fn ask(address: SocketAddr, request: &str) -> (u16, String) {
     (status, text)
 }
 
-fn get(address: SocketAddr, path: &str, host: &str) -> (u16, String) {
+/// The answer's status, and its text with the head.
+pub fn get(address: SocketAddr, path: &str, host: &str) -> (u16, String) {
     ask(
         address,
         &format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"),

@@ -3,9 +3,9 @@
 
 mod channels;
 mod delivery;
-mod endpoint;
+pub mod endpoint;
 mod journal;
-mod peers;
+pub mod peers;
 pub mod server;
 mod sink;
 mod smtp;

@@ -45,7 +45,7 @@ fn start(names: &[&str], arguments: &[String]) -> Option<Peer> {
     None
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()

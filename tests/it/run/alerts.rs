@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{Random, at, configured, quantile, setting, start};
+use super::{at, configured, quantile, start};
 use crate::follow::scene::{Scene, until};
 use crate::notify::server::{Reply, Request, Server, status};
+use crate::program::setting;
+use crate::sim::random::Random;
 
 /// One alert as a receiver got it.
 #[derive(Debug)]
@@ -81,7 +83,7 @@ multiline = "off"
 
 /// Lines at 50 a second, each of which makes one rule fire: milliseconds from the write to the request
 /// in the receiver, by rule.
-fn latencies(lines: usize) -> BTreeMap<&'static str, Vec<f64>> {
+fn latencies(lines: u64) -> BTreeMap<&'static str, Vec<f64>> {
     let came: Came = Arc::default();
     let kept = Arc::clone(&came);
     let server = Server::start(move |request, _| {
@@ -92,7 +94,7 @@ fn latencies(lines: usize) -> BTreeMap<&'static str, Vec<f64>> {
     });
     let scene = configured(&LATENCY.replace("URL", &server.url("/")));
     // Letters only, so that no two messages are one with numbers masked.
-    let word = |mut number: usize| {
+    let word = |mut number: u64| {
         let mut word = String::from("w");
         for _ in 0..5 {
             word.push(char::from(b'a' + (number % 26) as u8));
@@ -126,7 +128,7 @@ fn latencies(lines: usize) -> BTreeMap<&'static str, Vec<f64>> {
                 format!("\"level\":\"info\",\"msg\":\"{name} {name}x {name}y {name}z\""),
             ),
         };
-        let text = line(1000 + 20 * number as u64, &rest);
+        let text = line(1000 + 20 * number, &rest);
         let mut file = std::fs::OpenOptions::new()
             .append(true)
             .open(scene.path("app.log"))
@@ -142,24 +144,21 @@ fn latencies(lines: usize) -> BTreeMap<&'static str, Vec<f64>> {
         found.clear();
         for (name, (rule, began)) in &sent {
             let is_it = |body: &[u8]| {
-                memmem(body, name.as_bytes()) && memmem(body, format!("\"{rule}\"").as_bytes())
+                super::contains(body, name.as_bytes())
+                    && super::contains(body, format!("\"{rule}\"").as_bytes())
             };
             if let Some((when, _)) = came.iter().find(|(_, body)| is_it(body)) {
                 let took = when.duration_since(*began).as_secs_f64() * 1e3;
                 found.entry(rule).or_default().push(took);
             }
         }
-        found.values().map(Vec::len).sum::<usize>() == lines
+        found.values().map(Vec::len).sum::<usize>() as u64 == lines
     });
     running.terminate();
     found
         .values_mut()
         .for_each(|took| took.sort_by(f64::total_cmp));
     found
-}
-
-fn memmem(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
 }
 
 #[test]
@@ -214,11 +213,11 @@ lateness = "1s"
 "#;
 
 /// So many alerts that fire and end, through a receiver that fails at random, with kills in between.
-fn killed(alerts: usize, kills: usize, seed: u64) {
-    let random = Mutex::new(Random(seed));
+fn killed(alerts: u64, kills: u64, seed: u64) {
+    let random = Mutex::new(Random::new(seed));
     // At most four failures in a row of one notification, so that its waits end within seconds.
     let failures: Mutex<BTreeMap<String, u32>> = Mutex::default();
-    let refused = |id: &str| id.trim_start_matches('n').parse::<usize>().unwrap() % 50 == 49;
+    let refused = |id: &str| id.trim_start_matches('n').parse::<u64>().unwrap() % 50 == 49;
     // What was answered with success, in its order.
     let delivered: Arc<Mutex<Vec<Told>>> = Arc::default();
     let kept = Arc::clone(&delivered);
@@ -253,14 +252,14 @@ fn killed(alerts: usize, kills: usize, seed: u64) {
         }
     });
     let scene = configured(&FAULTY.replace("URL", &server.url("/")));
-    let mut random = Random(seed ^ 0x5eed);
+    let mut random = Random::new(seed ^ 0x5eed);
     let mut running = start(&scene);
     let per_kill = alerts.div_ceil(kills + 1);
     for number in 0..alerts {
         // Every alert a tenth of a second of the log's time after the one before.
         let line = format!(
             "{{\"time\":\"{}\",\"level\":\"error\",\"id\":\"n{number}\"}}\n",
-            at(100 * number as u64)
+            at(100 * number)
         );
         scene.append("app.log", line.as_bytes());
         std::thread::sleep(Duration::from_millis(random.below(8)));
@@ -272,11 +271,11 @@ fn killed(alerts: usize, kills: usize, seed: u64) {
     // Time goes on, so that the last ones end.
     let line = format!(
         "{{\"time\":\"{}\",\"level\":\"info\"}}\n",
-        at(100 * alerts as u64 + 60_000)
+        at(100 * alerts + 60_000)
     );
     scene.append("app.log", line.as_bytes());
     let letters = || dead_letters(&scene);
-    let is_whole = |id: usize, of: &BTreeMap<String, BTreeSet<String>>| {
+    let is_whole = |id: u64, of: &BTreeMap<String, BTreeSet<String>>| {
         of.get(&format!("n{id}"))
             .is_some_and(|told| told.len() == 2)
     };
@@ -361,6 +360,6 @@ fn long_alerts_survive_kills_and_a_faulty_receiver() {
     killed(
         setting("WEIR_ALERTS", 1000),
         setting("WEIR_KILLS", 50),
-        setting("WEIR_SEED", 1) as u64,
+        setting("WEIR_SEED", 1),
     );
 }

@@ -4,9 +4,10 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use super::{at, configured, setting, start};
+use super::{at, configured, start};
 use crate::follow::scene::{Scene, until};
 use crate::notify::server::{Server, status};
+use crate::program::setting;
 
 const BASE: &str = r#"
 [[source]]
@@ -148,7 +149,7 @@ fn reloads_lose_and_double_nothing() {
 #[test]
 #[ignore = "takes minutes: WEIR_RELOADS (1000)"]
 fn long_reloads_lose_and_double_nothing() {
-    reloaded(setting("WEIR_RELOADS", 1000));
+    reloaded(setting("WEIR_RELOADS", 1000) as usize);
 }
 
 #[test]

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use super::{at, configured};
+use super::{at, configured, contains};
 use crate::follow::scene::until;
+use crate::notify::endpoint::get;
+use crate::notify::peers::free_port;
 use crate::notify::server::{Reply, Server};
-use crate::program::weir;
 
 /// Every secret is this with a name behind it.
 const CANARY: &str = "canary7h3x";
@@ -85,8 +86,7 @@ multiline = "off"
 "#;
 
 fn shows(bytes: &[u8]) -> bool {
-    let canary = CANARY.as_bytes();
-    bytes.windows(canary.len()).any(|window| window == canary)
+    contains(bytes, CANARY.as_bytes())
 }
 
 fn files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
@@ -106,10 +106,7 @@ fn no_output_shows_a_secret() {
         let echo = format!("no: {} {:?}", request.path, request.headers);
         Reply::Answer(400, Vec::new(), echo)
     });
-    let port = {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        free.local_addr().unwrap().port()
-    };
+    let port = free_port();
     let text = CONFIG
         .replace("URL/pager", &server.url("/pager"))
         .replace("\"URL\"", &format!("\"{}\"", server.url("")))
@@ -134,17 +131,12 @@ fn no_output_shows_a_secret() {
         ("SINK_TOKEN", format!("{CANARY}-sinktoken")),
     ];
     let run = |args: &[&str]| {
-        let mut command = weir(args);
-        command.current_dir(scene.folder()).envs(secrets.clone());
+        let mut command = scene.command(&[], args);
+        command.envs(secrets.clone());
         command
     };
     scene.append("app.log", b"");
-    let stderr = fs::File::create(scene.path("stderr")).unwrap();
-    let mut child = run(&["run", "-c", "weir.toml", "--state", "state"])
-        .stderr(stderr)
-        .stdout(fs::File::create(scene.path("stdout")).unwrap())
-        .spawn()
-        .unwrap();
+    let running = scene.spawn(run(&["run", "-c", "weir.toml", "--state", "state"]));
     for number in 0..20 {
         let line = format!(
             "{{\"time\":\"{}\",\"level\":\"error\",\"msg\":\"disk {number}\"}}\n",
@@ -188,26 +180,16 @@ fn no_output_shows_a_secret() {
             .iter()
             .any(|request| shows(request.path.as_bytes()))
     );
-    let page = {
-        use std::io::{Read, Write};
-        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-        let request = format!("GET /metrics HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n");
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut page = Vec::new();
-        stream.read_to_end(&mut page).unwrap();
-        page
-    };
-    let text = String::from_utf8_lossy(&page);
-    assert!(text.contains("weir_notifications_total"), "{text}");
-    assert!(!shows(&page), "the page of metrics");
-    crate::follow::scene::signal(child.id(), "TERM");
-    child.wait().unwrap();
+    let (_, page) = get(([127, 0, 0, 1], port).into(), "/metrics", "localhost");
+    assert!(page.contains("weir_notifications_total"), "{page}");
+    assert!(!shows(page.as_bytes()), "the page of metrics");
+    running.terminate();
     let mut written = Vec::new();
     files(&scene.path("state"), &mut written);
     assert!(written.len() >= 3, "{written:?}");
     for name in written
         .into_iter()
-        .chain([scene.path("stderr"), scene.path("stdout")])
+        .chain([scene.path("stderr-1"), scene.path("stdout-1")])
     {
         let bytes = fs::read(&name).unwrap();
         let place = bytes

@@ -1,11 +1,15 @@
 //! `weir run` on standard input, and what a state directory remembers from one run to the next.
 
 use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::at;
+use crate::follow::scene::until;
+use crate::notify::endpoint::get;
+use crate::notify::peers::free_port;
 use crate::program::{Ran, feed, weir};
 
 const NEWS: &str = r#"
@@ -159,7 +163,7 @@ fn without_a_configuration_or_input_it_says_what_is_missing() {
 #[test]
 fn an_address_in_use_is_named() {
     let home = TempDir::new().unwrap();
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let config = format!("[[sink]]\ntype = \"prometheus\"\nlisten = \"{address}\"\n");
     fs::write(home.path().join("weir.toml"), config).unwrap();
@@ -171,27 +175,16 @@ fn an_address_in_use_is_named() {
 
 #[test]
 fn it_is_ready_once_it_follows() {
-    use std::io::{Read, Write};
-
-    let port = {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        free.local_addr().unwrap().port()
-    };
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let scene = super::configured(&format!(
-        "[[source]]\ntype = \"file\"\ninclude = [\"app.log\"]\n[[sink]]\ntype = \"prometheus\"\nlisten = \"127.0.0.1:{port}\"\n"
+        "[[source]]\ntype = \"file\"\ninclude = [\"app.log\"]\n[[sink]]\ntype = \"prometheus\"\nlisten = \"{address}\"\n"
     ));
     let running = super::start(&scene);
-    let answer = || {
-        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
-        let request = format!("GET /ready HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n");
-        stream.write_all(request.as_bytes()).ok()?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text).ok()?;
-        Some(text)
-    };
-    crate::follow::scene::until("it is ready", || {
-        answer().is_some_and(|text| text.contains(" 200 "))
+    let listens = || TcpStream::connect(address).is_ok();
+    until("it listens", listens);
+    until("it is ready", || {
+        get(address, "/ready", "localhost").0 == 200
     });
     running.terminate();
-    assert_eq!(answer(), None);
+    assert!(!listens());
 }

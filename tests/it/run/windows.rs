@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Random, at, configured, setting, start};
+use super::{at, configured, start};
 use crate::follow::scene::{Scene, until};
+use crate::program::setting;
+use crate::sim::random::Random;
 
 const WINDOWS: &str = r#"
 [[source]]
@@ -98,8 +100,8 @@ fn alerts(scene: &Scene) -> BTreeMap<(String, String), Value> {
     found
 }
 
-fn killed(kills: usize, seed: u64) {
-    let mut random = Random(seed);
+fn killed(kills: u64, seed: u64) {
+    let mut random = Random::new(seed);
     let (killed, whole) = (configured(WINDOWS), configured(WINDOWS));
     let mut number = 0;
     let mut running = start(&killed);
@@ -171,5 +173,5 @@ fn windows_survive_kills() {
 #[test]
 #[ignore = "takes a minute: WEIR_KILLS (200), WEIR_SEED (1)"]
 fn long_windows_survive_kills() {
-    killed(setting("WEIR_KILLS", 200), setting("WEIR_SEED", 1) as u64);
+    killed(setting("WEIR_KILLS", 200), setting("WEIR_SEED", 1));
 }

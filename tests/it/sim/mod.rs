@@ -19,11 +19,12 @@ mod oracle;
 mod platter;
 mod program;
 mod protections;
-mod random;
+pub mod random;
 mod schedule;
 mod tests;
 mod world;
 
+use crate::program::setting;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 
@@ -79,11 +80,6 @@ fn named_seeds() -> Option<Vec<u64>> {
     )
 }
 
-fn number(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(text.parse().expect("a number"))
-}
-
 /// Seeds of the normal run that fail, each a defect that is not mended yet; every other failure fails
 /// the run. In 745, where a power cut, a copy and an inode that is used again come together, lines come
 /// twice; in the others lines of a rotated file come after some of the file that followed it.
@@ -92,8 +88,8 @@ const OPEN: [u64; 3] = [440, 745, 4044];
 #[test]
 fn schedules() {
     let seeds = named_seeds().unwrap_or_else(|| {
-        let from = number("WEIR_SIM_FROM").unwrap_or(0);
-        let count = number("WEIR_SIM_SCHEDULES").unwrap_or(SCHEDULES);
+        let from = setting("WEIR_SIM_FROM", 0);
+        let count = setting("WEIR_SIM_SCHEDULES", SCHEDULES);
         (from..from + count).collect()
     });
     let started = Instant::now();
