@@ -20,6 +20,7 @@ use logweir::stages::aggregate::{Aggregate, Metric};
 use logweir::stages::lines::{self, Described};
 use logweir::stages::literals::Literals;
 use logweir::stages::messages::{Distinct, Sighting};
+use logweir::stages::quantities::Quantities;
 use support::{CHUNK_BYTES, Seeded, batches, by_service, facts, filter, mixed, plan, wanted};
 
 /// Lines, each parsed into a row of its own.
@@ -126,9 +127,11 @@ fn benches(criterion: &mut Criterion) {
     group.bench_function("groups and samples", |bencher| {
         let metrics = [Metric::new(1, "latency_ms"), Metric::new(2, "cpu")];
         let mut aggregate = Aggregate::new(&[by_service()], &metrics);
+        let mut quantities = Quantities::default();
         bencher.iter(|| {
             for (line, row) in &parsed {
-                aggregate.record(row, line, "bench", None);
+                quantities.begin();
+                aggregate.record(row, line, "bench", None, &mut quantities);
             }
             black_box(aggregate.take())
         });

@@ -18,7 +18,7 @@ use crate::flow::batch::{Batch, Content};
 use crate::flow::facts::Facts;
 use crate::flow::format::Format;
 use crate::flow::level::Level;
-use crate::flow::mapped::{Mapped, Second, Tables};
+use crate::flow::mapped::{Mapped, SAMPLE_BYTES_MAX, Second, Tables};
 use crate::flow::output::{DedupMode, LinesTask};
 use crate::flow::row::Row;
 use crate::flow::span::Span;
@@ -31,6 +31,7 @@ use crate::stages::aggregate::Aggregate;
 use crate::stages::literals::Literals;
 use crate::stages::messages::{Distinct, Sighting};
 use crate::stages::observe::{self, Observer};
+use crate::stages::quantities::Quantities;
 
 /// The scratch of one mapper thread. Nothing in it outlives a batch but memory and caches.
 pub struct Mapper<'p> {
@@ -43,6 +44,7 @@ pub struct Mapper<'p> {
     row: Row,
     distinct: Distinct,
     aggregate: Aggregate,
+    quantities: Quantities,
     /// There if some state, set or rule looks at records.
     observer: Option<Box<Observer>>,
     /// Of a run: which lines go out.
@@ -119,8 +121,12 @@ impl<'p> Mapper<'p> {
             row: Row::new(plan.wanted.paths.len()),
             distinct: Distinct::default(),
             aggregate,
+            quantities: Quantities::default(),
             // Without inputs too: the windows of summaries close by the times that it sees.
-            observer: matches!(plan.task, Task::Run(_)).then(|| Box::new(Observer::new(inputs))),
+            observer: plan
+                .task
+                .run()
+                .map(|run| Box::new(Observer::new(inputs, &run.tables.groupings))),
             kept,
             condition: plan.select.condition.clone(),
             conditions: plan.conditions.clone(),
@@ -175,18 +181,48 @@ impl<'p> Mapper<'p> {
         if context(batch) < chunk.len() {
             self.chunk(batch, chunk, &mut mapped);
         }
-        self.buffer = buffer;
         self.close_part(&mut mapped.tables);
         if let Some(observer) = &mut self.observer {
             mapped.observed = observer.take();
         }
+        let is_shown = !mapped.observed.runs.is_empty();
+        if is_shown && matches!(batch.content, Content::Range { .. }) {
+            mapped.observed.content = buffer;
+        } else {
+            self.buffer = buffer;
+        }
         mapped
+    }
+
+    /// The batch is done with: hands its bytes on to those who look lines up in them, or back to be
+    /// filled again.
+    pub fn release(content: Content, mapped: &mut Mapped) -> Option<Vec<u8>> {
+        let Content::Read(chunk) = content else {
+            return None;
+        };
+        if mapped.observed.runs.is_empty() {
+            return Some(chunk.into_buffer());
+        }
+        mapped.observed.content = chunk.into_buffer();
+        None
+    }
+
+    /// Takes a buffer for the next batch that is a range of a file, if it has none.
+    pub fn lend(&mut self, buffer: impl FnOnce() -> Option<Vec<u8>>) {
+        if self.buffer.is_empty()
+            && let Some(buffer) = buffer()
+        {
+            self.buffer = buffer;
+        }
     }
 
     /// Puts what stands in the scratch to the part that it belongs to.
     fn close_part(&mut self, tables: &mut Tables) {
         tables.messages = self.distinct.take();
         (tables.groups, tables.samples) = self.aggregate.take();
+        if let Some(observer) = &mut self.observer {
+            observer.part_ended();
+        }
     }
 
     /// Begins another part if the record at hand belongs to another window than those before.
@@ -336,6 +372,7 @@ impl<'p> Mapper<'p> {
         };
         if parses {
             self.row.reset();
+            self.quantities.begin();
             self.parsers.parse(payload, &mut self.row);
             if let Some(format) = entry.container {
                 self.row.format = format;
@@ -419,14 +456,18 @@ impl<'p> Mapper<'p> {
             self.label(payload);
         }
         self.original(chunk, entry);
+        let mut quantities = std::mem::take(&mut self.quantities);
         let view = self.view(batch, chunk, entry, payload);
         let first = first_line(chunk, entry.lines[0]);
+        let start = first.start as usize + batch.header_bytes;
+        let length = framing::text(first.of(chunk)).len().min(SAMPLE_BYTES_MAX);
         let sighting = observe::Sighting {
-            line: framing::text(first.of(chunk)),
-            start: first.start + batch.header_bytes as u32,
+            line: Span::new(start..start + length),
             ordinal: entry.ordinal,
+            groups: self.aggregate.groups(),
         };
-        observer.record(&self.row, payload, &view, &sighting);
+        observer.record(&self.row, payload, &view, &sighting, &mut quantities);
+        self.quantities = quantities;
         self.observer = Some(observer);
     }
 
@@ -566,7 +607,9 @@ impl<'p> Mapper<'p> {
         if self.aggregate.is_conditional() {
             return self.aggregate_viewed(batch, chunk, entry, payload);
         }
-        self.aggregate.record(row, payload, &batch.name, None);
+        let quantities = &mut self.quantities;
+        self.aggregate
+            .record(row, payload, &batch.name, None, quantities);
     }
 
     fn aggregate_viewed(&mut self, batch: &Batch, chunk: &[u8], entry: &Entry<'_>, payload: &[u8]) {
@@ -575,9 +618,11 @@ impl<'p> Mapper<'p> {
         }
         self.original(chunk, entry);
         let mut aggregate = std::mem::take(&mut self.aggregate);
+        let mut quantities = std::mem::take(&mut self.quantities);
         let view = self.view(batch, chunk, entry, payload);
-        aggregate.record(&self.row, payload, &batch.name, Some(&view));
-        self.aggregate = aggregate;
+        let (row, name) = (&self.row, &*batch.name);
+        aggregate.record(row, payload, name, Some(&view), &mut quantities);
+        (self.aggregate, self.quantities) = (aggregate, quantities);
     }
 
     /// Counts a selected record, and the conditions of `--fail-on` that it meets.

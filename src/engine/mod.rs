@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! reader ──(Batch, Permit)──▶ mappers ──(Mapped, Permit)──▶ fold ──(Output, Permit)──▶ writer
-//!    ▲                           │                            ▲                          │
-//!    └── buffers, to be filled ◀─┘                            └── done ◀─ committer ◀────┘
+//!    ▲                           │                          │ ▲                          │
+//!    └── buffers, to be filled ◀─┴──────────────────────────┘ └── done ◀─ committer ◀────┘
 //!                                                                          checkpoints
 //! ```
 //!
@@ -182,7 +182,7 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
     let outlet = Outlet {
         batches: batches_in,
         opened: opened_in,
-        buffers,
+        buffers: buffers.clone(),
         budget,
         stop: stop.clone(),
     };
@@ -195,11 +195,12 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
     for number in 0..threads.max(1) {
         let (plan, batches) = (Arc::clone(&plan), batches.clone());
         let (mapped_in, buffers_in) = (mapped_in.clone(), buffers_in.clone());
+        let buffers = buffers.clone();
         spawn(&format!("mapper-{number}"))
-            .spawn(move || map_all(&plan, &batches, &mapped_in, &buffers_in))
+            .spawn(move || map_all(&plan, &batches, &mapped_in, (&buffers_in, &buffers)))
             .context("no thread for a mapper")?;
     }
-    drop((batches, mapped_in, buffers_in));
+    drop((batches, mapped_in, buffers));
     let recorder = sink.map(|destination| match &mut store {
         Some(store) => store.recorder(destination, &known),
         None => Recorder::new(destination, None, known.sent, None),
@@ -250,6 +251,11 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
                 fold.state.open(source.source, &source.name);
             }
             let output = fold.absorb(&mut item);
+            let content = std::mem::take(&mut item.observed.content);
+            if !content.is_empty() {
+                // The reader may have ended already; then nobody needs the buffer.
+                let _ = buffers_in.send(content);
+            }
             permit.folded();
             problems.extend(item.problem.take().map(|problem| (problem, 74)));
             if let Some(to) = &mut committing {
@@ -441,10 +447,13 @@ fn map_all(
     plan: &Plan,
     batches: &Receiver<(Batch, Permit)>,
     mapped: &Sender<(Mapped, Permit)>,
-    buffers: &Sender<Vec<u8>>,
+    (buffers_in, buffers): (&Sender<Vec<u8>>, &Receiver<Vec<u8>>),
 ) {
     let mut mapper = Mapper::new(plan);
     for (batch, permit) in batches {
+        if matches!(batch.content, Content::Range { .. }) {
+            mapper.lend(|| buffers.try_recv().ok());
+        }
         let result = catch_unwind(AssertUnwindSafe(|| mapper.map(&batch)));
         let mut item = result.unwrap_or_else(|_| {
             mapper = Mapper::new(plan);
@@ -455,9 +464,9 @@ fn map_all(
             }
         });
         item.mark = batch.mark;
-        if let Content::Read(chunk) = batch.content {
+        if let Some(buffer) = Mapper::release(batch.content, &mut item) {
             // The reader may have ended already; then nobody needs the buffer.
-            let _ = buffers.send(chunk.into_buffer());
+            let _ = buffers_in.send(buffer);
         }
         if mapped.send((item, permit)).is_err() {
             break;

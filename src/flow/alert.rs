@@ -65,6 +65,13 @@ pub struct SampleLine {
 }
 
 impl SampleLine {
+    /// Back to an empty one, in the same memory.
+    pub fn clear(&mut self) {
+        self.source.clear();
+        self.offset = 0;
+        self.line.clear();
+    }
+
     /// Takes the place of another sample, in its memory.
     pub fn set(&mut self, source: &str, offset: u64, line: &[u8]) {
         self.source.clear();

@@ -17,8 +17,11 @@ use crate::flow::time::Time;
 ///   tells seconds apart.
 #[derive(Debug, Default)]
 pub struct Observed {
-    /// Encoded keys (`flow::key`), texts and sample lines.
+    /// Encoded keys (`flow::key`) and texts.
     pub bytes: Vec<u8>,
+    /// The bytes of the batch, in the buffer that they were read into: lines that are shown of records
+    /// are looked up here, so that nobody copies those that nobody shows. Empty without runs.
+    pub content: Vec<u8>,
     /// In the order of their first records; of one record, in the order of the inputs.
     pub runs: Vec<Run>,
     /// Numbers of the runs that have some, in record order.
@@ -57,9 +60,7 @@ pub struct Run {
     pub count: u64,
     /// Records of the batch before the first one.
     pub ordinal: u32,
-    /// Offset of the first record in the batch, in bytes.
-    pub start: u32,
-    /// Into [`Observed::bytes`]: the first line of the first record, cut to
+    /// Into [`Observed::content`]: the first line of the first record, cut to
     /// [`SAMPLE_BYTES_MAX`](crate::flow::mapped::SAMPLE_BYTES_MAX).
     pub sample: Span,
 }

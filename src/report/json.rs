@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::flow::level::Level;
 use crate::report::{Group, Message, Metric, Report};
 use crate::state::histogram::Histogram;
+use crate::state::histogram::hdr::HdrEncoder;
 use crate::state::losses::{Losses, Row};
 
 /// Hands the report to `out` as JSON text, piece by piece: a million groups never stand in memory as
@@ -36,7 +37,9 @@ pub fn write(report: &Report<'_>, top: Option<usize>, out: &mut dyn FnMut(&str))
         report.groups.iter().map(|group| self::group(report, group)),
     );
     out(",");
-    rows(out, "metrics", report.metrics.iter().map(metric));
+    let mut encoder = HdrEncoder::default();
+    let metrics = report.metrics.iter();
+    rows(out, "metrics", metrics.map(|row| metric(row, &mut encoder)));
     let approximate = json!(report.state.approximate());
     out(",");
     rows(out, "states", watched::states(report.state).into_iter());
@@ -150,7 +153,7 @@ fn group(report: &Report<'_>, group: &Group<'_>) -> Value {
     }
 }
 
-fn metric(metric: &Metric<'_>) -> Value {
+fn metric(metric: &Metric<'_>, encoder: &mut HdrEncoder) -> Value {
     let histogram: &Histogram = &metric.histogram;
     let [p50, p90, p99, p999] = match histogram.quantiles([0.5, 0.9, 0.99, 0.999]) {
         Some(quantiles) => quantiles.map(Some),
@@ -166,14 +169,14 @@ fn metric(metric: &Metric<'_>) -> Value {
         "min": histogram.min(),
         "max": histogram.max(),
         "p50": p50, "p90": p90, "p99": p99, "p999": p999,
-        "hdr": STANDARD.encode(histogram.to_hdr_v2()),
+        "hdr": STANDARD.encode(histogram.to_hdr_v2(encoder)),
         "hdr_scale": crate::flow::sample::SCALE,
     });
     let fields = row.as_object_mut().expect("a row is an object");
     if metric.other {
         fields.insert("other".to_owned(), true.into());
     }
-    if let Some(negative) = histogram.to_hdr_v2_negative() {
+    if let Some(negative) = histogram.to_hdr_v2_negative(encoder) {
         fields.insert("hdr_negative".to_owned(), STANDARD.encode(negative).into());
     }
     for (name, count) in [

@@ -142,6 +142,7 @@ impl Watch {
     }
 
     /// Whether a group is known or finds room.
+    #[inline(never)]
     fn admit(&mut self, rule: &Rule, key: &[u8], bench: &mut Bench) -> bool {
         if self.groups.contains(key) {
             return true;
@@ -158,7 +159,7 @@ impl Watch {
     }
 
     fn wake(&mut self, bucket: Option<i64>) {
-        self.next = self.next.into_iter().chain(bucket).min();
+        sooner(&mut self.next, bucket);
     }
 
     /// Takes in a run of one part, and judges what it changes at once.
@@ -170,12 +171,17 @@ impl Watch {
         seen: &Sighting,
         bench: &mut Bench,
     ) {
-        if !self.admit(rule, seen.key, bench) {
-            bench.passed.overflow += seen.count;
-            return;
-        }
         let cut = rule.cut;
-        let group = self.groups.get_mut(seen.key).expect("it was admitted");
+        let group = match self.groups.get_mut(seen.key) {
+            Some(group) => group,
+            None => {
+                if !self.admit(rule, seen.key, bench) {
+                    bench.passed.overflow += seen.count;
+                    return;
+                }
+                self.groups.get_mut(seen.key).expect("it was admitted")
+            }
+        };
         let window = &mut group.windows[part];
         if let Some(passed) = self.passed {
             window.advance(cut, passed, bench.budget);
@@ -195,53 +201,31 @@ impl Watch {
         match rule.parts[part].kind {
             PartKind::Records => {}
             PartKind::Numbers => {
-                for number in seen.numbers {
-                    let weight = u64::from(number.weight);
-                    let (value, bucket) = (number.value, number.bucket);
-                    let taken =
-                        window.number(cut, seen.second, value, bucket, weight, bench.budget);
-                    self.is_approximate |= taken.is_err();
-                }
+                let taken = window.numbers(cut, seen.second, seen.numbers, bench.budget);
+                self.is_approximate |= taken.is_err();
             }
             PartKind::Texts => {
                 let taken = window.text(cut, seen.second, xxh64(seen.text), bench.budget);
                 self.is_approximate |= taken.is_err();
             }
         }
-        let change = window.next_change(cut);
-        self.next = self.next.into_iter().chain(change).min();
-        let is_edge = rule.expressions().any(|resolved| {
-            let mut sources = resolved.sources.iter();
-            sources.any(|source| matches!(source, Source::Edge(of) if *of == part))
-        });
-        if !is_edge || !window.is_in_front(cut, seen.second) {
+        sooner(&mut self.next, window.next_change(cut));
+        let Some(constants) = &rule.edges[part] else {
+            return;
+        };
+        if !window.is_in_front(cut, seen.second) {
             return;
         }
         // A run is looked at wherever its records carry the count over a constant, so that an alert
         // begins with the record that did it; and at its first record, which may have moved the window
         // on, so that fewer are in it than before.
-        let after = window.edge();
-        let before = after.saturating_sub(seen.count);
-        let mut points = vec![after, after.min(before.saturating_add(1))];
-        for resolved in rule.expressions() {
-            for (operand, source) in resolved.sources.iter().enumerate() {
-                if !matches!(source, Source::Edge(of) if *of == part) {
-                    continue;
-                }
-                for constant in resolved.expression.constants(operand) {
-                    let floor = constant.floor();
-                    for point in [floor, floor + 1.0] {
-                        // A float that is no count becomes the nearest count, which is outside.
-                        let point = point as u64;
-                        if point > before && point < after {
-                            points.push(point);
-                        }
-                    }
-                }
-            }
-        }
-        points.sort_unstable();
-        points.dedup();
+        let last = window.edge();
+        let before = last.saturating_sub(seen.count);
+        let first = last.min(before.saturating_add(1));
+        let between = constants.iter().copied();
+        let between = between.filter(|point| *point > first && *point < last);
+        let points = std::iter::once(first).chain(between);
+        let points = points.chain((last > first).then_some(last));
         let at = Time::from_parts(seen.second, 0).unwrap_or(Time(0));
         for point in points {
             let look = Look {
@@ -267,18 +251,24 @@ impl Watch {
         is_change: bool,
         bench: &mut Bench,
     ) {
-        if !self.admit(rule, seen.key, bench) {
-            bench.passed.overflow += seen.count;
-            return;
-        }
+        let group = match self.groups.get_mut(seen.key) {
+            Some(group) => group,
+            None => {
+                if !self.admit(rule, seen.key, bench) {
+                    bench.passed.overflow += seen.count;
+                    return;
+                }
+                self.groups.get_mut(seen.key).expect("it was admitted")
+            }
+        };
         if let Some(constant) = ages(rule, state) {
-            self.expect(rule, time);
-            self.expect(rule, Time(time.0.saturating_add(constant)));
+            for at in [time, Time(time.0.saturating_add(constant))] {
+                sooner(&mut self.next, Some(bucket_after(rule.cut, at)));
+            }
         }
         if !is_change {
             return;
         }
-        let group = self.groups.get_mut(seen.key).expect("it was admitted");
         let look = Look {
             at: time,
             counted: None,
@@ -431,6 +421,15 @@ impl Watch {
             next = next.into_iter().chain(next_age(rule, bucket, bench)).min();
         }
         self.next = next;
+    }
+}
+
+/// Lets something happen at `bucket`, if it does not happen sooner.
+fn sooner(next: &mut Option<i64>, bucket: Option<i64>) {
+    if let Some(bucket) = bucket
+        && next.is_none_or(|next| bucket < next)
+    {
+        *next = Some(bucket);
     }
 }
 

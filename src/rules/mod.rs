@@ -519,8 +519,8 @@ impl Rules {
             self.passed.no_time += run.count;
         }
         let into = |sample: &mut SampleLine| {
-            let offset = from.position + u64::from(run.start);
-            sample.set(from.name, offset, run.sample.of(&observed.bytes));
+            let offset = from.position + u64::from(run.sample.start);
+            sample.set(from.name, offset, run.sample.of(&observed.content));
         };
         let sample = || {
             let mut sample = SampleLine::default();

@@ -72,6 +72,9 @@ pub struct Rule {
     pub(super) clear: Option<Resolved>,
     /// What its windows are made of.
     pub(super) parts: Vec<Part>,
+    /// By part: the counts of records at which something may change with one record, in order; none for
+    /// a part that is looked at in steps alone.
+    pub(super) edges: Vec<Option<Vec<u64>>>,
     /// What is worked out at each step.
     pub(super) steps: Vec<Step>,
     pub(super) new: Option<New>,
@@ -102,6 +105,32 @@ pub(super) enum Source {
     Missing(usize),
     Stuck(usize),
     New,
+}
+
+/// The counts at which an expression about the edge of a part may change, in order; none if there is no
+/// such expression.
+fn turning_points<'r>(
+    expressions: impl Iterator<Item = &'r Resolved>,
+    part: usize,
+) -> Option<Vec<u64>> {
+    let mut is_edge = false;
+    let mut counts = Vec::new();
+    for resolved in expressions {
+        for (operand, source) in resolved.sources.iter().enumerate() {
+            if !matches!(source, Source::Edge(of) if *of == part) {
+                continue;
+            }
+            is_edge = true;
+            for constant in resolved.expression.constants(operand) {
+                // A float that is no count becomes the nearest count.
+                let floor = constant.floor();
+                counts.extend([floor as u64, (floor + 1.0) as u64]);
+            }
+        }
+    }
+    counts.sort_unstable();
+    counts.dedup();
+    is_edge.then_some(counts)
 }
 
 /// One input of a rule.
@@ -197,6 +226,9 @@ impl Rule {
             None => None,
         };
         let (parts, steps) = (resolver.parts, resolver.steps);
+        let edges =
+            (0..parts.len()).map(|part| turning_points(std::iter::once(&when).chain(&clear), part));
+        let edges = edges.collect();
         let mut labels = by.clone();
         if new.is_some() {
             labels.push("fingerprint".to_owned());
@@ -226,6 +258,7 @@ impl Rule {
             when,
             clear,
             parts,
+            edges,
             steps,
             new,
         })

@@ -14,8 +14,10 @@ use crate::expr::input::Inputs;
 use crate::flow::alert::Status;
 use crate::flow::level::Level;
 use crate::flow::row::{Kind as ValueKind, Row, Text, Value};
+use crate::flow::span::Span;
 use crate::flow::wanted::{Path, Wanted};
 use crate::stages::observe::{Observer, Sighting as Shown};
+use crate::stages::quantities::Quantities;
 use crate::state::keyed::KeyedSettings;
 
 /// One made-up record.
@@ -87,8 +89,9 @@ fn bed(rules: &[RuleSettings], state: Option<KeyedSettings>) -> Bed {
 
 impl Bed {
     fn observe(&self, records: &[Record]) -> Observed {
-        let mut observer = Observer::new(self.inputs.list());
-        let mut start = 0;
+        let mut observer = Observer::new(self.inputs.list(), &[]);
+        let mut quantities = Quantities::default();
+        let mut content = Vec::new();
         for (ordinal, record) in records.iter().enumerate() {
             let mut row = Row::new(self.wanted.paths.len());
             let mut bytes = Vec::new();
@@ -114,16 +117,21 @@ impl Bed {
                 fingerprint: None,
                 template: None,
             };
+            let start = content.len();
+            content.extend_from_slice(&bytes);
             let shown = Shown {
-                line: &bytes,
-                start,
+                line: Span::new(start..content.len()),
                 ordinal: ordinal as u32,
+                groups: &[],
             };
+            quantities.begin();
             observer.advance(&row, shown.ordinal);
-            observer.record(&row, &bytes, &view, &shown);
-            start += bytes.len() as u32;
+            observer.record(&row, &bytes, &view, &shown, &mut quantities);
         }
-        observer.take()
+        Observed {
+            content,
+            ..observer.take()
+        }
     }
 
     /// All alerts that begin and end, sorted; `cuts` are lengths of batches, taken over and over.

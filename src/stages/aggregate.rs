@@ -9,11 +9,11 @@ use hashbrown::HashTable;
 use crate::expr::condition::{Condition, View};
 use crate::flow::key::{self, GroupField, Grouping};
 use crate::flow::mapped::{Group, Groups, Samples, Series};
-use crate::flow::row::{Kind, Row, Value};
-use crate::flow::sample::{Bucket, Sample, UnitSet, WEIGHT_MAX};
+use crate::flow::row::{Kind, Row};
+use crate::flow::sample::{Sample, UnitSet, WEIGHT_MAX};
 use crate::flow::span::Span;
 use crate::stages::group_key;
-use crate::units::{self, Quantity, Unit};
+use crate::stages::quantities::{Measured, Quantities, quantity};
 
 /// A local number that is not given yet.
 const NONE: u32 = u32::MAX;
@@ -105,7 +105,14 @@ impl Aggregate {
 
     /// Counts the record's groups and takes its numbers; `view` is there if
     /// [`Aggregate::is_conditional`].
-    pub fn record(&mut self, row: &Row, record: &[u8], source: &str, view: Option<&View<'_>>) {
+    pub fn record(
+        &mut self,
+        row: &Row,
+        record: &[u8],
+        source: &str,
+        view: Option<&View<'_>>,
+        quantities: &mut Quantities,
+    ) {
         for number in 0..self.groupings.len() {
             self.at[number] = self.group(number, row, record, source);
         }
@@ -121,7 +128,7 @@ impl Aggregate {
                 (Some(condition), Some(view)) => condition.holds(view),
                 _ => true,
             };
-            if passes && let Some(quantity) = quantity(row, record, row.values[metric.slot]) {
+            if passes && let Some(measured) = quantities.of(metric.slot, row, record) {
                 let name = if self.named.get(number).is_some_and(|&name| name != NONE) {
                     self.named[number] as usize
                 } else {
@@ -131,15 +138,21 @@ impl Aggregate {
                     self.named[number] = place as u32;
                     place
                 };
-                self.sample(name, Some(number), quantity, weight);
+                self.sample(name, Some(number), measured, weight);
             }
         }
         for field in &row.numbers {
             if let Some(quantity) = quantity(row, record, field.value) {
                 let metric = self.name(row.bytes(record, field.name));
-                self.sample(metric, None, quantity, weight);
+                self.sample(metric, None, Measured::new(quantity), weight);
             }
         }
+    }
+
+    /// The groups of the record at hand, one a grouping: numbers that stand for the same keys until
+    /// [`Aggregate::take`], and the largest number where the record lacks a field.
+    pub fn groups(&self) -> &[u32] {
+        &self.at
     }
 
     /// The place of the record's group in `groups.entries`, counted; [`NONE`] if it lacks a field.
@@ -214,8 +227,7 @@ impl Aggregate {
     }
 
     /// One sample in each of its groupings, or one in all if there is no grouping.
-    fn sample(&mut self, name: usize, metric: Option<usize>, quantity: Quantity, weight: u32) {
-        let bucket = Bucket::of(quantity.value);
+    fn sample(&mut self, name: usize, metric: Option<usize>, measured: Measured, weight: u32) {
         // One more for metrics that no grouping tells apart.
         let width = self.groupings.len() + 1;
         let only = metric.and_then(|metric| self.metrics[metric].groupings.as_deref());
@@ -246,11 +258,11 @@ impl Aggregate {
             let series = rows[place];
             self.samples.series[series as usize]
                 .units
-                .insert(quantity.unit);
+                .insert(measured.unit);
             self.samples.column.push(Sample {
-                value: quantity.value,
+                value: measured.value,
                 series,
-                bucket,
+                bucket: measured.bucket,
                 weight,
             });
         }
@@ -271,17 +283,5 @@ impl Aggregate {
         self.groups.entries.reserve(sizes.0);
         self.samples.column.reserve(sizes.1);
         (groups, samples)
-    }
-}
-
-/// The number that a value is, with its unit; `None` for what is no number.
-pub fn quantity(row: &Row, record: &[u8], value: Value) -> Option<Quantity> {
-    match value.kind {
-        Kind::Number => units::number(row.bytes(record, value.text)).map(|value| Quantity {
-            value,
-            unit: Unit::None,
-        }),
-        Kind::String => Quantity::parse(row.bytes(record, value.text)),
-        Kind::Missing | Kind::Null | Kind::Bool | Kind::Composite => None,
     }
 }

@@ -8,3 +8,4 @@ pub mod lines;
 pub mod literals;
 pub mod messages;
 pub mod observe;
+pub mod quantities;

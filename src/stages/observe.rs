@@ -6,18 +6,17 @@ use std::hash::BuildHasher;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use crate::expr::condition::View;
+use crate::expr::condition::{Condition, View};
 use crate::expr::input::{Input, Observe};
 use crate::flow::fingerprint::Fingerprint;
 use crate::flow::key::Grouping;
-use crate::flow::mapped::SAMPLE_BYTES_MAX;
 use crate::flow::observed::{Advance, Number, Observed, Run};
 use crate::flow::row::Row;
-use crate::flow::sample::{Bucket, WEIGHT_MAX};
+use crate::flow::sample::WEIGHT_MAX;
 use crate::flow::span::Span;
-use crate::stages::aggregate::quantity;
 use crate::stages::fingerprint::Masker;
 use crate::stages::group_key;
+use crate::stages::quantities::Quantities;
 
 /// A local number that is not given yet, or a record without the group.
 const NONE: u32 = u32::MAX;
@@ -28,75 +27,115 @@ const UNKNOWN: u32 = u32::MAX - 1;
 /// Scratch of one mapper.
 pub struct Observer {
     inputs: Vec<Watched>,
+    /// Those of the inputs, each once, and what they say of the record at hand once somebody asked.
+    conditions: Vec<(Condition, Option<bool>)>,
     /// Those of the inputs, each once.
-    groupings: Vec<Grouping>,
+    groupings: Vec<Watching>,
     hasher: RandomState,
     /// Keys of this batch, by grouping and key, with their hashes.
     keys: HashTable<(u64, u32)>,
     key_spans: Vec<(u16, Span)>,
-    /// The key of the last record that had one, by grouping.
-    last: Vec<u32>,
-    /// Group of the record at hand, by grouping.
-    at: Vec<u32>,
     /// Runs that are found by what they are of, not by being the last of their key.
     by_text: HashTable<(u64, u32)>,
     masker: Masker,
     key: Vec<u8>,
     observed: Observed,
-    /// How far the newest second had moved on when each run began.
-    epochs: Vec<u32>,
+    /// When each run began.
+    moments: Vec<Moment>,
     /// Some condition looks at the fingerprint.
     pub labels: bool,
-    /// The line of the record at hand, once a run that begins with it has put it down.
-    sample: Option<Span>,
 }
 
 /// An input, and where its runs stand.
 struct Watched {
-    input: Input,
+    /// Place among the conditions.
+    condition: Option<usize>,
+    observe: Observe,
+    by_second: bool,
+    each: bool,
     grouping: usize,
     /// The last run of each key of the batch.
     runs: Vec<u32>,
 }
 
+/// A grouping, and what is known of its groups.
+struct Watching {
+    grouping: Grouping,
+    /// The key of the last record that had one.
+    last: u32,
+    /// Group of the record at hand.
+    at: u32,
+    /// Which of the tables' groupings is the same.
+    tables: Option<usize>,
+    /// By number of the tables' group: our number of it.
+    known: Vec<u32>,
+}
+
+/// What decides whether a record may join a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Moment {
+    /// How far the newest second had moved on.
+    epoch: u32,
+    /// Second of the record, if it has a time.
+    second: Option<i64>,
+}
+
 /// Where a record stands and what is shown of it.
 pub struct Sighting<'a> {
-    /// Its first line, without the line feed.
-    pub line: &'a [u8],
-    /// Offset in the batch.
-    pub start: u32,
+    /// Its first line in the batch, without the line feed.
+    pub line: Span,
     /// How many records of the batch stand before it.
     pub ordinal: u32,
+    /// What the tables know of the record: its groups, one for each of their groupings.
+    pub groups: &'a [u32],
 }
 
 impl Observer {
-    pub fn new(inputs: &[Input]) -> Observer {
-        let mut groupings: Vec<Grouping> = Vec::new();
+    /// `tables` are the groupings of the tables of a report that are made beside.
+    pub fn new(inputs: &[Input], tables: &[Grouping]) -> Observer {
+        let mut groupings: Vec<Watching> = Vec::new();
+        let mut conditions: Vec<(Condition, Option<bool>)> = Vec::new();
+        let mut texts: Vec<&str> = Vec::new();
         let inputs: Vec<Watched> = inputs
             .iter()
             .map(|input| {
+                let fields = &input.grouping.fields;
                 let known = groupings
                     .iter()
-                    .position(|grouping| grouping.fields == input.grouping.fields);
+                    .position(|watching| watching.grouping.fields == *fields);
                 let grouping = known.unwrap_or_else(|| {
-                    groupings.push(input.grouping.clone());
+                    groupings.push(Watching {
+                        grouping: input.grouping.clone(),
+                        last: NONE,
+                        at: UNKNOWN,
+                        tables: tables.iter().position(|table| table.fields == *fields),
+                        known: Vec::new(),
+                    });
                     groupings.len() - 1
                 });
+                let condition = input.condition.as_ref().map(|(text, condition)| {
+                    let known = texts.iter().position(|known| known == text);
+                    known.unwrap_or_else(|| {
+                        texts.push(text);
+                        conditions.push((condition.clone(), None));
+                        conditions.len() - 1
+                    })
+                });
                 Watched {
-                    input: input.clone(),
+                    condition,
+                    observe: input.observe,
+                    by_second: input.by_second,
+                    each: input.each,
                     grouping,
                     runs: Vec::new(),
                 }
             })
             .collect();
+        let labels = |(condition, _): &(Condition, _)| condition.needs().fingerprint;
         Observer {
-            labels: inputs.iter().any(|watched| {
-                let condition = watched.input.condition.as_ref();
-                condition.is_some_and(|(_, condition)| condition.needs().fingerprint)
-            }),
+            labels: conditions.iter().any(labels),
             inputs,
-            last: vec![NONE; groupings.len()],
-            at: vec![UNKNOWN; groupings.len()],
+            conditions,
             groupings,
             hasher: RandomState::default(),
             keys: HashTable::new(),
@@ -105,8 +144,7 @@ impl Observer {
             masker: Masker::default(),
             key: Vec::new(),
             observed: Observed::default(),
-            epochs: Vec::new(),
-            sample: None,
+            moments: Vec::new(),
         }
     }
 
@@ -126,11 +164,32 @@ impl Observer {
         }
     }
 
+    /// The numbers of the tables' groups begin anew.
+    pub fn part_ended(&mut self) {
+        for watching in &mut self.groupings {
+            watching.known.clear();
+        }
+    }
+
     /// Shows one record to every input, after [`Observer::advance`] was told of it.
-    pub fn record(&mut self, row: &Row, record: &[u8], view: &View<'_>, sighting: &Sighting<'_>) {
-        self.at.fill(UNKNOWN);
-        self.sample = None;
-        let epoch = self.observed.advances.len() as u32;
+    pub fn record(
+        &mut self,
+        row: &Row,
+        record: &[u8],
+        view: &View<'_>,
+        sighting: &Sighting<'_>,
+        quantities: &mut Quantities,
+    ) {
+        for watching in &mut self.groupings {
+            watching.at = UNKNOWN;
+        }
+        for (_, verdict) in &mut self.conditions {
+            *verdict = None;
+        }
+        let moment = Moment {
+            epoch: self.observed.advances.len() as u32,
+            second: row.time.map(|time| time.second()),
+        };
         let weight = if row.weight == 1.0 {
             1
         } else {
@@ -140,21 +199,24 @@ impl Observer {
         let mut message = None;
         for place in 0..self.inputs.len() {
             let watched = &self.inputs[place];
-            let input = &watched.input;
-            if let Some((_, condition)) = &input.condition
-                && !condition.holds(view)
-            {
-                continue;
+            if let Some(condition) = watched.condition {
+                let (condition, verdict) = &mut self.conditions[condition];
+                if !*verdict.get_or_insert_with(|| condition.holds(view)) {
+                    continue;
+                }
             }
-            let number = match input.observe {
-                Observe::Numbers(slot) => match quantity(row, record, row.values[slot]) {
-                    Some(quantity) => Some(quantity.value),
+            let (observe, by_second, each) = (watched.observe, watched.by_second, watched.each);
+            let measured = match observe {
+                Observe::Numbers(slot) => match quantities.of(slot, row, record) {
+                    Some(measured) => Some(measured),
                     None => continue,
                 },
                 _ => None,
             };
-            let (observe, by_second, each) = (input.observe, input.by_second, input.each);
-            let group = self.group(watched.grouping, row, record, view.source);
+            let mut group = self.groupings[watched.grouping].at;
+            if group == UNKNOWN {
+                group = self.look_up(place, row, record, view.source, sighting.groups);
+            }
             if group == NONE {
                 continue;
             }
@@ -175,74 +237,60 @@ impl Observer {
                     masked
                 }
             };
-            // The order of messages among each other does not matter; that of values does. A record
-            // without a time is no run with others: the first one that has a time begins the learning.
-            let is_found_by_text = observe == Observe::Messages;
-            let second = row.time.map(|time| time.second());
+            // The order of messages among each other does not matter; that of values does.
+            let is_found_by_text = observe == Observe::Messages && !each;
             let observed = &mut self.observed;
-            let epochs = &self.epochs;
-            let is_like = |number: u32, runs: &[Run], bytes: &[u8]| {
-                let run = &runs[number as usize];
-                let is_now = epochs[number as usize] == epoch
-                    && run.time.map(|time| time.second()) == second;
-                let is_timed = run.time.is_some() == second.is_some();
-                // Most inputs have no text, and a comparison of nothing with nothing is a call too.
-                let is_same = || {
-                    if text.is_empty() {
-                        run.text.is_empty()
-                    } else {
-                        run.text.of(bytes) == text
-                    }
+            let moments = &self.moments;
+            // A record without a time is no run with others: the first one that has a time begins the
+            // learning.
+            let is_like = |number: u32| {
+                let began = moments[number as usize];
+                let is_same = if by_second {
+                    began == moment
+                } else {
+                    began.second.is_some() == moment.second.is_some()
                 };
-                is_timed && (!by_second || is_now) && is_same()
+                // Most inputs have no text, and a comparison of nothing with nothing is a call too.
+                let run = &observed.runs[number as usize];
+                is_same
+                    && run.text.len() == text.len()
+                    && (text.is_empty() || run.text.of(&observed.bytes) == text)
             };
-            let key = self.key_spans[group as usize].1;
             let mut found = NONE;
             let mut hash = 0;
-            if each {
-            } else if is_found_by_text {
-                let of_second = by_second.then_some((second, epoch));
-                hash = self.hasher.hash_one((place, group, of_second, text));
-                let runs = &observed.runs;
+            if is_found_by_text {
+                let key = self.key_spans[group as usize].1;
+                let of_moment = by_second.then_some((moment.second, moment.epoch));
+                hash = self.hasher.hash_one((place, group, of_moment, text));
                 let is_it = |&(_, number): &(u64, u32)| {
-                    let run = &runs[number as usize];
-                    run.input as usize == place
-                        && run.key == key
-                        && is_like(number, runs, &observed.bytes)
+                    let run = &observed.runs[number as usize];
+                    run.input as usize == place && run.key == key && is_like(number)
                 };
                 found = self.by_text.find(hash, is_it).map_or(NONE, |entry| entry.1);
-            } else if let Some(&last) = self.inputs[place].runs.get(group as usize)
+            } else if !each
+                && let Some(&last) = self.inputs[place].runs.get(group as usize)
                 && last != NONE
-                && is_like(last, &observed.runs, &observed.bytes)
+                && is_like(last)
             {
                 found = last;
             }
             if found == NONE {
                 found = observed.runs.len() as u32;
-                let push = |bytes: &mut Vec<u8>, part: &[u8]| {
-                    let start = bytes.len();
-                    bytes.extend_from_slice(part);
-                    Span::new(start..bytes.len())
-                };
-                let text = push(&mut observed.bytes, text);
-                let sample = *self.sample.get_or_insert_with(|| {
-                    let line = &sighting.line[..sighting.line.len().min(SAMPLE_BYTES_MAX)];
-                    push(&mut observed.bytes, line)
-                });
+                let start = observed.bytes.len();
+                observed.bytes.extend_from_slice(text);
                 observed.runs.push(Run {
                     input: place as u16,
-                    key,
-                    text,
+                    key: self.key_spans[group as usize].1,
+                    text: Span::new(start..observed.bytes.len()),
                     fingerprint,
                     time: row.time,
                     newest: row.time,
                     count: 0,
                     ordinal: sighting.ordinal,
-                    start: sighting.start,
-                    sample,
+                    sample: sighting.line,
                 });
-                self.epochs.push(epoch);
-                if is_found_by_text && !each {
+                self.moments.push(moment);
+                if is_found_by_text {
                     self.by_text
                         .insert_unique(hash, (hash, found), |entry| entry.0);
                 }
@@ -255,35 +303,58 @@ impl Observer {
             let run = &mut observed.runs[found as usize];
             run.count += u64::from(weight);
             run.newest = run.newest.max(row.time);
-            if let Some(value) = number {
+            if let Some(measured) = measured {
                 observed.numbers.push(Number {
                     run: found,
-                    value,
-                    bucket: Bucket::of(value),
+                    value: measured.value,
+                    bucket: measured.bucket,
                     weight,
                 });
             }
         }
     }
 
-    /// The number of the record's group in this batch; [`NONE`] if it lacks a field.
-    fn group(&mut self, grouping: usize, row: &Row, record: &[u8], source: &str) -> u32 {
-        if self.at[grouping] != UNKNOWN {
-            return self.at[grouping];
+    /// The number of the record's group in this batch, of the grouping of the input at `place`;
+    /// [`NONE`] if it lacks a field.
+    fn look_up(
+        &mut self,
+        place: usize,
+        row: &Row,
+        record: &[u8],
+        source: &str,
+        groups: &[u32],
+    ) -> u32 {
+        let number = self.inputs[place].grouping;
+        let watching = &self.groupings[number];
+        // Fast path: the tables know it already.
+        let theirs = watching.tables.and_then(|of| groups.get(of)).copied();
+        let known = theirs.and_then(|theirs| watching.known.get(theirs as usize));
+        let group = match known {
+            Some(&known) if known != NONE => known,
+            _ => self.search(number, row, record, source),
+        };
+        let watching = &mut self.groupings[number];
+        watching.at = group;
+        if let Some(theirs) = theirs
+            && group != NONE
+        {
+            let theirs = theirs as usize;
+            if watching.known.len() <= theirs {
+                watching.known.resize(theirs + 1, NONE);
+            }
+            watching.known[theirs] = group;
         }
-        let number = self.look_up(grouping, row, record, source);
-        self.at[grouping] = number;
-        number
+        group
     }
 
-    fn look_up(&mut self, grouping: usize, row: &Row, record: &[u8], source: &str) -> u32 {
-        let fields = &self.groupings[grouping];
-        if !group_key::encode(fields, row, record, source, &mut self.key) {
+    fn search(&mut self, grouping: usize, row: &Row, record: &[u8], source: &str) -> u32 {
+        let watching = &mut self.groupings[grouping];
+        if !group_key::encode(&watching.grouping, row, record, source, &mut self.key) {
             return NONE;
         }
         let (observed, wanted) = (&mut self.observed, &*self.key);
         // Fast path: neighbours are often of one group.
-        let last = self.last[grouping];
+        let last = watching.last;
         if last != NONE && self.key_spans[last as usize].1.of(&observed.bytes) == wanted {
             return last;
         }
@@ -295,7 +366,7 @@ impl Observer {
             grouping == of && span.of(&observed.bytes) == wanted
         };
         if let Some(&(_, number)) = self.keys.find(hash, is_it) {
-            self.last[grouping] = number;
+            watching.last = number;
             return number;
         }
         let number = self.key_spans.len() as u32;
@@ -305,17 +376,20 @@ impl Observer {
             .push((of, Span::new(start..observed.bytes.len())));
         self.keys
             .insert_unique(hash, (hash, number), |entry| entry.0);
-        self.last[grouping] = number;
+        watching.last = number;
         number
     }
 
-    /// What the batch came to; the scratch is empty afterwards.
+    /// What the batch came to, but for its content; the scratch is empty afterwards.
     pub fn take(&mut self) -> Observed {
         self.keys.clear();
         self.key_spans.clear();
         self.by_text.clear();
-        self.epochs.clear();
-        self.last.fill(NONE);
+        self.moments.clear();
+        for watching in &mut self.groupings {
+            watching.last = NONE;
+            watching.known.clear();
+        }
         self.inputs
             .iter_mut()
             .for_each(|watched| watched.runs.clear());

@@ -108,7 +108,13 @@ impl Counts {
         }
         let before = capacity * size_of::<u16>();
         let grown = log_capacity(log.len() + 1).max(capacity);
-        let dense = Pages::estimate(log.iter().copied().chain([index]));
+        let is_short = grown * size_of::<u16>() < PAGE + ROW_BYTES;
+        let dense = if weight == 1 && is_short {
+            // No pages are smaller than one.
+            PAGE + ROW_BYTES
+        } else {
+            Pages::estimate(log.iter().copied().chain([index]))
+        };
         if weight == 1 && grown <= LOG_MAX && grown * size_of::<u16>() < dense {
             let more = grown * size_of::<u16>() - before;
             if !budget.has_room(more) {

@@ -2,11 +2,12 @@
 //! significant digits for the quantiles. Values below zero stand in a second histogram, NaN and
 //! infinities are counted apart. Part of the fold; see `flow/sample.rs` for the buckets.
 
+pub mod hdr;
+
 use super::counts::{Budget, Counts, Full};
 use crate::flow::sample::{Bucket, bounds};
-use flate2::{Compression, write::ZlibEncoder};
+use hdr::HdrEncoder;
 use serde::{Deserialize, Serialize};
-use std::io::Write as _;
 
 /// Counts of values by size.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -78,8 +79,13 @@ impl Histogram {
         if bucket.is_number() {
             self.count = self.count.saturating_add(weight);
             add_exactly(&mut self.sum, &mut self.lost, value * weight as f64);
-            self.min = self.min.min(value);
-            self.max = self.max.max(value);
+            // Not `min` and `max`, which look for NaN: no number is one.
+            if value < self.min {
+                self.min = value;
+            }
+            if value > self.max {
+                self.max = value;
+            }
         }
         // Fast path: a positive number in range.
         if bucket.is_plain() {
@@ -148,11 +154,7 @@ impl Histogram {
 
     /// The sum, in the order of arrival, rounding compensated. A sum out of f64's range is infinite.
     pub fn sum(&self) -> f64 {
-        if self.sum.is_finite() && self.lost.is_finite() {
-            self.sum + self.lost
-        } else {
-            self.sum
-        }
+        exact(self.sum, self.lost)
     }
 
     /// The mean, if there is a value.
@@ -281,24 +283,23 @@ impl Histogram {
         }
     }
 
-    /// The side from zero up as HdrHistogram V2, compressed: integers of 10^-6, range 1 to 2^63 - 1.
-    /// Format: <https://github.com/HdrHistogram/HdrHistogram> (`encodeIntoCompressedByteBuffer`).
-    pub fn to_hdr_v2(&self) -> Vec<u8> {
-        encode_hdr_v2(&self.positive)
+    /// The side from zero up, as [`HdrEncoder`] writes it.
+    pub fn to_hdr_v2(&self, encoder: &mut HdrEncoder) -> Vec<u8> {
+        encoder.encode(&self.positive)
     }
 
     /// The side below zero, mirrored; `None` if there is none.
-    pub fn to_hdr_v2_negative(&self) -> Option<Vec<u8>> {
+    pub fn to_hdr_v2_negative(&self, encoder: &mut HdrEncoder) -> Option<Vec<u8>> {
         let negative = &self.rare.as_ref()?.negative;
         let mut is_empty = true;
         negative.for_each(|_, _| is_empty = false);
-        (!is_empty).then(|| encode_hdr_v2(negative))
+        (!is_empty).then(|| encoder.encode(negative))
     }
 }
 
 /// Neumaier's compensated addition.
 #[inline]
-fn add_exactly(sum: &mut f64, lost: &mut f64, value: f64) {
+pub(super) fn add_exactly(sum: &mut f64, lost: &mut f64, value: f64) {
     let total = *sum + value;
     *lost += if sum.abs() >= value.abs() {
         (*sum - total) + value
@@ -306,6 +307,15 @@ fn add_exactly(sum: &mut f64, lost: &mut f64, value: f64) {
         (value - total) + *sum
     };
     *sum = total;
+}
+
+/// What [`add_exactly`] has come to. A sum out of f64's range is infinite.
+pub(super) fn exact(sum: f64, lost: f64) -> f64 {
+    if sum.is_finite() && lost.is_finite() {
+        sum + lost
+    } else {
+        sum
+    }
 }
 
 /// The nearest rank, `ceil(quantile * count)` in 1..=count. The product is taken in integers of
@@ -346,57 +356,6 @@ fn shortest_decimal(index: u16) -> f64 {
         }
     }
     unreachable!("a bucket is at least 10 units wide, so it holds a multiple of 1")
-}
-
-fn encode_hdr_v2(counts: &Counts) -> Vec<u8> {
-    const COOKIE: u32 = 0x1c84_9303 | 0x10;
-    const COOKIE_COMPRESSED: u32 = 0x1c84_9304 | 0x10;
-    let mut payload = Vec::new();
-    let mut next = 0u32;
-    counts.for_each(|index, count| {
-        let zeros = u32::from(index) - next;
-        match zeros {
-            0 => {}
-            1 => put_zigzag(&mut payload, 0),
-            _ => put_zigzag(&mut payload, -i64::from(zeros)),
-        }
-        put_zigzag(&mut payload, i64::try_from(count).unwrap_or(i64::MAX));
-        next = u32::from(index) + 1;
-    });
-    if payload.is_empty() {
-        put_zigzag(&mut payload, 0);
-    }
-    let mut plain = Vec::with_capacity(payload.len() + 40);
-    plain.extend(COOKIE.to_be_bytes());
-    plain.extend((payload.len() as u32).to_be_bytes());
-    plain.extend(0u32.to_be_bytes());
-    plain.extend(3u32.to_be_bytes());
-    plain.extend(1u64.to_be_bytes());
-    plain.extend((i64::MAX as u64).to_be_bytes());
-    plain.extend(1f64.to_be_bytes());
-    plain.extend(payload);
-    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(&plain).expect("a Vec takes all bytes");
-    let deflated = encoder.finish().expect("a Vec takes all bytes");
-    let mut encoded = Vec::with_capacity(deflated.len() + 8);
-    encoded.extend(COOKIE_COMPRESSED.to_be_bytes());
-    encoded.extend((deflated.len() as u32).to_be_bytes());
-    encoded.extend(deflated);
-    encoded
-}
-
-/// ZigZag, then LEB128 whose ninth byte holds eight bits (the format's own variant).
-fn put_zigzag(bytes: &mut Vec<u8>, number: i64) {
-    let mut rest = ((number << 1) ^ (number >> 63)) as u64;
-    for _ in 0..8 {
-        if rest < 0x80 {
-            bytes.push(rest as u8);
-            return;
-        }
-        bytes.push((rest as u8 & 0x7f) | 0x80);
-        rest >>= 7;
-    }
-    bytes.push(rest as u8);
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! machine. Fed by the fold beside the tables of the whole run; closed by the watermark of the rules.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -53,8 +54,8 @@ pub struct Summary {
     /// Counted from 1.
     pub number: u64,
     pub window: Window,
-    /// Its tables.
-    pub state: State,
+    /// Its tables; they change no more.
+    pub state: Arc<State>,
 }
 
 /// A stretch of event time, `start` included, `end` not. Both in whole seconds since 1970.
@@ -154,7 +155,7 @@ impl Summaries {
                     start: window * self.seconds,
                     end: (window + 1) * self.seconds,
                 },
-                state,
+                state: Arc::new(state),
             });
             if self.waiting.len() > WAITING_MAX {
                 self.waiting.pop_front();
@@ -195,7 +196,7 @@ impl Summaries {
             open: open
                 .map(|(window, state)| (*window, state.share()))
                 .collect(),
-            waiting: self.waiting.iter_mut().map(Summary::share).collect(),
+            waiting: self.waiting.clone(),
             shape: self.shape.clone(),
             last: self.last.clone(),
             ..*self
@@ -205,18 +206,10 @@ impl Summaries {
     /// Makes what was read from a checkpoint fit for use.
     pub fn reindex(&mut self) {
         let open = self.open.values_mut();
-        let waiting = self.waiting.iter_mut().map(|summary| &mut summary.state);
+        let waiting = self.waiting.iter_mut();
+        let waiting = waiting.map(|summary| Arc::make_mut(&mut summary.state));
         open.chain(waiting)
             .for_each(|state| state.messages.reindex());
-    }
-}
-
-impl Summary {
-    fn share(&mut self) -> Summary {
-        Summary {
-            state: self.state.share(),
-            ..*self
-        }
     }
 }
 

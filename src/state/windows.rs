@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::expr::functions::Statistic;
 use crate::flow::alert::{Evidence, SampleLine};
+use crate::flow::observed::Number;
 use crate::flow::sample::Bucket as Place;
 use crate::flow::time::Time;
 use crate::state::counts::{Budget, Full};
-use crate::state::histogram::{Cell, Histogram, nearest_rank, value_of};
+use crate::state::histogram::{Cell, Histogram, add_exactly, exact, nearest_rank, value_of};
 
 /// Buckets that a window is made of at most: one moves on in steps of a sixtieth of its length.
 pub const STEPS: i64 = 60;
@@ -25,6 +26,7 @@ const SAMPLES_MAX: usize = 3;
 
 /// What a bucket takes beside what is charged for its content.
 const BUCKET_BYTES: usize = size_of::<Bucket>() + size_of::<Histogram>();
+
 /// What one distinct value takes in a bucket and in the window.
 const TEXT_BYTES: usize = 48;
 
@@ -112,6 +114,8 @@ pub struct Window {
 struct Within {
     count: u64,
     cells: BTreeMap<Cell, u64>,
+    /// Numbers in the cells, by weight.
+    shaped: u64,
     /// In how many buckets each distinct value stands.
     texts: BTreeMap<u64, u32>,
 }
@@ -125,37 +129,40 @@ struct Bucket {
     last: i64,
     /// The first record.
     sample: Option<SampleLine>,
-    /// Shared with the checkpoints that were made since it changed.
-    numbers: Option<Arc<Numbers>>,
+    totals: Totals,
+    /// Where the numbers lie, if somebody asks for quantiles. Shared with the checkpoints that were made
+    /// since it changed.
+    shape: Option<Arc<Shape>>,
     texts: BTreeSet<u64>,
 }
 
+/// How the numbers of a bucket are distributed; how many they are and what they come to stands beside.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Numbers {
+struct Shape {
     histogram: Histogram,
 }
 
-impl PartialEq for Numbers {
-    fn eq(&self, other: &Numbers) -> bool {
-        let cells = |numbers: &Numbers| {
+impl PartialEq for Shape {
+    fn eq(&self, other: &Shape) -> bool {
+        let cells = |shape: &Shape| {
             let mut cells = BTreeMap::new();
-            numbers
+            shape
                 .histogram
                 .cells(|cell, count| *cells.entry(cell).or_insert(0) += count);
             cells
         };
-        self.histogram.sum() == other.histogram.sum() && cells(self) == cells(other)
+        cells(self) == cells(other)
     }
 }
 
 impl Bucket {
     fn bytes(&self) -> usize {
         let sample = self.sample.as_ref().map_or(0, sample_bytes);
-        let numbers = self
-            .numbers
+        let shape = self
+            .shape
             .as_ref()
-            .map_or(0, |numbers| numbers.histogram.bytes());
-        BUCKET_BYTES + sample + numbers + self.texts.len() * TEXT_BYTES
+            .map_or(0, |shape| shape.histogram.bytes());
+        BUCKET_BYTES + sample + shape + self.texts.len() * TEXT_BYTES
     }
 }
 
@@ -211,40 +218,38 @@ impl Window {
         Ok(())
     }
 
-    /// Takes in a number of a record that was taken in before, of the same second.
-    pub fn number(
+    /// Takes in the numbers of records that were taken in before, of the same second. Those that find no
+    /// room are in the totals all the same.
+    pub fn numbers(
         &mut self,
         cut: Cut,
         second: i64,
-        value: f64,
-        place: Place,
-        weight: u64,
+        numbers: &[Number],
         budget: &mut Budget,
     ) -> Result<(), Full> {
         let number = cut.bucket(second);
         let is_within = self.is_within(cut, number);
-        let Some(bucket) = self.bucket_mut(number) else {
+        let Some(bucket) = bucket_mut(&mut self.buckets, number) else {
             return Ok(());
         };
-        let numbers = Arc::make_mut(bucket.numbers.get_or_insert_default());
-        numbers
-            .histogram
-            .record_within(place, value, weight, budget)
-            .inspect_err(|_| {
-                numbers.histogram.shapeless(place, weight, budget);
-            })?;
-        if is_within && cut.has_quantiles && place.is_number() {
-            let index = i32::from(place.index());
-            let cell = if place.is_negative() {
-                -1 - index
-            } else {
-                index
-            };
-            let cells = self.within.cells.len();
-            *self.within.cells.entry(cell).or_insert(0) += weight;
-            budget.charge((self.within.cells.len() - cells) * CELL_BYTES);
+        for number in numbers.iter().filter(|number| number.bucket.is_number()) {
+            bucket.totals.add(number.value, u64::from(number.weight));
         }
-        Ok(())
+        if !cut.has_quantiles || numbers.is_empty() {
+            return Ok(());
+        }
+        let histogram = &mut Arc::make_mut(bucket.shape.get_or_insert_default()).histogram;
+        let mut found = Ok(());
+        for number in numbers {
+            let (place, weight) = (number.bucket, u64::from(number.weight));
+            if histogram.shape(place, weight, budget).is_err() {
+                histogram.shapeless(place, weight, budget);
+                found = Err(Full);
+            } else if is_within && place.is_number() {
+                budget.charge(CELL_BYTES * self.within.add_cell(place, weight));
+            }
+        }
+        found
     }
 
     /// Takes in a value of a record that was taken in before, of the same second, by its hash.
@@ -257,7 +262,7 @@ impl Window {
     ) -> Result<(), Full> {
         let number = cut.bucket(second);
         let is_within = self.is_within(cut, number);
-        let Some(bucket) = self.bucket_mut(number) else {
+        let Some(bucket) = bucket_mut(&mut self.buckets, number) else {
             return Ok(());
         };
         if bucket.texts.contains(&hash) {
@@ -313,22 +318,12 @@ impl Window {
                 first: second,
                 last: second,
                 sample: Some(sample),
-                numbers: None,
+                totals: Totals::default(),
+                shape: None,
                 texts: BTreeSet::new(),
             },
         );
         Ok(place)
-    }
-
-    fn bucket_mut(&mut self, number: i64) -> Option<&mut Bucket> {
-        let place = match self.buckets.back() {
-            Some(last) if last.number == number => self.buckets.len() - 1,
-            _ => self
-                .buckets
-                .binary_search_by_key(&number, |bucket| bucket.number)
-                .ok()?,
-        };
-        self.buckets.get_mut(place)
     }
 
     fn is_within(&self, cut: Cut, number: i64) -> bool {
@@ -360,7 +355,7 @@ impl Window {
             }
             let bucket = self.buckets.pop_front().expect("there is a first");
             if before.is_some_and(|before| bucket.number <= before) {
-                self.within.remove(&bucket, cut.has_quantiles);
+                self.within.remove(&bucket);
             }
             self.changed = true;
             budget.release(bucket.bytes());
@@ -377,7 +372,7 @@ impl Window {
                 budget.release(sample_bytes(&sample));
             }
             if before.is_none_or(|before| bucket.number > before) {
-                self.within.add(bucket, cut.has_quantiles);
+                self.within.add(bucket);
                 self.changed = true;
             }
         }
@@ -444,17 +439,15 @@ impl Window {
     /// A number about the numbers in the window of steps; none if there are none.
     pub fn statistic(&self, cut: Cut, statistic: Statistic) -> Option<f64> {
         let end = self.end?;
-        let histograms = self
-            .buckets
-            .iter()
-            .filter(|bucket| bucket.number <= end && bucket.number > end - cut.buckets)
-            .filter_map(|bucket| Some(&bucket.numbers.as_ref()?.histogram))
-            .filter(|histogram| histogram.count() > 0);
-        let all = histograms.fold(None, |all: Option<All>, histogram| {
-            let mut all = all.unwrap_or_default();
-            all.add(histogram);
-            Some(all)
-        })?;
+        let mut all = Totals::default();
+        for bucket in &self.buckets {
+            if bucket.number <= end && bucket.number > end - cut.buckets {
+                all.merge(&bucket.totals);
+            }
+        }
+        if all.count == 0 {
+            return None;
+        }
         Some(match statistic {
             Statistic::Sum => all.sum(),
             Statistic::Mean => all.sum() / all.count as f64,
@@ -494,18 +487,31 @@ impl Window {
     }
 }
 
-/// Totals of several histograms.
-struct All {
+/// The bucket of this number: mostly the newest one.
+fn bucket_mut(buckets: &mut VecDeque<Bucket>, number: i64) -> Option<&mut Bucket> {
+    let place = match buckets.back() {
+        Some(last) if last.number == number => buckets.len() - 1,
+        _ => buckets
+            .binary_search_by_key(&number, |bucket| bucket.number)
+            .ok()?,
+    };
+    buckets.get_mut(place)
+}
+
+/// What numbers come to.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Totals {
     count: u64,
+    /// Neumaier's sum: the running sum and what rounding has lost so far.
     sum: f64,
     lost: f64,
     min: f64,
     max: f64,
 }
 
-impl Default for All {
-    fn default() -> All {
-        All {
+impl Default for Totals {
+    fn default() -> Totals {
+        Totals {
             count: 0,
             sum: 0.0,
             lost: 0.0,
@@ -515,48 +521,50 @@ impl Default for All {
     }
 }
 
-impl All {
-    fn add(&mut self, histogram: &Histogram) {
-        self.count = self.count.saturating_add(histogram.count());
-        let value = histogram.sum();
-        // Neumaier's sum.
-        let total = self.sum + value;
-        self.lost += if self.sum.abs() >= value.abs() {
-            (self.sum - total) + value
-        } else {
-            (value - total) + self.sum
-        };
-        self.sum = total;
-        self.min = self.min.min(histogram.min().unwrap_or(f64::INFINITY));
-        self.max = self.max.max(histogram.max().unwrap_or(f64::NEG_INFINITY));
+impl Totals {
+    /// Adds a finite number.
+    fn add(&mut self, value: f64, weight: u64) {
+        self.count = self.count.saturating_add(weight);
+        add_exactly(&mut self.sum, &mut self.lost, value * weight as f64);
+        if value < self.min {
+            self.min = value;
+        }
+        if value > self.max {
+            self.max = value;
+        }
+    }
+
+    fn merge(&mut self, other: &Totals) {
+        self.count = self.count.saturating_add(other.count);
+        add_exactly(&mut self.sum, &mut self.lost, other.sum());
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
     }
 
     fn sum(&self) -> f64 {
-        if self.sum.is_finite() && self.lost.is_finite() {
-            self.sum + self.lost
-        } else {
-            self.sum
-        }
+        exact(self.sum, self.lost)
     }
 }
 
 impl Within {
-    fn add(&mut self, bucket: &Bucket, has_quantiles: bool) {
+    fn add(&mut self, bucket: &Bucket) {
         self.count = self.count.saturating_add(bucket.count);
-        if let Some(numbers) = bucket.numbers.as_ref().filter(|_| has_quantiles) {
-            numbers
-                .histogram
-                .cells(|cell, count| *self.cells.entry(cell).or_insert(0) += count);
+        if let Some(shape) = &bucket.shape {
+            shape.histogram.cells(|cell, count| {
+                *self.cells.entry(cell).or_insert(0) += count;
+                self.shaped = self.shaped.saturating_add(count);
+            });
         }
         for text in &bucket.texts {
             *self.texts.entry(*text).or_insert(0) += 1;
         }
     }
 
-    fn remove(&mut self, bucket: &Bucket, has_quantiles: bool) {
+    fn remove(&mut self, bucket: &Bucket) {
         self.count = self.count.saturating_sub(bucket.count);
-        if let Some(numbers) = bucket.numbers.as_ref().filter(|_| has_quantiles) {
-            numbers.histogram.cells(|cell, count| {
+        if let Some(shape) = &bucket.shape {
+            shape.histogram.cells(|cell, count| {
+                self.shaped = self.shaped.saturating_sub(count);
                 if let Some(left) = self.cells.get_mut(&cell) {
                     *left = left.saturating_sub(count);
                     if *left == 0 {
@@ -575,12 +583,23 @@ impl Within {
         }
     }
 
+    /// Adds a number that has a place; returns how many cells there are more.
+    fn add_cell(&mut self, place: Place, weight: u64) -> usize {
+        let index = i32::from(place.index());
+        let cell = if place.is_negative() {
+            -1 - index
+        } else {
+            index
+        };
+        let cells = self.cells.len();
+        *self.cells.entry(cell).or_insert(0) += weight;
+        self.shaped = self.shaped.saturating_add(weight);
+        self.cells.len() - cells
+    }
+
     /// The nearest-rank value, as [`Histogram::quantile`] has it.
-    fn quantile(&self, quantile: f64, all: &All) -> f64 {
-        let shaped = self
-            .cells
-            .values()
-            .fold(0u64, |sum, count| sum.saturating_add(*count));
+    fn quantile(&self, quantile: f64, all: &Totals) -> f64 {
+        let shaped = self.shaped;
         let rank = nearest_rank(quantile, shaped);
         if rank <= 1 {
             return all.min;
@@ -588,13 +607,22 @@ impl Within {
         if rank >= shaped {
             return all.max;
         }
-        let mut passed = 0u64;
-        for (cell, count) in &self.cells {
-            passed = passed.saturating_add(*count);
-            if passed >= rank {
-                return value_of(*cell).max(all.min).min(all.max);
-            }
-        }
-        all.max
+        // From the end that is nearer: most ask for a high one.
+        let found = if rank > shaped / 2 {
+            let mut left = shaped;
+            self.cells.iter().rev().find(|(_, count)| {
+                left = left.saturating_sub(**count);
+                left < rank
+            })
+        } else {
+            let mut passed = 0u64;
+            self.cells.iter().find(|(_, count)| {
+                passed = passed.saturating_add(**count);
+                passed >= rank
+            })
+        };
+        found.map_or(all.max, |(cell, _)| {
+            value_of(*cell).max(all.min).min(all.max)
+        })
     }
 }

@@ -11,8 +11,8 @@ use crate::expr::input::{Input, Observe};
 use crate::flow::key::{GroupField, Grouping};
 use crate::flow::wanted::Wanted;
 use crate::report::text::number;
-use crate::stages::aggregate::quantity;
 use crate::stages::group_key;
+use crate::stages::quantities::quantity;
 
 /// A configuration and what it means.
 pub struct Configuration {

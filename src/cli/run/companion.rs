@@ -248,7 +248,7 @@ impl Watcher for Companion {
         }
         if let Some(writer) = self.summaries.take() {
             let last = (end == End::OfInput).then(|| fold.reported());
-            let written = writer.finish(last.as_ref());
+            let written = writer.finish(last);
             if let (Some(number), Some(summaries)) = (written, &mut fold.summaries) {
                 summaries.acknowledge(number);
             }

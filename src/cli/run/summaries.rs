@@ -1,6 +1,7 @@
-//! Writes summaries to their sinks, on a thread of its own: a slow receiver holds up neither lines nor
-//! alerts. What waits for it is bounded by the fold's own list.
+//! Makes summaries into lines and writes them to their sinks, on a thread of its own: a slow receiver
+//! holds up neither lines nor alerts. What waits for it is bounded by the fold's own list.
 
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -17,16 +18,19 @@ use crate::state::summaries::{Summary, Window};
 /// How long the thread waits until it tries a full disk again.
 const ROOM_WAIT: Duration = Duration::from_secs(1);
 
+/// The number of a summary, its tables and its window; the whole report has neither number nor window.
+type Sent = (u64, Arc<State>, Option<Window>);
+
 /// The thread's handle.
 pub struct Writer {
-    lines: Sender<(u64, Vec<u8>)>,
+    reports: Sender<Sent>,
     written: Receiver<u64>,
     thread: JoinHandle<()>,
 }
 
 impl Writer {
     pub fn start(destinations: Vec<Destination>) -> std::io::Result<Writer> {
-        let (lines, taken) = unbounded::<(u64, Vec<u8>)>();
+        let (reports, taken) = unbounded::<Sent>();
         let (done, written) = unbounded();
         let recorders = destinations
             .into_iter()
@@ -36,7 +40,7 @@ impl Writer {
             .name("summaries".to_owned())
             .spawn(move || write_all(recorders, &taken, &done))?;
         Ok(Writer {
-            lines,
+            reports,
             written,
             thread,
         })
@@ -44,9 +48,13 @@ impl Writer {
 
     /// Sends a summary on its way.
     pub fn send(&self, summary: &Summary) {
-        let line = line(&summary.state, Some(summary.window));
+        let sent = (
+            summary.number,
+            Arc::clone(&summary.state),
+            Some(summary.window),
+        );
         // A thread that has ended has said why.
-        let _ = self.lines.send((summary.number, line));
+        let _ = self.reports.send(sent);
     }
 
     /// The number of the last summary that every sink has, if it moved on since the last call.
@@ -56,21 +64,21 @@ impl Writer {
 
     /// Writes what is under way, and then the whole report if there is one. Returns what
     /// [`Writer::written`] does.
-    pub fn finish(self, report: Option<&State>) -> Option<u64> {
+    pub fn finish(self, report: Option<State>) -> Option<u64> {
         if let Some(state) = report {
-            let _ = self.lines.send((0, line(state, None)));
+            let _ = self.reports.send((0, Arc::new(state), None));
         }
-        drop(self.lines);
+        drop(self.reports);
         let _ = self.thread.join();
         self.written.try_iter().filter(|&number| number > 0).last()
     }
 }
 
-fn write_all(mut recorders: Vec<Recorder>, lines: &Receiver<(u64, Vec<u8>)>, done: &Sender<u64>) {
+fn write_all(mut recorders: Vec<Recorder>, reports: &Receiver<Sent>, done: &Sender<u64>) {
     let mut failed = vec![false; recorders.len()];
-    for (number, bytes) in lines {
+    for (number, state, window) in reports {
         let output = Output {
-            bytes,
+            bytes: line(&state, window),
             records: 1,
             mark: None,
         };

@@ -1,3 +1,4 @@
+use super::hdr::HdrEncoder;
 use super::*;
 use hdrhistogram::serialization::Deserializer;
 use proptest::prelude::*;
@@ -184,10 +185,13 @@ fn a_weight_counts_for_as_many_values() {
 #[test]
 fn an_empty_histogram_is_readable_too() {
     let decoded: hdrhistogram::Histogram<u64> = Deserializer::new()
-        .deserialize(&mut of(&[]).to_hdr_v2().as_slice())
+        .deserialize(&mut of(&[]).to_hdr_v2(&mut HdrEncoder::default()).as_slice())
         .unwrap();
     assert_eq!(decoded.len(), 0);
-    assert_eq!(of(&[1.0]).to_hdr_v2_negative(), None);
+    assert_eq!(
+        of(&[1.0]).to_hdr_v2_negative(&mut HdrEncoder::default()),
+        None
+    );
 }
 
 proptest! {
@@ -201,8 +205,8 @@ proptest! {
     #[test]
     fn hdrhistogram_reads_what_we_write(values in values()) {
         let histogram = of(&values);
-        let mut sides = vec![(1.0, histogram.to_hdr_v2())];
-        sides.extend(histogram.to_hdr_v2_negative().map(|bytes| (-1.0, bytes)));
+        let mut sides = vec![(1.0, histogram.to_hdr_v2(&mut HdrEncoder::default()))];
+        sides.extend(histogram.to_hdr_v2_negative(&mut HdrEncoder::default()).map(|bytes| (-1.0, bytes)));
         for (sign, bytes) in sides {
             let mut oracle = hdrhistogram::Histogram::<u64>::new_with_bounds(1, i64::MAX as u64, 3).unwrap();
             for value in values.iter().filter(|value| (**value < 0.0) == (sign < 0.0)) {

@@ -183,7 +183,7 @@ impl Entry {
             last_ok: None,
             count: 0,
             transitions: 0,
-            sample: sighting.sample(),
+            sample: SampleLine::default(),
             walk: Walk::default(),
             told: 0,
         };
@@ -236,7 +236,6 @@ impl Entry {
             self.transitions += 1;
             self.value.clear();
             self.value.extend_from_slice(sighting.value);
-            (sighting.sample)(&mut self.sample);
             self.set(sighting, changes);
         }
         self.add(sighting);
@@ -248,6 +247,17 @@ impl Entry {
         let at = sighting.at;
         self.since = sighting.first;
         self.meaning = Meaning::of(&self.value, changes.settings);
+        // A key in order that nobody waits for has nothing to show.
+        let settings = changes.settings;
+        let is_shown = self.meaning != Meaning::Ok
+            || self.told != 0
+            || settings.expect_within.is_some()
+            || !settings.steps.is_empty();
+        if is_shown {
+            (sighting.sample)(&mut self.sample);
+        } else {
+            self.sample.clear();
+        }
         match (self.meaning == Meaning::Bad, self.is_told(Kind::Bad)) {
             (true, false) => self.start_of(Kind::Bad, at, &quoted(&self.value), changes),
             (false, true) => self.end_of(Kind::Bad, at, &quoted(&self.value), changes),

@@ -22,13 +22,21 @@ impl<T: Clone + Default> Held<T> {
     /// The value, to be changed.
     #[inline]
     pub fn own(&mut self) -> &mut T {
-        if let Held::Shared(value) = self {
-            let value = std::mem::take(value);
-            *self = Held::Own(Arc::unwrap_or_clone(value));
+        if matches!(self, Held::Shared(_)) {
+            self.unshare();
         }
         match self {
             Held::Own(value) => value,
             Held::Shared(_) => unreachable!("it was just made our own"),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn unshare(&mut self) {
+        if let Held::Shared(value) = self {
+            let value = std::mem::take(value);
+            *self = Held::Own(Arc::unwrap_or_clone(value));
         }
     }
 }

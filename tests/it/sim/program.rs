@@ -328,8 +328,8 @@ impl<'p> Program<'p> {
         let mut batch = self.batches.pop_front().expect("somebody looked");
         let mut mapped = self.mapper.map(&batch);
         mapped.mark = batch.mark.take();
-        if let Content::Read(chunk) = batch.content {
-            self.follower.give_back(chunk.into_buffer());
+        if let Some(buffer) = Mapper::release(batch.content, &mut mapped) {
+            self.follower.give_back(buffer);
         }
         let output = self.fold.absorb(&mut mapped);
         self.keeper.absorbed(output.mark.as_deref());
