@@ -260,6 +260,7 @@ impl Rules {
                 places.insert(old as u32, new as u32);
             }
         }
+        let mut roster_changed = false;
         for (old, kept) in saved.states.into_iter().enumerate() {
             let new = rules.plan.states.iter().position(|state| {
                 state.settings.name == kept.name && state.definition == kept.definition
@@ -274,6 +275,8 @@ impl Rules {
             }
             if let Some(new) = new {
                 rules.states[new] = kept.known;
+                let settings = rules.plan.states[new].settings.clone();
+                roster_changed |= rules.states[new].reconfigure(settings);
             }
         }
         for kept in saved.sets {
@@ -293,6 +296,10 @@ impl Rules {
         rules.passed = saved.passed;
         let now = rules.now().unwrap_or(Time(0));
         let ended = rules.lives.renumber(&places, now);
+        let watches = rules.plan.rules.iter().zip(&mut rules.watches);
+        for (rule, watch) in watches.filter(|(rule, _)| roster_changed && rule.is_timed()) {
+            watch.expect(rule, now);
+        }
         let (routes, silences) = (rules.plan.notifiers.clone(), rules.plan.silences.clone());
         rules.router.reconfigure(routes, silences, now);
         for (old, alert) in ended {

@@ -22,7 +22,8 @@ pub struct StatePlan {
     pub severity: String,
     /// Place in the plan's inputs.
     pub input: u16,
-    /// What the state is made of, so that a reload keeps what it knows if this is the same.
+    /// What the state is made of, so that a reload keeps what it knows if this is the same. Not the
+    /// roster, which only says what is missed.
     pub definition: String,
 }
 
@@ -48,8 +49,12 @@ impl StatePlan {
     ) -> Result<StatePlan, Problem> {
         // By seconds, so that a silence between two records with the same value is seen.
         let input = input(&settings.key, value, where_, true, zone, wanted, inputs)?;
+        let listed = KeyedSettings {
+            roster: Vec::new(),
+            ..settings.clone()
+        };
         Ok(StatePlan {
-            definition: format!("{settings:?} {value:?} {where_:?}"),
+            definition: format!("{listed:?} {value:?} {where_:?}"),
             settings,
             notify: Vec::new(),
             severity: "warning".to_owned(),

@@ -219,6 +219,34 @@ impl Keyed {
         &self.settings
     }
 
+    /// Takes settings that differ in the roster alone. A key that is new on it and was never seen is
+    /// awaited from the start of the run, as the others are; one that is on it no more is missed no more.
+    /// Returns whether the roster is another one.
+    pub fn reconfigure(&mut self, settings: KeyedSettings) -> bool {
+        if self.settings.roster == settings.roster {
+            return false;
+        }
+        let at = self.newest.or(self.started).unwrap_or(Time(0));
+        let before = std::mem::replace(&mut self.settings, settings);
+        let after: BTreeSet<&[u8]> = self.settings.roster.iter().map(|key| &key[..]).collect();
+        for key in before.roster.iter().filter(|key| !after.contains(&key[..])) {
+            if let Some(entry) = self.keys.get_mut(key) {
+                self.guests += usize::from(std::mem::take(&mut entry.on_roster));
+            } else if self.unseen.remove(Bytes::new(key)) && self.unseen_told {
+                Changes::new(&self.settings, key, &mut self.changes).left_roster(at);
+            }
+        }
+        for key in &self.settings.roster {
+            if let Some(entry) = self.keys.get_mut(key) {
+                self.guests -= usize::from(!std::mem::replace(&mut entry.on_roster, true));
+            } else if self.unseen.insert(ByteBuf::from(&key[..])) {
+                // Those that were told as missing are so still; that is told again and changes nothing.
+                self.unseen_told = false;
+            }
+        }
+        true
+    }
+
     /// Names the first event time of the run, from which keys of the roster are awaited. The first
     /// call counts; without one it is the time of the first record of this state.
     pub fn begin(&mut self, at: Time) {

@@ -133,6 +133,11 @@ impl<'a> Changes<'a> {
         self.push(Kind::Missing, true, at, &what, None);
     }
 
+    /// A key that was told as missing need not exist any more.
+    pub fn left_roster(&mut self, at: Time) {
+        self.push(Kind::Missing, false, at, "not on the roster any more", None);
+    }
+
     /// A key of the roster that was told as missing has come.
     pub fn seen(&mut self, at: Time, sample: &SampleLine) {
         let what = format!("seen for the first time at {at}");

@@ -151,6 +151,47 @@ fn a_key_of_the_roster_is_missing_until_it_comes() {
 }
 
 #[test]
+fn another_roster_keeps_what_is_known() {
+    let with = |roster: &[&str]| KeyedSettings {
+        roster: roster.iter().map(|server| key(&[server])).collect(),
+        expect_within: Some(10 * MINUTE),
+        ..settings()
+    };
+    let mut state = Keyed::new(with(&["a", "b"]));
+    state.begin(at(0));
+    say(&mut state, 5, "a", "x");
+    say(&mut state, 600, "guest", "y");
+    assert_eq!(told(&mut state, 604), [one("b", Kind::Missing, true, 600)]);
+    assert!(!state.reconfigure(with(&["a", "b"])));
+    assert_eq!(told(&mut state, 604), []);
+
+    assert!(state.reconfigure(with(&["guest", "c"])));
+    assert_eq!(
+        told(&mut state, 604),
+        [
+            one("b", Kind::Missing, false, 600),
+            one("c", Kind::Missing, true, 600),
+        ]
+    );
+    let rows: Vec<_> = state
+        .rows(at(604))
+        .into_iter()
+        .map(|row| (row.key[0].1.to_vec(), row.count, row.status))
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            (b"a".to_vec(), 1, Status::Ok),
+            (b"c".to_vec(), 0, Status::Missing),
+            (b"guest".to_vec(), 1, Status::Ok),
+        ]
+    );
+    // "a" is a guest now and may be forgotten for good; "guest" would be missed.
+    assert!(state.forget(&key(&["a"]), at(604)) && state.forget(&key(&["guest"]), at(604)));
+    assert_eq!(state.keys(), [key(&["c"]), key(&["guest"])]);
+}
+
+#[test]
 fn without_a_limit_the_roster_is_looked_at_when_the_input_ends() {
     let mut state = Keyed::new(KeyedSettings {
         roster: vec![key(&["a"]), key(&["b"])],
