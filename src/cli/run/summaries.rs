@@ -72,7 +72,7 @@ fn write_all(mut recorders: Vec<Recorder>, lines: &Receiver<(u64, Vec<u8>)>, don
         let output = Output {
             bytes,
             records: 1,
-            mark: None,
+            ..Output::default()
         };
         for (recorder, failed) in recorders.iter_mut().zip(&mut failed) {
             write(recorder, &output, failed);
