@@ -182,7 +182,7 @@ fn tables(
         engine: planned::threads_and_budget(None, None)?,
         stop: start::stop()?,
         sink: None,
-        also: Vec::new(),
+        further: Vec::new(),
         watcher: Box::new(NoWatcher),
         reload: None,
         ready: Default::default(),

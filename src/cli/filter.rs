@@ -132,7 +132,7 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
         engine,
         stop,
         sink,
-        also: Vec::new(),
+        further: Vec::new(),
         watcher,
         reload: None,
         ready: Default::default(),

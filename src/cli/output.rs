@@ -6,7 +6,6 @@ use std::path::Path;
 use crate::cli::args::LogFormat;
 use crate::cli::{Failure, exit};
 use crate::engine::{Outcome, notes};
-use crate::flow::output::Output;
 use crate::sinks::Sink;
 use crate::sinks::file::Target;
 use crate::sinks::stdout::Stdout;
@@ -35,7 +34,7 @@ pub fn write(to: Option<&Path>, bytes: Vec<u8>) -> Result<(), Failure> {
 /// A text that is written as it is made.
 pub struct Pieces {
     sink: Box<dyn Sink>,
-    output: Output,
+    bytes: Vec<u8>,
     result: io::Result<()>,
 }
 
@@ -47,24 +46,24 @@ impl Pieces {
         // Reports escape what came from the input themselves, and colour the rest.
         Ok(Pieces {
             sink: sink(to, true)?,
-            output: Output::default(),
+            bytes: Vec::new(),
             result: Ok(()),
         })
     }
 
     /// Lets `add` append to what is to be written. After an error nothing is written any more.
     pub fn put(&mut self, add: impl FnOnce(&mut Vec<u8>)) {
-        add(&mut self.output.bytes);
-        if self.output.bytes.len() >= PIECE_BYTES {
+        add(&mut self.bytes);
+        if self.bytes.len() >= PIECE_BYTES {
             self.flush();
         }
     }
 
     fn flush(&mut self) {
         if self.result.is_ok() {
-            self.result = self.sink.write(&self.output);
+            self.result = self.sink.write(&self.bytes);
         }
-        self.output.bytes.clear();
+        self.bytes.clear();
     }
 
     /// Writes the rest. A reader that has gone is a normal end.

@@ -14,7 +14,6 @@ use crate::engine::fold::Fold;
 use crate::engine::signals::Stop;
 use crate::engine::{End, Outcome, Watcher};
 use crate::flow::alert::{Alert, Notification};
-use crate::flow::output::Output;
 use crate::flow::time::Time;
 use crate::sinks::Sink;
 use crate::sources::Source;
@@ -71,7 +70,7 @@ pub fn rehearse(setup: Setup, recorded: Recorded, stop: Stop) -> Result<Rehearsa
             .task
             .lines()
             .map(|_| Box::new(lines.clone()) as Box<dyn Sink>),
-        also: Vec::new(),
+        further: Vec::new(),
         watcher: Box::new(Listener {
             heard: Arc::clone(&heard),
         }),
@@ -111,9 +110,9 @@ pub fn source(lines: &[String], now: Time) -> Source {
 struct Collected(Arc<Mutex<Vec<u8>>>);
 
 impl Sink for Collected {
-    fn write(&mut self, output: &Output) -> io::Result<()> {
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        bytes.extend_from_slice(&output.bytes);
+        bytes.extend_from_slice(lines);
         Ok(())
     }
 

@@ -152,7 +152,7 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
         engine,
         stop,
         sink: None,
-        also: Vec::new(),
+        further: Vec::new(),
         watcher,
         reload: None,
         ready: Default::default(),

@@ -15,7 +15,7 @@ use crate::cli::follow::{Following, Purpose};
 use crate::cli::run::companion::Companion;
 use crate::cli::run::reload::Supervisor;
 use crate::cli::run::summaries::Writer;
-use crate::cli::setup::{self, Place, Setup, Sources};
+use crate::cli::setup::{self, LinesSink, Place, Setup, Sources};
 use crate::cli::start::{self, Append, Reload, Start};
 use crate::cli::{Failure, config, output};
 use crate::clock::{Clock, System};
@@ -25,7 +25,7 @@ use crate::disk::real::Real;
 use crate::engine::Outcome;
 use crate::engine::signals::{Hangup, Stop};
 use crate::engine::systemd::Systemd;
-use crate::engine::writer::Destination;
+use crate::engine::writer::{Destination, Further};
 use crate::notifiers::delivery::{Delivery, Folder};
 use crate::sinks::Sink;
 use crate::sinks::file::Appender;
@@ -184,28 +184,27 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
     let delivery = Delivery::start(notifiers, folder, output::say)
         .map_err(|error| Failure::io(format!("notifiers: {error}")))?;
     let mut append = None;
-    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
-    for place in lines {
+    let mut first = None;
+    let mut further = Vec::new();
+    for sink_of_lines in lines {
+        let LinesSink { place, branch, .. } = sink_of_lines;
         match place {
-            Place::File(path, rotation) => {
+            Place::File(path, rotation) if sink_of_lines.is_first => {
                 append = Some(Append {
                     path,
                     rotation: Some(rotation),
                 });
             }
-            place => sinks.push(sink(place)?),
+            place if sink_of_lines.is_first => first = Some(sink(place)?),
+            place => further.push(Further {
+                branch,
+                destination: destination(place, &clock)?,
+            }),
         }
     }
     let mut destinations = Vec::new();
     for place in summaries {
-        destinations.push(match place {
-            Place::File(path, rotation) => {
-                let appender = Appender::open(Arc::new(Real), Arc::clone(&clock), &path, rotation);
-                let fail = |error| Failure::io(format!("cannot write {error}"));
-                Destination::File(Box::new(appender.map_err(fail)?))
-            }
-            place => Destination::Plain(sink(place)?),
-        });
+        destinations.push(destination(place, &clock)?);
     }
     let summaries = (!destinations.is_empty())
         .then(|| Writer::start(destinations))
@@ -251,12 +250,6 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
         }
         _ => (Vec::new(), None),
     };
-    // The first one is where lines go if there is no file, and the others get them as well.
-    let sink = if append.is_none() && !sinks.is_empty() {
-        Some(sinks.remove(0))
-    } else {
-        None
-    };
     let start = Start {
         files,
         opened: one.source,
@@ -273,8 +266,8 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
         grace,
         engine,
         stop: one.stop,
-        sink,
-        also: sinks,
+        sink: first,
+        further,
         watcher: Box::new(watcher),
         reload: one.reload,
         ready,
@@ -286,6 +279,20 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
 
 /// Pages that are asked for at once.
 const PAGES_MAX: usize = 16;
+
+/// A sink that no journal tells of.
+fn destination(place: Place, clock: &Arc<dyn Clock>) -> Result<Destination, Failure> {
+    Ok(match place {
+        Place::File(path, rotation) => {
+            let fail = |error| Failure::io(format!("cannot write {error}"));
+            let appender = Appender::open(Arc::new(Real), Arc::clone(clock), &path, rotation);
+            let mut appender = appender.map_err(fail)?;
+            appender.keep_lines_apart().map_err(fail)?;
+            Destination::File(Box::new(appender))
+        }
+        place => Destination::Plain(sink(place)?),
+    })
+}
 
 fn sink(place: Place) -> Result<Box<dyn Sink>, Failure> {
     match place {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::cli::setup::channels::told;
+use crate::cli::setup::channels::{Branching, told};
 use crate::cli::{baseline, plan};
 use crate::config::Config;
 use crate::config::load::{Loaded, PathStep};
@@ -79,13 +79,26 @@ pub enum Place {
     Http(Box<crate::sinks::http::Settings>),
 }
 
+/// One sink of lines.
+#[derive(Debug)]
+pub struct LinesSink {
+    pub place: Place,
+    /// The lines that it gets, by its place among the branches of the plan.
+    pub branch: usize,
+    /// Only records for which this holds, as it is written.
+    pub condition: Option<String>,
+    /// The one whose output the journal explains, so that it is exact: the first file, or else the
+    /// first sink.
+    pub is_first: bool,
+}
+
 /// Everything that a run needs.
 pub struct Setup {
     pub plan: Plan,
     pub shape: Shape,
     pub sources: Sources,
     pub notifiers: Vec<notifiers::Settings>,
-    pub lines: Vec<Place>,
+    pub lines: Vec<LinesSink>,
     pub summaries: Vec<Place>,
     /// Address of the Prometheus endpoint.
     pub listen: Option<String>,
@@ -212,8 +225,9 @@ impl Resolver<'_> {
         let sets = self.sets(&config.set);
         let notifiers = self.notifiers(config);
         let rules = self.rules(config);
-        let lines = self.lines(config);
-        let mut places = self.places(&config.sink);
+        let branching = Branching::of(config);
+        let lines = self.lines(config, &branching);
+        let mut places = self.places(&config.sink, &branching);
         let interval = units::duration_nanoseconds(&run.interval).unwrap_or(60 * Time::SECOND);
         let interval = (interval / Time::SECOND).max(1);
         let shape = Shape {

@@ -25,7 +25,7 @@ use crate::engine::notes::{self, Notes};
 use crate::engine::reader::{CHUNK_BYTES, Input, Reader};
 use crate::engine::signals::{Hangup, Stop};
 use crate::engine::systemd::Systemd;
-use crate::engine::writer::Destination;
+use crate::engine::writer::{Destination, Further};
 use crate::engine::{self, Outcome, Reading, Run, Watcher, descriptors};
 use crate::expr::aggregate::Check;
 use crate::expr::condition::Condition;
@@ -66,8 +66,8 @@ pub struct Start {
     pub engine: (usize, usize),
     pub stop: Stop,
     pub sink: Option<Box<dyn Sink>>,
-    /// More sinks of the same lines.
-    pub also: Vec<Box<dyn Sink>>,
+    /// More sinks of lines.
+    pub further: Vec<Further>,
     pub watcher: Box<dyn Watcher>,
     /// Of a run that may end only to go on with another plan.
     pub reload: Option<Reload>,
@@ -142,7 +142,7 @@ pub fn run(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failur
         store: opened.store,
         stop: start.stop,
         grace: start.live.then(|| grace(start.grace, false, None, None)),
-        also: start.also,
+        further: start.further,
         carries: None,
         watcher: start.watcher,
         say: output::say,
@@ -262,6 +262,13 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
             .collect(),
         replay,
     });
+    let further = start.further.iter();
+    let further = further.filter_map(|sink| match &sink.destination {
+        Destination::File(file) => Some(file.path().to_owned()),
+        Destination::Plain(_) => None,
+    });
+    let first = start.append.iter().map(|append| append.path.clone());
+    let outputs = first.chain(further).collect();
     let lines = plan.task.lines();
     let as_they_come = lines.is_some_and(|task| task.as_they_come);
     let settings = Settings {
@@ -277,7 +284,7 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
         csv_header: registry::csv_header,
         files_open_max: descriptors::files_open_max(),
         refused: our_streams(),
-        output: start.append.as_ref().map(|append| append.path.clone()),
+        outputs,
         keeps_torn: store.is_some() || start.reload.is_some(),
     };
     let hints: Box<dyn Hints> = if following.poll {
@@ -329,7 +336,7 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
         store,
         stop: start.stop,
         grace: Some(grace(start.grace, reads_again, systemd, goes_on)),
-        also: start.also,
+        further: start.further,
         carries: start.reload.map(|reload| reload.asked),
         watcher: start.watcher,
         say: output::say,

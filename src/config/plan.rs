@@ -37,7 +37,9 @@ impl Plan {
                 .lines
                 .iter()
                 .filter_map(|lines| lines.condition.as_ref());
-            inputs.chain(metrics).chain(lines)
+            let branches = run.lines.iter().flat_map(|lines| &lines.branches);
+            let branches = branches.filter_map(|branch| branch.condition.as_ref());
+            inputs.chain(metrics).chain(lines).chain(branches)
         });
         let own = self.select.condition.iter().chain(&self.conditions);
         own.chain(of_run).any(|condition| condition.needs().line)
@@ -92,6 +94,11 @@ impl Task {
             Task::Run(task) => task.lines.as_ref().map(|lines| &lines.task),
         }
     }
+
+    /// Which lines go out of a run, if any do.
+    pub fn kept(&self) -> Option<&KeptLines> {
+        self.run()?.lines.as_ref()
+    }
 }
 
 /// `weir`: tables for a report.
@@ -121,4 +128,24 @@ pub struct KeptLines {
     /// Those without any of the literals.
     pub invert: bool,
     pub condition: Option<Condition>,
+    /// One for each condition that sinks of lines have, none being one as well. The first is that of the
+    /// sink that the journal is about.
+    pub branches: Vec<Branch>,
+    /// The lines of all branches go to one place, each once: nobody is sent any.
+    pub joined: bool,
+}
+
+/// What all sinks get that have the same condition.
+pub struct Branch {
+    /// As it is written; by it the branch is known again after a reload.
+    pub text: Option<String>,
+    pub condition: Option<Condition>,
+}
+
+impl KeptLines {
+    /// Whether a record that is kept may go to some sinks only.
+    pub fn is_branched(&self) -> bool {
+        let mut branches = self.branches.iter();
+        branches.any(|branch| branch.condition.is_some())
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Only built with the feature `failpoints`; otherwise [`hit`] is a constant `false` and costs
 //! nothing. `WEIR_FAILPOINT=batch:3` drops the fourth batch, `record:0` the first record of a
-//! batch, `write:0` the first write.
+//! batch, `write:0` the first write, `sink:1` all that the second sink is to get.
 
 /// Where something can be lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +10,8 @@ pub enum Failpoint {
     Batch,
     Record,
     Write,
+    /// All that one sink behind the first is to get.
+    Sink,
 }
 
 /// Whether the thing with this number is to be lost here.
@@ -24,6 +26,7 @@ pub fn hit(point: Failpoint, number: u64) -> bool {
             "batch" => Failpoint::Batch,
             "record" => Failpoint::Record,
             "write" => Failpoint::Write,
+            "sink" => Failpoint::Sink,
             _ => return None,
         };
         Some((point, number.parse().ok()?))

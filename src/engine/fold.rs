@@ -2,7 +2,7 @@
 
 use crate::config::plan::{Plan, RunTask};
 use crate::flow::mapped::Mapped;
-use crate::flow::output::{Accepted, Output};
+use crate::flow::output::{Accepted, Output, Took};
 use crate::flow::time::Time;
 use crate::rules::{self, Rules};
 use crate::state::lines::Lines;
@@ -69,6 +69,8 @@ pub struct Fold {
     pub arrival: Option<Time>,
     lines: Option<Lines>,
     sent: Accepted,
+    /// Bytes of each branch in this run.
+    branched: Vec<u64>,
     /// Bytes that the reader counted and that were gone when a mapper came to read them.
     lost_bytes: u64,
     /// Bytes that the ledger had at the start, read by runs before this one.
@@ -79,7 +81,18 @@ impl Fold {
     /// Goes on from what is known.
     pub fn new(plan: &Plan, known: Known) -> Fold {
         let lines = match plan.task.lines() {
-            Some(task) if !task.count => known.lines.or_else(|| Some(Lines::new(task))),
+            Some(task) if !task.count => {
+                let kept = plan.task.kept();
+                let conditions: Vec<Option<&str>> = match kept {
+                    Some(kept) => {
+                        let branches = kept.branches.iter();
+                        branches.map(|branch| branch.text.as_deref()).collect()
+                    }
+                    None => vec![None],
+                };
+                let joined = kept.is_some_and(|kept| kept.joined);
+                Some(Lines::resume(known.lines, task, &conditions, joined))
+            }
             _ => None,
         };
         let (rules, summaries) = match plan.task.run() {
@@ -95,6 +108,7 @@ impl Fold {
             places: known.places,
             lines,
             sent: known.sent,
+            branched: Vec::new(),
             lost_bytes: 0,
         }
     }
@@ -210,15 +224,31 @@ impl Fold {
     fn expect(&mut self, output: Output) -> Output {
         self.sent.records += output.records;
         self.sent.bytes += output.bytes.len() as u64;
+        let branches = 1 + output.others.len();
+        self.branched.resize(self.branched.len().max(branches), 0);
+        for (branch, bytes) in self.branched[..branches].iter_mut().enumerate() {
+            *bytes += output.of(branch).len() as u64;
+        }
         output
     }
 
-    /// Closes the books with what the reader and the sink counted; the reader in this run, the sink
-    /// from [`Known::sent`] on. Returns the state and the tables that a limit has made approximate.
-    pub fn close(mut self, bytes_read: u64, accepted: Option<Accepted>) -> State {
+    /// Closes the books with what the reader and the sinks counted; the reader in this run, the first
+    /// sink from [`Known::sent`] on. A record is accepted when every sink that it was for has taken it.
+    /// Returns the state and the tables that a limit has made approximate.
+    pub fn close(
+        mut self,
+        bytes_read: u64,
+        accepted: Option<Accepted>,
+        further: &[Took],
+    ) -> State {
         let written = accepted.map(|accepted| {
             // Bytes that a sink did not get are records that it did not get, whatever it counted.
-            let torn = u64::from(accepted.bytes != self.sent.bytes);
+            let of_branch = |branch: usize| self.branched.get(branch).copied().unwrap_or(0);
+            let mut further = further.iter();
+            let torn = u64::from(
+                accepted.bytes != self.sent.bytes
+                    || further.any(|took| took.bytes != of_branch(took.branch)),
+            );
             accepted.records.min(self.sent.records).saturating_sub(torn)
         });
         let written = if self.lines.is_some() { written } else { None };

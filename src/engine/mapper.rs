@@ -19,7 +19,7 @@ use crate::flow::facts::Facts;
 use crate::flow::format::Format;
 use crate::flow::level::Level;
 use crate::flow::mapped::{Mapped, SAMPLE_BYTES_MAX, Second, Tables};
-use crate::flow::output::{DedupMode, LinesTask};
+use crate::flow::output::{Branches, DedupMode, LinesTask};
 use crate::flow::row::Row;
 use crate::flow::span::Span;
 use crate::framing;
@@ -49,6 +49,8 @@ pub struct Mapper<'p> {
     observer: Option<Box<Observer>>,
     /// Of a run: which lines go out.
     kept: Option<Condition>,
+    /// Of a run whose sinks of lines have conditions: one for each branch.
+    branches: Vec<Option<Condition>>,
     condition: Option<Condition>,
     conditions: Vec<Condition>,
     /// Texts of which a selected record surely holds one: its chunk is searched before anything
@@ -87,6 +89,8 @@ struct Entry<'a> {
     ordinal: u32,
     container_time: Option<&'a [u8]>,
     container: Option<Format>,
+    /// Where its lines go if they go out.
+    branches: Branches,
 }
 
 impl<'p> Mapper<'p> {
@@ -104,6 +108,9 @@ impl<'p> Mapper<'p> {
             Task::Run(run) => run.lines.as_ref().and_then(|lines| lines.condition.clone()),
             _ => None,
         };
+        let branches = plan.task.kept().filter(|kept| kept.is_branched());
+        let branches = branches.into_iter().flat_map(|kept| &kept.branches);
+        let branches = branches.map(|branch| branch.condition.clone()).collect();
         let candidates = (plan.prefilter && plan.select.literals.is_none())
             .then(|| plan.select.condition.as_ref()?.required_literals())
             .flatten()
@@ -128,6 +135,7 @@ impl<'p> Mapper<'p> {
                 .run()
                 .map(|run| Box::new(Observer::new(inputs, &run.tables.groupings))),
             kept,
+            branches,
             condition: plan.select.condition.clone(),
             conditions: plan.conditions.clone(),
             candidates,
@@ -160,6 +168,7 @@ impl<'p> Mapper<'p> {
             position: batch.position,
             lines_before: batch.lines_before,
             conditions: vec![0; self.conditions.len()],
+            others: vec![Vec::new(); self.branches.len().saturating_sub(1)],
             ..Mapped::default()
         };
         let known = batch.context_bytes;
@@ -425,7 +434,15 @@ impl<'p> Mapper<'p> {
         if !is_found || !self.keeps(batch, chunk, entry, payload) {
             return self.drop(batch, chunk, entry, mapped);
         }
-        self.line(batch, chunk, entry, payload, &lines.task, mapped);
+        if self.branches.is_empty() {
+            return self.line(batch, chunk, entry, payload, &lines.task, mapped);
+        }
+        let branches = self.branches(batch, chunk, entry, payload);
+        if branches.is_empty() {
+            return self.drop(batch, chunk, entry, mapped);
+        }
+        let entry = Entry { branches, ..*entry };
+        self.line(batch, chunk, &entry, payload, &lines.task, mapped);
     }
 
     /// Whether the record meets the condition for lines of a run.
@@ -439,6 +456,32 @@ impl<'p> Mapper<'p> {
         self.original(chunk, entry);
         let view = self.view(batch, chunk, entry, payload);
         self.kept.as_ref().is_some_and(|kept| kept.holds(&view))
+    }
+
+    /// The branches whose condition the record meets.
+    fn branches(
+        &mut self,
+        batch: &Batch,
+        chunk: &[u8],
+        entry: &Entry<'_>,
+        payload: &[u8],
+    ) -> Branches {
+        let mut conditions = self.branches.iter().flatten();
+        if conditions.any(|condition| condition.needs().fingerprint) {
+            self.label(payload);
+        }
+        self.original(chunk, entry);
+        let view = self.view(batch, chunk, entry, payload);
+        let mut branches = Branches::default();
+        for (branch, condition) in self.branches.iter().enumerate() {
+            if condition
+                .as_ref()
+                .is_none_or(|condition| condition.holds(&view))
+            {
+                branches.add(branch);
+            }
+        }
+        branches
     }
 
     /// Shows a record to states, sets and rules.
@@ -720,5 +763,6 @@ fn entry<'a>(records: &'a Records, chunk: &'a [u8], record: &'a Record, ordinal:
             Wrapping::Docker => Format::Docker,
             Wrapping::Cri => Format::Cri,
         }),
+        branches: Branches::FIRST,
     }
 }

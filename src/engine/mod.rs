@@ -48,11 +48,12 @@ use crate::engine::mapper::Mapper;
 use crate::engine::order::Order;
 use crate::engine::reader::{Opened, Outlet, ReadReport, Reader};
 use crate::engine::signals::Stop;
-use crate::engine::writer::{Border, Destination, Recorder, Sent, Writing, Written, write_all};
+use crate::engine::writer::{
+    Border, Destination, Further, Recorder, Sent, Writing, Written, write_all,
+};
 use crate::flow::batch::{Batch, Content};
 use crate::flow::mapped::Mapped;
 use crate::flow::time::Time;
-use crate::sinks::Sink;
 use crate::state::State;
 
 /// Bytes in flight, by default. A few chunks for each thread are enough to keep all of them busy.
@@ -67,8 +68,8 @@ pub struct Run {
     pub budget_bytes: usize,
     /// Where kept lines go; `None` for a report.
     pub sink: Option<Destination>,
-    /// More sinks of the same lines: they get each output after `sink` has it.
-    pub also: Vec<Box<dyn Sink>>,
+    /// More sinks of lines: they get each output after `sink` has it.
+    pub further: Vec<Further>,
     /// Set before the run is asked to stop, if it ends only to go on with another plan.
     pub carries: Option<Arc<AtomicBool>>,
     /// The state directory, if checkpoints are to be written.
@@ -159,7 +160,7 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
         threads,
         budget_bytes,
         sink,
-        also,
+        further,
         carries,
         mut store,
         stop,
@@ -205,7 +206,7 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
         Some(store) => store.recorder(destination, &known),
         None => Recorder::new(destination, None, known.sent, None),
     });
-    let recorder = recorder.map(|recorder| recorder.with(also));
+    let recorder = recorder.map(|recorder| recorder.with(further));
     let mut committing = store.map(Committing::start).transpose()?;
     let (outputs_in, outputs) = unbounded::<Sent>();
     let writing = match recorder {
@@ -262,7 +263,7 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
                 to.keeper.absorbed(output.mark.as_deref());
             }
             if let Some(outputs_in) = &outputs_in
-                && (!output.bytes.is_empty() || output.records > 0 || output.mark.is_some())
+                && (!output.is_empty() || output.records > 0 || output.mark.is_some())
             {
                 // A writer that stopped has said why; what follows is read no further.
                 let _ = outputs_in.send(Sent::Output(output, permit));
@@ -300,7 +301,7 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
     let changed = watcher.ended(&mut fold, end);
     if end == End::OfInput {
         let last = fold.finish();
-        if !last.bytes.is_empty() {
+        if !last.is_empty() {
             let permit = Budget::new(1).take(0);
             let _ = outputs_in
                 .as_ref()
@@ -427,7 +428,7 @@ fn close(
     let state = if written.error.is_some() || pipe_closed {
         fold.state
     } else {
-        fold.close(read.bytes, written.accepted)
+        fold.close(read.bytes, written.accepted, &written.took)
     };
     if let Some(error) = written.error {
         problems.push((error, 74));

@@ -1,4 +1,4 @@
-//! The writer: hands outputs to the sink in order and counts what it accepted (law 2). With a state
+//! The writer: hands outputs to the sinks in order and counts what they accepted (law 2). With a state
 //! directory each output is named in the journal before its bytes go out (law 3).
 //!
 //! [`Recorder`] does all of it without a thread; [`write_all`] is the thread's life.
@@ -16,7 +16,7 @@ use crate::engine::budget::Permit;
 use crate::engine::checkpoint::Commit;
 use crate::engine::failpoint::{self, Failpoint};
 use crate::engine::signals::Stop;
-use crate::flow::output::{Accepted, Output, OutputPlace};
+use crate::flow::output::{Accepted, Output, OutputPlace, Took};
 use crate::sinks::Sink;
 use crate::sinks::file::{Appender, Unsynced, is_no_room};
 use crate::store::checkpoint::Checkpoint;
@@ -60,14 +60,20 @@ pub struct Border {
     pub journal: Option<Arc<dyn DiskFile>>,
 }
 
+/// One more sink, besides the one that the journal explains.
+pub struct Further {
+    /// Whose lines it gets.
+    pub branch: usize,
+    pub destination: Destination,
+}
+
 /// Writes outputs and counts them.
 pub struct Recorder {
-    destination: Destination,
-    /// Sinks that get the same outputs, after `destination` has them.
-    also: Vec<Box<dyn Sink>>,
+    /// The first is the one that the journal explains. Each gets an output after those before it have
+    /// it.
+    sinks: Vec<Outlet>,
     journal: Option<Journal>,
     accepted: Accepted,
-    step: Step,
     /// The journal does not know yet that the output goes on elsewhere.
     moved: bool,
     /// The user was told that there is no room.
@@ -75,12 +81,72 @@ pub struct Recorder {
     notes: Vec<String>,
 }
 
-/// How far the output at hand has come.
+/// One sink, and how far the output at hand has come there.
+struct Outlet {
+    branch: usize,
+    destination: Destination,
+    step: Step,
+    /// Bytes that it took in this run.
+    bytes: u64,
+    /// Nobody reads there any more, and the other sinks go on.
+    is_gone: bool,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
     Fresh,
     Prepared,
     Journaled,
+    Done,
+}
+
+impl Outlet {
+    fn new(branch: usize, destination: Destination) -> Outlet {
+        Outlet {
+            branch,
+            destination,
+            step: Step::Fresh,
+            bytes: 0,
+            is_gone: false,
+        }
+    }
+
+    /// Makes the file ready for the output; true if it goes on at another place.
+    fn prepare(&mut self, output: &Output) -> io::Result<bool> {
+        let Destination::File(file) = &mut self.destination else {
+            return Ok(false);
+        };
+        let reopen = output.mark.as_deref().is_some_and(|mark| mark.reopen);
+        let bytes = output.of(self.branch).len() as u64;
+        file.prepare(bytes, reopen)
+    }
+
+    fn write(&mut self, output: &Output) -> io::Result<()> {
+        let lines = output.of(self.branch);
+        if lines.is_empty() {
+            return Ok(());
+        }
+        match &mut self.destination {
+            Destination::File(file) => file.write(lines)?,
+            Destination::Plain(sink) => sink.write(lines)?,
+        }
+        self.bytes += lines.len() as u64;
+        Ok(())
+    }
+
+    /// All of it, for a sink of which no journal tells.
+    fn put(&mut self, output: &Output) -> io::Result<()> {
+        if self.step == Step::Fresh {
+            self.prepare(output)?;
+            self.step = Step::Journaled;
+        }
+        self.write(output)
+    }
+
+    /// A sink that is written to only once is not told twice.
+    fn can_wait(&self) -> bool {
+        matches!(self.destination, Destination::File(_)) || self.step < Step::Journaled
+    }
 }
 
 impl Recorder {
@@ -97,81 +163,96 @@ impl Recorder {
             Destination::Plain(_) => false,
         };
         Recorder {
-            destination,
-            also: Vec::new(),
+            sinks: vec![Outlet::new(0, destination)],
             journal,
             accepted,
-            step: Step::Fresh,
             moved,
             waits: false,
             notes: Vec::new(),
         }
     }
 
-    /// Also writes to these.
-    pub fn with(self, also: Vec<Box<dyn Sink>>) -> Recorder {
-        Recorder { also, ..self }
+    /// Also writes to these. They are no part of what the journal explains: after a kill they get again
+    /// what is read again.
+    pub fn with(mut self, further: Vec<Further>) -> Recorder {
+        let further = further.into_iter();
+        self.sinks
+            .extend(further.map(|sink| Outlet::new(sink.branch, sink.destination)));
+        self
     }
 
-    /// Writes one output. After [`Wrote::NoRoom`] it is called with the same output again.
+    /// Writes one output. After [`Wrote::NoRoom`] it is called with the same output again, and goes on
+    /// with the sink that had none.
     pub fn write(&mut self, output: &Output) -> io::Result<Wrote> {
-        match self.advance(output) {
-            Ok(()) => {
-                if !output.bytes.is_empty() {
-                    for sink in &mut self.also {
-                        sink.write(output)?;
+        for place in 0..self.sinks.len() {
+            if self.sinks[place].step == Step::Done {
+                continue;
+            }
+            let result = match place {
+                0 => self.first(output),
+                _ if self.sinks[place].is_gone => Ok(()),
+                _ if failpoint::hit(Failpoint::Sink, place as u64) => Ok(()),
+                _ => self.sinks[place].put(output),
+            };
+            match result {
+                Ok(()) => {}
+                Err(error) if is_no_room(&error) && self.sinks[place].can_wait() => {
+                    if !std::mem::replace(&mut self.waits, true) {
+                        self.notes
+                            .push(format!("{error}; waiting until there is room"));
                     }
+                    return Ok(Wrote::NoRoom);
                 }
-                self.step = Step::Fresh;
-                self.accepted.records += output.records;
-                self.accepted.bytes += output.bytes.len() as u64;
-                if std::mem::take(&mut self.waits) {
-                    self.notes.push("there is room again; going on".to_owned());
+                Err(error) if self.may_go(place, &error) => {
+                    self.sinks[place].is_gone = true;
+                    self.notes.push(format!("{error}; the other sinks go on"));
                 }
-                Ok(Wrote::All)
+                Err(error) => return Err(error),
             }
-            Err(error) if is_no_room(&error) && self.can_wait() => {
-                if !std::mem::replace(&mut self.waits, true) {
-                    self.notes
-                        .push(format!("{error}; waiting until there is room"));
-                }
-                Ok(Wrote::NoRoom)
-            }
-            Err(error) => Err(error),
+            self.sinks[place].step = Step::Done;
         }
+        for sink in &mut self.sinks {
+            sink.step = Step::Fresh;
+        }
+        self.accepted.records += output.records;
+        self.accepted.bytes += output.bytes.len() as u64;
+        if std::mem::take(&mut self.waits) {
+            self.notes.push("there is room again; going on".to_owned());
+        }
+        Ok(Wrote::All)
     }
 
-    /// A sink that is written to only once is not told twice.
-    fn can_wait(&self) -> bool {
-        matches!(self.destination, Destination::File(_)) || self.step < Step::Journaled
+    /// Whether an error only says that nobody reads at this sink any more, and there are others.
+    fn may_go(&self, place: usize, error: &io::Error) -> bool {
+        let mut others = self.sinks.iter().enumerate();
+        error.kind() == io::ErrorKind::BrokenPipe
+            && others.any(|(other, sink)| other != place && !sink.is_gone)
     }
 
-    fn advance(&mut self, output: &Output) -> io::Result<()> {
-        let mark = output.mark.as_deref();
-        if mark.is_some_and(|mark| mark.replayed) {
+    /// The sink that the journal explains.
+    fn first(&mut self, output: &Output) -> io::Result<()> {
+        let sink = &mut self.sinks[0];
+        if output.mark.as_deref().is_some_and(|mark| mark.replayed) {
             // A file has it already; nobody knows what became of what went elsewhere.
-            return match &mut self.destination {
+            return match &sink.destination {
                 Destination::File(_) => Ok(()),
-                Destination::Plain(sink) if !output.bytes.is_empty() => sink.write(output),
-                Destination::Plain(_) => Ok(()),
+                Destination::Plain(_) if sink.is_gone => Ok(()),
+                Destination::Plain(_) => sink.write(output),
             };
         }
-        if self.step == Step::Fresh {
-            if let Destination::File(file) = &mut self.destination {
-                let reopen = mark.is_some_and(|mark| mark.reopen);
-                self.moved |= file.prepare(output.bytes.len() as u64, reopen)?;
-            }
-            self.step = Step::Prepared;
+        if sink.step == Step::Fresh {
+            self.moved |= sink.prepare(output)?;
+            sink.step = Step::Prepared;
         }
-        if self.step == Step::Prepared {
+        if sink.step == Step::Prepared {
             self.journal(output)?;
-            self.step = Step::Journaled;
+            self.sinks[0].step = Step::Journaled;
         }
-        match &mut self.destination {
-            _ if output.bytes.is_empty() => Ok(()),
-            Destination::File(file) => file.write(&output.bytes),
-            Destination::Plain(sink) => sink.write(output),
+        let sink = &mut self.sinks[0];
+        if sink.is_gone {
+            return Ok(());
         }
+        sink.write(output)
     }
 
     fn journal(&mut self, output: &Output) -> io::Result<()> {
@@ -185,7 +266,7 @@ impl Recorder {
             )
         };
         if self.moved {
-            if let Destination::File(file) = &self.destination {
+            if let Destination::File(file) = &self.sinks[0].destination {
                 journal
                     .append(&Entry::Output(file.place()))
                     // What the file before holds was made durable when it was left. If a power cut
@@ -216,9 +297,13 @@ impl Recorder {
         if let Some(journal) = &mut self.journal {
             border.journal = Some(journal.next(number)?);
         }
-        if let Destination::File(file) = &mut self.destination {
-            border.output = Some(file.place());
-            border.unsynced = file.unsynced();
+        for (place, sink) in self.sinks.iter_mut().enumerate() {
+            if let Destination::File(file) = &mut sink.destination {
+                if place == 0 {
+                    border.output = Some(file.place());
+                }
+                border.unsynced.join(file.unsynced());
+            }
         }
         Ok(border)
     }
@@ -226,8 +311,10 @@ impl Recorder {
     /// What the user should know, since the last call.
     pub fn notes(&mut self) -> Vec<String> {
         let mut notes = std::mem::take(&mut self.notes);
-        if let Destination::File(file) = &mut self.destination {
-            notes.extend(file.notes());
+        for sink in &mut self.sinks {
+            if let Destination::File(file) = &mut sink.destination {
+                notes.extend(file.notes());
+            }
         }
         notes
     }
@@ -236,15 +323,27 @@ impl Recorder {
         self.accepted
     }
 
-    /// Makes sure that everything written has left the process.
+    /// What the sinks behind the first took, but of those that are gone.
+    pub fn took(&self) -> Vec<Took> {
+        let further = self.sinks[1..].iter().filter(|sink| !sink.is_gone);
+        further
+            .map(|sink| Took {
+                branch: sink.branch,
+                bytes: sink.bytes,
+            })
+            .collect()
+    }
+
+    /// Makes sure that everything written has left the process. Every sink gets its chance, also after
+    /// another has failed.
     pub fn finish(&mut self) -> io::Result<()> {
-        for sink in &mut self.also {
-            sink.finish()?;
+        let mut result = Ok(());
+        for sink in self.sinks.iter_mut().rev().filter(|sink| !sink.is_gone) {
+            if let Destination::Plain(sink) = &mut sink.destination {
+                result = result.and(sink.finish());
+            }
         }
-        match &mut self.destination {
-            Destination::Plain(sink) => sink.finish(),
-            Destination::File(_) => Ok(()),
-        }
+        result
     }
 }
 
@@ -253,6 +352,8 @@ impl Recorder {
 pub struct Written {
     /// `None` if no sink was asked for.
     pub accepted: Option<Accepted>,
+    /// By the sinks behind the first.
+    pub took: Vec<Took>,
     pub pipe_closed: bool,
     /// What stopped the writer, for the user.
     pub error: Option<String>,
@@ -271,9 +372,12 @@ pub struct Writing {
 pub fn write_all(mut writing: Writing, outputs: &Receiver<Sent>) -> Written {
     let result = write_until_end(&mut writing, outputs);
     let recorder = &mut writing.recorder;
-    match result.and_then(|()| recorder.finish()) {
+    // What one sink did not take is no reason to keep back what another has in its queue.
+    let finished = recorder.finish();
+    match result.and(finished) {
         Ok(()) => Written {
             accepted: Some(recorder.accepted()),
+            took: recorder.took(),
             ..Written::default()
         },
         Err(error) => {

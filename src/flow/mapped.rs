@@ -6,6 +6,7 @@ use crate::flow::format::Format;
 use crate::flow::level::Level;
 use crate::flow::mark::Mark;
 use crate::flow::observed::Observed;
+use crate::flow::output::Branches;
 use crate::flow::sample::{Sample, UnitSet};
 use crate::flow::span::Span;
 use crate::flow::time::Time;
@@ -34,8 +35,11 @@ pub struct Mapped {
     pub observed: Observed,
     /// How many selected records hold each condition of `--fail-on`.
     pub conditions: Vec<u64>,
-    /// Kept lines, ready to be written, when the fold has nothing to decide about them.
+    /// Kept lines, ready to be written, when the fold has nothing to decide about them: those of the
+    /// first branch.
     pub lines: Vec<u8>,
+    /// Those of the branches behind it.
+    pub others: Vec<Vec<u8>>,
     /// One entry a record that the fold has to decide about (context, dedup, JSON lines).
     pub records: Vec<Line>,
     /// Masked messages of `records`, one after the other.
@@ -165,6 +169,8 @@ pub struct Line {
     /// The number of the record's first line within the batch, from 0.
     pub line: u32,
     pub selected: bool,
+    /// Where it goes if it goes out.
+    pub branches: Branches,
     /// Hash of what makes it a duplicate.
     pub identity: u64,
     pub time: Option<Time>,

@@ -8,21 +8,72 @@ use crate::disk::Identity;
 use crate::flow::level::Level;
 use crate::flow::mark::Mark;
 
-/// Bytes for a sink, whole lines with their line feeds.
+/// Bytes for sinks, whole lines with their line feeds.
 #[derive(Debug, Default)]
 pub struct Output {
+    /// Of the first branch, which is the only one but in a run with sinks of several conditions.
     pub bytes: Vec<u8>,
-    /// How many kept records the bytes stand for.
+    /// Of the branches behind it.
+    pub others: Vec<Vec<u8>>,
+    /// How many kept records the output stands for, each counted once however many branches have it.
     pub records: u64,
     /// Of a followed file: the batch that the bytes were made of. An output without bytes then still
     /// says that the batch is done with.
     pub mark: Option<Box<Mark>>,
 }
 
-/// What a sink accepted, counted apart from everything else (law 2).
+impl Output {
+    /// The lines of a branch.
+    pub fn of(&self, branch: usize) -> &[u8] {
+        match branch.checked_sub(1) {
+            None => &self.bytes,
+            Some(other) => self.others.get(other).map_or(&[], |bytes| bytes),
+        }
+    }
+
+    /// There is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.others.iter().all(Vec::is_empty)
+    }
+}
+
+/// Which branches a record's lines go out by. A *branch* is what all sinks of lines get that have the
+/// same condition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Branches(u64);
+
+impl Branches {
+    /// More conditions than people write, and one bit for each.
+    pub const MAX: usize = 64;
+
+    /// The one that is there if there are no conditions.
+    pub const FIRST: Branches = Branches(1);
+
+    pub fn add(&mut self, branch: usize) {
+        self.0 |= 1 << branch;
+    }
+
+    pub fn has(self, branch: usize) -> bool {
+        self.0 >> branch & 1 == 1
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// What the sinks accepted, counted apart from everything else (law 2): the records of an output once
+/// every sink has taken its part of it, and the bytes of the first branch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {
     pub records: u64,
+    pub bytes: u64,
+}
+
+/// What one more sink took in this run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Took {
+    pub branch: usize,
     pub bytes: u64,
 }
 

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::disk::{Disk, DiskFile, Kind, directory_of};
-use crate::flow::output::{Output, OutputPlace, rotated_path};
+use crate::disk::{Disk, DiskFile, Kind, directory_of, read_full};
+use crate::flow::output::{OutputPlace, rotated_path};
 use crate::sinks::{Sink, stdout};
 
 /// A file that is replaced at the start of the run.
@@ -38,9 +38,8 @@ impl Target {
 }
 
 impl Sink for Target {
-    fn write(&mut self, output: &Output) -> io::Result<()> {
-        stdout::write_all_waiting(&self.file, &output.bytes)
-            .map_err(|error| named(&self.path, &error))
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        stdout::write_all_waiting(&self.file, lines).map_err(|error| named(&self.path, &error))
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -72,6 +71,8 @@ pub struct Appender {
     rotation: Rotation,
     /// Bytes of the output at hand that are written.
     done: usize,
+    /// The file ends within a line, which is to be ended before the next one.
+    is_torn: bool,
     /// When the file was made, on the monotonic clock; it may be before that began.
     age: Age,
     looked: Duration,
@@ -92,20 +93,24 @@ struct Age {
 #[derive(Clone, Default)]
 pub struct Unsynced {
     pub files: Vec<Arc<dyn DiskFile>>,
-    /// Names were made or changed in it.
-    pub directory: Option<PathBuf>,
+    /// Names were made or changed in them.
+    pub directories: Vec<PathBuf>,
 }
 
 impl Unsynced {
+    /// Adds what another file has.
+    pub fn join(&mut self, other: Unsynced) {
+        self.files.extend(other.files);
+        self.directories.extend(other.directories);
+    }
+
     /// Makes it durable. After an error it is not, and asking again proves nothing.
     pub fn sync(&self, disk: &dyn Disk) -> io::Result<()> {
         for file in &self.files {
             file.sync()?;
         }
-        match &self.directory {
-            Some(directory) => disk.sync_directory(directory),
-            None => Ok(()),
-        }
+        let mut directories = self.directories.iter();
+        directories.try_for_each(|directory| disk.sync_directory(directory))
     }
 }
 
@@ -127,6 +132,7 @@ impl Appender {
             place,
             rotation,
             done: 0,
+            is_torn: false,
             age: Age {
                 before: Duration::ZERO,
                 opened: now,
@@ -135,7 +141,7 @@ impl Appender {
             is_away: false,
             unsynced: Unsynced {
                 files: Vec::new(),
-                directory: Some(directory_of(path).to_owned()),
+                directories: vec![directory_of(path).to_owned()],
             },
             notes: Vec::new(),
         };
@@ -144,6 +150,18 @@ impl Appender {
             appender.age.before = Duration::from_nanos(u64::try_from(age).unwrap_or(0));
         }
         Ok(appender)
+    }
+
+    /// From here on a last line that a crash tore does not run into the next one. For a file that no
+    /// journal cuts to whole lines.
+    pub fn keep_lines_apart(&mut self) -> io::Result<()> {
+        let mut last = [b'\n'];
+        if let Some(before) = self.place.length.checked_sub(1) {
+            let read = read_full(&*self.file, &mut last, before);
+            read.map_err(|error| named(&self.path, &error))?;
+        }
+        self.is_torn = last != [b'\n'];
+        Ok(())
     }
 
     pub fn path(&self) -> &Path {
@@ -190,6 +208,14 @@ impl Appender {
     /// Writes one output. After an error for want of room it can be called again with the same bytes
     /// and goes on where it stopped.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.is_torn && !bytes.is_empty() {
+            self.append_all(b"\n")?;
+            self.is_torn = false;
+        }
+        self.append_all(bytes)
+    }
+
+    fn append_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         while self.done < bytes.len() {
             match self.file.append(&bytes[self.done..]) {
                 Ok(0) => return Err(named(&self.path, &io::ErrorKind::WriteZero.into())),
@@ -292,13 +318,14 @@ impl Appender {
     }
 
     fn take(&mut self, (file, place): (Arc<dyn DiskFile>, OutputPlace)) {
+        self.is_torn = false;
         self.file = file;
         self.place = place;
         self.age = Age {
             before: Duration::ZERO,
             opened: self.clock.monotonic(),
         };
-        self.unsynced.directory = Some(directory_of(&self.path).to_owned());
+        self.unsynced.directories = vec![directory_of(&self.path).to_owned()];
     }
 
     fn rotate(&mut self) -> io::Result<()> {

@@ -16,7 +16,6 @@ use reqwest::Client;
 use serde_json::json;
 
 use crate::clock::{Clock, System};
-use crate::flow::output::Output;
 use crate::flow::secret::Secret;
 use crate::flow::time::Time;
 use crate::net::http::{self, Attempt, Post};
@@ -145,16 +144,16 @@ impl Http {
 
 impl Sink for Http {
     /// Blocks while the receiver is behind.
-    fn write(&mut self, output: &Output) -> io::Result<()> {
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         self.problem()?;
-        if output.bytes.is_empty() {
+        if lines.is_empty() {
             return Ok(());
         }
-        let lines = self
+        let queue = self
             .lines
             .as_ref()
             .expect("nothing is written after the end");
-        if lines.send(output.bytes.clone()).is_err() {
+        if queue.send(lines.to_vec()).is_err() {
             self.problem()?;
             return Err(io::Error::other(format!(
                 "sink \"{}\": its thread has ended",

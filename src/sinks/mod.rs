@@ -8,12 +8,10 @@ pub mod stdout;
 
 use std::io;
 
-use crate::flow::output::Output;
-
 /// A place for lines. Called from one thread, in order.
 pub trait Sink: Send {
-    /// Writes all of `output`. An error means that some of it is lost to this sink.
-    fn write(&mut self, output: &Output) -> io::Result<()>;
+    /// Writes all of these whole lines. An error means that some of them are lost to this sink.
+    fn write(&mut self, lines: &[u8]) -> io::Result<()>;
 
     /// Makes sure that everything written has left the process.
     fn finish(&mut self) -> io::Result<()>;

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 
-use crate::flow::output::Output;
 use crate::flow::terminal;
 use crate::sinks::Sink;
 
@@ -29,13 +28,13 @@ impl Stdout {
 }
 
 impl Sink for Stdout {
-    fn write(&mut self, output: &Output) -> io::Result<()> {
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         let bytes = if self.escape {
             self.scratch.clear();
-            terminal::escape(&output.bytes, &mut self.scratch);
+            terminal::escape(lines, &mut self.scratch);
             &self.scratch
         } else {
-            &output.bytes
+            lines
         };
         // A notifier may write its lines there too; whole outputs keep lines whole.
         let _lock = io::stdout().lock();

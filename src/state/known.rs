@@ -30,6 +30,8 @@ pub struct Known {
     /// Templates are made anew when there are this many messages.
     next: usize,
     templates: Arc<Templates>,
+    /// How many share the room for messages.
+    branches: usize,
 }
 
 impl std::fmt::Debug for Known {
@@ -47,11 +49,17 @@ impl Default for Known {
             clustered: 0,
             next: FIRST,
             templates: Arc::default(),
+            branches: 1,
         }
     }
 }
 
 impl Known {
+    /// From now on so many have the room for messages between them.
+    pub fn share(&mut self, branches: usize) {
+        self.branches = branches.max(1);
+    }
+
     /// The template of a message, and whether no earlier message had it.
     pub fn template<'a>(
         &'a mut self,
@@ -67,7 +75,7 @@ impl Known {
             .is_some()
         {
             Novelty::Seen
-        } else if self.messages.len() >= ROWS_MAX {
+        } else if self.messages.len() >= ROWS_MAX / self.branches {
             Novelty::Unknown
         } else {
             let novelty = if self.templates.cover(masked).is_some() {
@@ -116,7 +124,7 @@ impl Known {
 
     /// Whether a message found the table full.
     pub fn is_full(&self) -> bool {
-        self.messages.len() >= ROWS_MAX
+        self.messages.len() >= ROWS_MAX / self.branches
     }
 }
 

@@ -51,8 +51,12 @@ impl Ledger {
         self.unaccounted += other.unaccounted;
     }
 
-    /// Closes the books: `bytes_read` is what the reader counted, `written` what the sink accepted
-    /// (records), if lines were written. Every difference is at least one unaccounted line.
+    /// Closes the books: `bytes_read` is what the reader counted, `written` what was accepted (records),
+    /// if lines were written. Every difference is at least one unaccounted line.
+    ///
+    /// With several sinks of lines `kept` counts a record once if it goes to any of them, and it is
+    /// accepted once every sink whose condition it meets has taken it: an output counts when the last of
+    /// its sinks has its part, and each sink's bytes must be those that the fold made for it.
     pub fn close(&mut self, bytes_read: u64, written: Option<u64>) {
         let records = self.kept + self.filtered + self.duplicate + self.malformed + self.held;
         let mut missing = self.records.abs_diff(records);

@@ -15,7 +15,7 @@ use crate::flow::time::Time;
 use crate::state::known::{Known, Novelty};
 use crate::state::ledger::Ledger;
 
-/// Identities that are remembered, 20 MB when full; a line that finds the table full goes out, since it may be new.
+/// Identities that all branches remember, 20 MB when full; a line that finds the table full goes out, since it may be new.
 const IDENTITIES_MAX: usize = 1_000_000;
 
 /// The same with windows, which keep some text each; 40 MB when full.
@@ -24,9 +24,19 @@ const WINDOWS_MAX: usize = 100_000;
 /// Longest text that a count line shows, in bytes.
 const SHOWN_BYTES_MAX: usize = 256;
 
-/// The fold of `weir filter`.
+/// The fold of `weir filter`, and of one branch of the lines of a run: each remembers for itself what
+/// went out, so every sink gets what a run with this sink alone would write.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Lines {
+    /// The condition by which the branch is known again.
+    #[serde(default)]
+    condition: Option<String>,
+    /// The branches behind the first.
+    #[serde(default)]
+    others: Vec<Lines>,
+    /// The lines of all branches go to one place, each once.
+    #[serde(default)]
+    joined: bool,
     json: bool,
     /// Templates are asked for, so every record comes masked.
     masks: bool,
@@ -43,6 +53,9 @@ pub struct Lines {
 impl Lines {
     pub fn new(task: &LinesTask) -> Lines {
         Lines {
+            condition: None,
+            others: Vec::new(),
+            joined: false,
             json: task.json,
             masks: task.json
                 || task
@@ -61,6 +74,45 @@ impl Lines {
         }
     }
 
+    /// Goes on from what is known, as far as it is about the same: another condition, or another kind of
+    /// dedup, begins anew. There is a branch for each of the conditions.
+    pub fn resume(
+        known: Option<Lines>,
+        task: &LinesTask,
+        conditions: &[Option<&str>],
+        joined: bool,
+    ) -> Lines {
+        let mut known: Vec<Lines> = known
+            .into_iter()
+            .flat_map(|mut first| {
+                let others = std::mem::take(&mut first.others);
+                std::iter::once(first).chain(others)
+            })
+            .collect();
+        let fresh = Lines::new(task);
+        let mut made = conditions.iter().map(|condition| {
+            let fits = |known: &Lines| {
+                known.condition.as_deref() == *condition && known.settings() == fresh.settings()
+            };
+            let place = known.iter().position(fits);
+            let mut lines = place.map_or_else(|| fresh.clone(), |place| known.swap_remove(place));
+            lines.condition = condition.map(str::to_owned);
+            lines.seen.branches = conditions.len();
+            lines.known.share(conditions.len());
+            lines
+        });
+        let mut first = made.next().expect("no condition is one, too");
+        first.others = made.collect();
+        first.joined = joined;
+        first
+    }
+
+    /// What decides about lines.
+    fn settings(&self) -> (bool, Option<Dedup>, usize, usize) {
+        let Context { before, after, .. } = self.context;
+        (self.json, self.dedup, before, after)
+    }
+
     /// What of this batch goes out. Moves records between kept and duplicate in the ledger.
     pub fn absorb(&mut self, mapped: &mut Mapped, ledger: &mut Ledger) -> Output {
         if self.source != Some(mapped.source.0) {
@@ -76,11 +128,15 @@ impl Lines {
         if mapped.records.is_empty() {
             return Output {
                 bytes: std::mem::take(&mut mapped.lines),
+                others: std::mem::take(&mut mapped.others),
                 records: mapped.counts.kept,
                 mark: None,
             };
         }
         let mut output = Output::default();
+        if !self.joined {
+            output.others.resize_with(self.others.len(), Vec::new);
+        }
         for line in &mapped.records {
             let text = line.text.of(&mapped.lines);
             if self.context.is_on() {
@@ -88,60 +144,120 @@ impl Lines {
                 continue;
             }
             let masked = line.masked.of(&mapped.masks);
-            let (template, novelty) = if self.masks {
-                self.known.template(line.fingerprint, masked)
+            let goes_out = if self.others.is_empty() {
+                self.line(line, text, masked, before, &mut output.bytes)
             } else {
-                (masked, Novelty::Unknown)
+                self.branch(line, text, masked, before, &mut output)
             };
-            if let Some(dedup) = self.dedup {
-                // A line that a known template covers was seen in another form.
-                let covered = dedup.mode == DedupMode::Template && novelty == Novelty::Covered;
-                let shown = if self.json { template } else { text };
-                let (every, out) = (dedup.every, &mut output.bytes);
-                let passes = self
-                    .seen
-                    .passes(every, line, shown, covered, out, self.json);
-                if !passes {
-                    ledger.kept -= 1;
-                    ledger.duplicate += 1;
-                    continue;
-                }
-            }
-            output.records += 1;
-            if self.json {
-                let (head, tail) = text.split_at(line.template_at as usize);
-                write!(
-                    output.bytes,
-                    "{{\"line\":{},",
-                    before + u64::from(line.line) + 1
-                )
-                .expect("a vector takes everything");
-                output.bytes.extend_from_slice(head);
-                string(&mut output.bytes, template);
-                output.bytes.extend_from_slice(tail);
+            if goes_out {
+                output.records += 1;
             } else {
-                output.bytes.extend_from_slice(text);
+                ledger.kept -= 1;
+                ledger.duplicate += 1;
             }
         }
         output
+    }
+
+    /// Lets a line go out by the branches that it belongs to; false if none takes it.
+    fn branch(
+        &mut self,
+        line: &Line,
+        text: &[u8],
+        masked: &[u8],
+        before: u64,
+        output: &mut Output,
+    ) -> bool {
+        let mut goes_out = false;
+        for branch in 0..=self.others.len() {
+            if !line.branches.has(branch) {
+                continue;
+            }
+            let out = match branch.checked_sub(1) {
+                Some(other) if !self.joined => &mut output.others[other],
+                _ => &mut output.bytes,
+            };
+            let passes = match branch.checked_sub(1) {
+                Some(other) => self.others[other].line(line, text, masked, before, out),
+                None => self.line(line, text, masked, before, out),
+            };
+            if passes && goes_out && self.joined {
+                out.truncate(out.len() - text.len());
+            }
+            goes_out |= passes;
+        }
+        goes_out
+    }
+
+    /// Lets a line go out, if it does not repeat another.
+    fn line(
+        &mut self,
+        line: &Line,
+        text: &[u8],
+        masked: &[u8],
+        before: u64,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let (template, novelty) = if self.masks {
+            self.known.template(line.fingerprint, masked)
+        } else {
+            (masked, Novelty::Unknown)
+        };
+        if let Some(dedup) = self.dedup {
+            // A line that a known template covers was seen in another form.
+            let covered = dedup.mode == DedupMode::Template && novelty == Novelty::Covered;
+            let shown = if self.json { template } else { text };
+            let every = dedup.every;
+            if !self
+                .seen
+                .passes(every, line, shown, covered, out, self.json)
+            {
+                return false;
+            }
+        }
+        if self.json {
+            let (head, tail) = text.split_at(line.template_at as usize);
+            write!(out, "{{\"line\":{},", before + u64::from(line.line) + 1)
+                .expect("a vector takes everything");
+            out.extend_from_slice(head);
+            string(out, template);
+            out.extend_from_slice(tail);
+        } else {
+            out.extend_from_slice(text);
+        }
+        true
     }
 
     /// Counts that were still to be told when the input ended.
     pub fn finish(&mut self) -> Output {
         let mut output = Output::default();
-        if self.dedup.is_some_and(|dedup| dedup.every.is_some()) {
-            self.seen.tell(None, &mut output.bytes, self.json);
+        self.tell_rest(&mut output.bytes);
+        for other in &mut self.others {
+            if self.joined {
+                other.tell_rest(&mut output.bytes);
+            } else {
+                let mut bytes = Vec::new();
+                other.tell_rest(&mut bytes);
+                output.others.push(bytes);
+            }
         }
         output
     }
 
+    fn tell_rest(&mut self, out: &mut Vec<u8>) {
+        if self.dedup.is_some_and(|dedup| dedup.every.is_some()) {
+            self.seen.tell(None, out, self.json);
+        }
+    }
+
     /// Whether a table was full, so that lines went out which were perhaps not new.
     pub fn is_approximate(&self) -> bool {
-        self.seen.is_full
+        let is_full = self.seen.is_full
             || (self
                 .dedup
                 .is_some_and(|dedup| dedup.mode != DedupMode::Exact)
-                && self.known.is_full())
+                && self.known.is_full());
+        is_full || self.others.iter().any(Lines::is_approximate)
     }
 }
 
@@ -204,6 +320,9 @@ struct Seen {
     order: u64,
     newest: Option<Time>,
     is_full: bool,
+    /// How many share the room for identities; 0 is one.
+    #[serde(default)]
+    branches: usize,
 }
 
 /// A line that went out, and how many were held back since.
@@ -262,7 +381,7 @@ impl Seen {
             self.hold(line.identity);
             return false;
         }
-        if self.windows.len() >= WINDOWS_MAX {
+        if self.windows.len() >= WINDOWS_MAX / self.branches.max(1) {
             self.is_full = true;
             return true;
         }
@@ -280,7 +399,7 @@ impl Seen {
     }
 
     fn is_first(&mut self, identity: u64) -> bool {
-        if self.identities.len() < IDENTITIES_MAX {
+        if self.identities.len() < IDENTITIES_MAX / self.branches.max(1) {
             return self.identities.insert(identity);
         }
         let known = self.identities.contains(&identity);
@@ -343,6 +462,7 @@ mod tests {
     use super::*;
     use crate::flow::batch::SourceId;
     use crate::flow::mark::Mark;
+    use crate::flow::output::Branches;
     use crate::flow::span::Span;
 
     /// A batch of one JSON line, the second one of it.
@@ -360,6 +480,7 @@ mod tests {
             template_at: 0,
             line: 1,
             selected: true,
+            branches: Branches::FIRST,
             identity: 0,
             time: None,
             masked: Span::default(),

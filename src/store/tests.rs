@@ -7,6 +7,7 @@ mod faulty;
 mod journals;
 mod recovery;
 mod running;
+mod sinks;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -129,6 +130,7 @@ fn output(from: u64, to: u64, text: &str) -> Output {
             tail: Marker::of(text.as_bytes(), to),
             ..Mark::default()
         })),
+        ..Output::default()
     }
 }
 

@@ -69,11 +69,16 @@ path = "a.out"
 
 [[sink]]
 type = "file"
-path = "b.out"
+what = "summary"
+path = "a.out"
 
 [[sink]]
 type = "stdout"
-where = "level == error"
+where = "level = error"
+
+[[sink]]
+type = "stdout"
+where = "template == \"y\""
 "#;
     let directory = tempfile::tempdir().unwrap();
     let ran = check(directory.path(), text, &["-o", "json"]).exits(78);
@@ -103,8 +108,12 @@ where = "level == error"
         ("summary = \"{% if", "syntax error"),
         ("where = \"template", "\"template\" is not known yet"),
         ("title", "syntax error"),
-        ("[[sink]]", "lines go to one file"),
-        ("where = \"level == error\"", "they need the same condition"),
+        (
+            "path = \"a.out\"\n\n[[sink]]\ntype = \"stdout\"",
+            "another sink writes to \"a.out\" already",
+        ),
+        ("where = \"level = error\"", "=="),
+        ("where = \"template == \\\"y", "\"template\" is not known yet"),
     ] {
         assert!(
             found
@@ -284,6 +293,41 @@ fn the_plan_says_what_a_run_would_do() {
     ] {
         assert!(text.contains(line), "{text}");
     }
+}
+
+#[test]
+fn the_plan_says_who_gets_which_lines_and_which_file_is_exact() {
+    let text = "[[source]]\ntype = \"file\"\ninclude = [\"a.log\"]\n\
+                [[sink]]\ntype = \"stdout\"\n\
+                [[sink]]\ntype = \"file\"\npath = \"errors\"\nwhere = \"level >= error\"\n\
+                [[sink]]\ntype = \"file\"\npath = \"all\"\n";
+    let directory = tempfile::tempdir().unwrap();
+    let arguments = ["--plan", "-o", "json", "--state", "state"];
+    let answer = check(directory.path(), text, &arguments).exits(0).json();
+    assert_eq!(
+        rows(&answer, "sinks"),
+        [
+            "lines||standard output",
+            "lines||errors, where level >= error",
+            "lines||all"
+        ]
+    );
+    assert_eq!(rows(&answer, "stages"), ["filter||every record goes out"]);
+    let promises = answer["plan"]["promises"].as_array().unwrap().iter();
+    let kept: Vec<(&str, &str)> = promises
+        .map(|promise| {
+            let of = |key: &str| promise[key].as_str().unwrap();
+            (of("to"), of("after_a_crash"))
+        })
+        .collect();
+    assert_eq!(
+        kept[..3],
+        [
+            ("lines, standard output", "at-least-once"),
+            ("lines, errors", "exact"),
+            ("lines, all", "at-least-once"),
+        ]
+    );
 }
 
 /// What holds after a crash for lines in a file, summaries by HTTP, alerts, and what is known.

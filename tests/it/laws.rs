@@ -16,7 +16,7 @@ use logweir::engine::{self, NoWatcher, Reading, Run};
 use logweir::expr::condition::Condition;
 use logweir::flow::key::{GroupField, Grouping};
 use logweir::flow::level::Level;
-use logweir::flow::output::{Dedup, DedupMode, LinesTask, Output};
+use logweir::flow::output::{Dedup, DedupMode, LinesTask};
 use logweir::flow::time::Time;
 use logweir::flow::wanted::{Path, Wanted};
 use logweir::framing::Multiline;
@@ -128,8 +128,8 @@ impl io::Read for Portions {
 struct Collected(Arc<Mutex<Vec<u8>>>);
 
 impl Sink for Collected {
-    fn write(&mut self, output: &Output) -> io::Result<()> {
-        self.0.lock().unwrap().extend_from_slice(&output.bytes);
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.0.lock().unwrap().extend_from_slice(lines);
         Ok(())
     }
 
@@ -298,7 +298,7 @@ fn run(files: &[&[u8]], ask: &Ask, way: &Way) -> Answer {
         budget_bytes: way.budget_bytes,
         sink: matches!(ask.what, What::Lines { count: false, .. })
             .then(|| Destination::Plain(Box::new(collected.clone()))),
-        also: Vec::new(),
+        further: Vec::new(),
         carries: None,
         store: None,
         stop: Stop::new().expect("a pair of sockets"),

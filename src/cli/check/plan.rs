@@ -10,7 +10,6 @@ use crate::cli::setup::{Setup, Sources};
 use crate::config::Config;
 use crate::config::input::{self, DedupMode, From};
 use crate::config::load::Loaded;
-use crate::config::output::What;
 use crate::flow::level::Level;
 use crate::flow::wanted::Wanted;
 
@@ -220,21 +219,14 @@ fn stages(config: &Config, setup: &Setup) -> Vec<Row> {
             .collect();
         parts.push(format!("{not} of {}{case}", texts.join(", ")));
     }
-    // Sinks of lines have one condition.
-    let mut sinks = config.sink.iter().filter_map(|sink| sink.to.writes());
-    let of_sinks = sinks.find_map(|(what, condition)| condition.filter(|_| what == What::Lines));
-    for condition in [filter.condition.as_deref(), of_sinks]
-        .into_iter()
-        .flatten()
-    {
-        parts.push(format!("where {condition}"));
-    }
+    push_where(&mut parts, filter.condition.as_deref());
+    let all_have_conditions = setup.lines.iter().all(|sink| sink.condition.is_some());
     rows.push(Row::new(
         "filter",
-        if parts.is_empty() {
-            "every record goes out".to_owned()
-        } else {
-            parts.join("; ")
+        match (parts.is_empty(), all_have_conditions) {
+            (false, _) => parts.join("; "),
+            (true, true) => "none but the conditions of the sinks".to_owned(),
+            (true, false) => "every record goes out".to_owned(),
         },
     ));
     if let Some(dedup) = &config.dedup {
@@ -328,8 +320,12 @@ fn push_where(what: &mut Vec<String>, condition: Option<&str>) {
 }
 
 fn sinks(config: &Config, setup: &Setup) -> Vec<Row> {
-    let lines = setup.lines.iter();
-    let mut rows: Vec<Row> = lines.map(|place| Row::new("lines", shown(place))).collect();
+    let lines = setup.lines.iter().map(|sink| {
+        let mut what = vec![shown(&sink.place)];
+        push_where(&mut what, sink.condition.as_deref());
+        Row::new("lines", what.join(", "))
+    });
+    let mut rows: Vec<Row> = lines.collect();
     for place in &setup.summaries {
         let what = format!("{}, every {}", shown(place), config.run.interval);
         rows.push(Row::new("summaries", what));

@@ -64,12 +64,13 @@ pub fn promises(setup: &Setup) -> Vec<Promise> {
         because,
     };
     let mut promises = Vec::new();
-    for place in &setup.lines {
-        let kept = match place {
-            Place::File(..) => lines_to_a_file(again),
+    for sink in &setup.lines {
+        let kept = match &sink.place {
+            Place::File(..) if sink.is_first => lines_to_a_file(again),
+            Place::File(..) => lines_to_a_further_file(again),
             Place::Stdout | Place::Http(_) => sent(again),
         };
-        promises.push(promise(format!("lines, {}", shown(place)), kept));
+        promises.push(promise(format!("lines, {}", shown(&sink.place)), kept));
     }
     for place in &setup.summaries {
         promises.push(promise(format!("summaries, {}", shown(place)), sent(again)));
@@ -117,6 +118,17 @@ fn lines_to_a_file(again: Again) -> (Kept, &'static str) {
         Again::FromPlaces => (
             Kept::Exact,
             "the file holds the bytes of a run without the crash, as far as its input can still be read",
+        ),
+        other => sent(other),
+    }
+}
+
+fn lines_to_a_further_file(again: Again) -> (Kept, &'static str) {
+    match again {
+        Again::FromPlaces => (
+            Kept::AtLeastOnce,
+            "the journal is about the first file of lines; here what was written since the last checkpoint, \
+             about a second, is written again",
         ),
         other => sent(other),
     }

@@ -4,7 +4,6 @@
 use crate::cli::explain::selection::Test;
 use crate::cli::setup::Setup;
 use crate::config::load::Loaded;
-use crate::config::output::What;
 use crate::config::plan::RunTask;
 use crate::expr::condition::View;
 use crate::expr::input::{Input, Observe};
@@ -112,7 +111,7 @@ impl Configuration {
         Ok(why)
     }
 
-    /// The verdicts of [filter] and of the sinks' condition, in the order in which a run asks.
+    /// The verdicts of [filter] and of the sinks' conditions, in the order in which a run asks.
     pub fn tests(&self, view: &View<'_>, searched: &[u8]) -> Vec<Test> {
         let filter = &self.loaded.config.filter;
         let mut tests = Vec::new();
@@ -142,17 +141,24 @@ impl Configuration {
                 },
             });
         }
-        if let Some(condition) = &lines.condition {
-            let mut sinks = self.loaded.config.sink.iter();
-            let of_sinks = sinks.find_map(|sink| match sink.to.writes()? {
-                (What::Lines, condition) => condition,
-                _ => None,
-            });
-            let texts = [filter.condition.as_deref(), of_sinks];
-            let texts: Vec<&str> = texts.into_iter().flatten().collect();
+        if let (Some(condition), Some(text)) = (&lines.condition, &filter.condition) {
             tests.push(Test {
-                flag: format!("where {}", texts.join(" and ")),
+                flag: format!("where {text}"),
                 passes: condition.holds(view),
+                why: String::new(),
+            });
+        }
+        // It goes out if one sink takes it.
+        let sinks = self.setup.lines.iter();
+        let conditions: Option<Vec<&str>> = sinks.map(|sink| sink.condition.as_deref()).collect();
+        if let Some(conditions) = conditions {
+            let mut branches = lines.branches.iter();
+            tests.push(Test {
+                flag: format!("a sink where {}", conditions.join(", or ")),
+                passes: branches.any(|branch| {
+                    let condition = branch.condition.as_ref();
+                    condition.is_some_and(|condition| condition.holds(view))
+                }),
                 why: String::new(),
             });
         }

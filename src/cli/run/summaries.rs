@@ -80,7 +80,7 @@ fn write_all(mut recorders: Vec<Recorder>, reports: &Receiver<Sent>, done: &Send
         let output = Output {
             bytes: line(&state, window),
             records: 1,
-            mark: None,
+            ..Output::default()
         };
         for (recorder, failed) in recorders.iter_mut().zip(&mut failed) {
             write(recorder, &output, failed);

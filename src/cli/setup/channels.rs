@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Files, Place, Purpose, Resolver, Sources, duration, nanoseconds, path};
+use super::{
+    Files, LinesSink, Place, Purpose, Resolver, Sources, duration, nanoseconds, path,
+};
 use crate::cli::config::variable;
 use crate::cli::plan;
 use crate::config::Config;
@@ -12,9 +14,9 @@ use crate::config::alerting::{self, Channel, Notifier};
 use crate::config::input::{self, Input};
 use crate::config::load::PathStep;
 use crate::config::output::{self, Compress, Target, What};
-use crate::config::plan::KeptLines;
+use crate::config::plan::{Branch, KeptLines};
 use crate::config::secret;
-use crate::flow::output::{Dedup, DedupMode, LinesTask};
+use crate::flow::output::{Branches, Dedup, DedupMode, LinesTask};
 use crate::flow::secret::Secret;
 use crate::flow::time::Time;
 use crate::notifiers::text::{Escape, Texts};
@@ -30,10 +32,53 @@ use crate::units;
 /// The notifier that is there if none is configured: whoever writes a rule wants to see its alerts.
 const DEFAULT: &str = "stdout";
 
+/// The conditions of sinks of lines, each once, with the first sink that has it; the one of the first sink
+/// stands first.
+#[derive(Default)]
+pub(super) struct Branching<'c> {
+    pub branches: Vec<(Option<&'c str>, usize)>,
+    /// The sink whose output the journal explains.
+    pub first: Option<usize>,
+}
+
+impl Branching<'_> {
+    pub fn of(config: &Config) -> Branching<'_> {
+        let sinks = config.sink.iter().enumerate();
+        let lines = sinks.filter_map(|(place, sink)| Some((condition_of_lines(sink)?, place, sink)));
+        let mut lines: Vec<(Option<&str>, usize, &output::Sink)> = lines.collect();
+        // Stable: the first file, or else the first sink.
+        lines.sort_by_key(|(_, _, sink)| !matches!(sink.to, Target::File(_)));
+        let mut branching = Branching {
+            first: lines.first().map(|(_, place, _)| *place),
+            ..Branching::default()
+        };
+        for (condition, place, _) in lines {
+            let mut known = branching.branches.iter();
+            if known.all(|(known, _)| *known != condition) {
+                branching.branches.push((condition, place));
+            }
+        }
+        branching
+    }
+
+    fn branch_of(&self, sink: &output::Sink) -> usize {
+        let condition = condition_of_lines(sink).flatten();
+        let mut branches = self.branches.iter();
+        let place = branches.position(|(known, _)| *known == condition);
+        place.unwrap_or(0)
+    }
+}
+
+/// The condition of a sink, if it is one of lines.
+fn condition_of_lines(sink: &output::Sink) -> Option<Option<&str>> {
+    let (what, condition) = sink.to.writes()?;
+    (what == What::Lines).then_some(condition)
+}
+
 /// Where lines, summaries and pages go.
 #[derive(Default)]
 pub(super) struct Places {
-    pub lines: Vec<Place>,
+    pub lines: Vec<LinesSink>,
     pub summaries: Vec<Place>,
     pub listen: Option<String>,
 }
@@ -250,41 +295,28 @@ impl Resolver<'_> {
     }
 
     /// Which lines go out, if there is a sink for them.
-    pub(super) fn lines(&mut self, config: &Config) -> Option<KeptLines> {
-        let sinks: Vec<(usize, Option<&str>)> = config
-            .sink
-            .iter()
-            .enumerate()
-            .filter_map(|(place, sink)| {
-                let (what, condition) = sink.to.writes()?;
-                (what == What::Lines).then_some((place, condition))
-            })
-            .collect();
+    pub(super) fn lines(&mut self, config: &Config, branching: &Branching) -> Option<KeptLines> {
         let filter = &config.filter;
-        let [first, rest @ ..] = &*sinks else {
-            return None;
-        };
-        for (place, condition) in rest {
-            if *condition != first.1 {
-                let message =
-                    "sinks of lines write the same lines, so they need the same condition";
-                let hint = "repeat the condition of the first one, or put it in [filter]";
-                self.wrong(&path("sink", *place, "where"), message, Some(hint));
-            }
-        }
+        branching.first?;
         let own = [PathStep::Key("filter"), PathStep::Key("where")];
-        // Both are checked by themselves, so that a mistake is found where it stands.
-        self.condition(filter.condition.as_deref(), &own);
-        self.condition(first.1, &path("sink", first.0, "where"));
-        let both = match (&filter.condition, first.1) {
-            (Some(filter), Some(sink)) => Some(format!("({filter}) and ({sink})")),
-            (one, other) => one.clone().or_else(|| other.map(str::to_owned)),
-        };
-        let condition = if self.problems.is_empty() {
-            self.condition(both.as_deref(), &own)
-        } else {
-            None
-        };
+        let condition = self.condition(filter.condition.as_deref(), &own);
+        let mut branches = Vec::new();
+        for (text, sink) in &branching.branches {
+            let path = path("sink", *sink, "where");
+            if branches.len() == Branches::MAX {
+                let message = format!(
+                    "more than {} conditions of sinks of lines",
+                    Branches::MAX
+                );
+                self.wrong(&path, message, Some("run a second weir for the others"));
+                break;
+            }
+            branches.push(Branch {
+                text: text.map(str::to_owned),
+                condition: self.condition(*text, &path),
+            });
+        }
+        let joined = self.purpose == Purpose::Replay;
         let literals = (!filter.literals.is_empty()).then(|| {
             let literals: Vec<Vec<u8>> = filter
                 .literals
@@ -314,13 +346,25 @@ impl Resolver<'_> {
             literals,
             invert: filter.invert,
             condition,
+            branches,
+            joined,
         })
     }
 
     /// Where lines and summaries go, and who may ask for pages.
-    pub(super) fn places(&mut self, sinks: &[output::Sink]) -> Places {
+    pub(super) fn places(&mut self, sinks: &[output::Sink], branching: &Branching) -> Places {
         let mut places = Places::default();
+        let mut paths: Vec<&str> = Vec::new();
         for (number, sink) in sinks.iter().enumerate() {
+            if let Target::File(file) = &sink.to
+                && file.what != What::Alerts
+            {
+                if paths.contains(&file.path.as_str()) {
+                    let message = format!("another sink writes to \"{}\" already", file.path);
+                    self.wrong(&path("sink", number, "path"), message, None);
+                }
+                paths.push(&file.path);
+            }
             let (what, place) = match &sink.to {
                 Target::Stdout(sink) => (sink.what, Place::Stdout),
                 Target::File(sink) => {
@@ -340,19 +384,15 @@ impl Resolver<'_> {
                 }
             };
             match what {
-                What::Lines => places.lines.push(place),
+                What::Lines => places.lines.push(LinesSink {
+                    place,
+                    branch: branching.branch_of(sink),
+                    condition: condition_of_lines(sink).flatten().map(str::to_owned),
+                    is_first: branching.first == Some(number),
+                }),
                 What::Summary => places.summaries.push(place),
                 What::Alerts => {}
             }
-        }
-        let files = places.lines.iter();
-        let files = files
-            .filter(|place| matches!(place, Place::File(..)))
-            .count();
-        if files > 1 {
-            let message = "lines go to one file: only one can be proved complete after a crash";
-            let hint = "run a second weir for the other one, or send it by HTTP";
-            self.wrong(&[PathStep::Key("sink")], message, Some(hint));
         }
         places
     }

@@ -9,6 +9,7 @@ use crate::config::plan::Task;
 use crate::engine::failpoint::{self, Failpoint};
 use crate::flow::batch::Batch;
 use crate::flow::mapped::Mapped;
+use crate::flow::output::Branches;
 use crate::flow::span::Span;
 use crate::framing::count::record_around;
 use crate::framing::{self, Multiline};
@@ -116,6 +117,7 @@ impl Mapper<'_> {
                 ordinal: visited as u32,
                 container_time: None,
                 container: None,
+                branches: Branches::FIRST,
             };
             if known {
                 self.go_on(batch, chunk, &entry, mapped);

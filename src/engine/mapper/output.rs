@@ -40,7 +40,20 @@ impl Mapper<'_> {
             self.hand_over(batch, chunk, entry, mapped, true, identity);
             return;
         }
-        write_original(&mut mapped.lines, batch, chunk, entry);
+        if mapped.others.is_empty() || self.joins() {
+            return write_original(&mut mapped.lines, batch, chunk, entry);
+        }
+        let branches = std::iter::once(&mut mapped.lines).chain(&mut mapped.others);
+        for (branch, lines) in branches.enumerate() {
+            if entry.branches.has(branch) {
+                write_original(lines, batch, chunk, entry);
+            }
+        }
+    }
+
+    /// Whether the lines of all branches go to one place.
+    fn joins(&self) -> bool {
+        self.plan.task.kept().is_some_and(|kept| kept.joined)
     }
 
     /// Gives the fold a record to decide about.
@@ -97,6 +110,7 @@ impl Mapper<'_> {
             template_at: template_at as u32,
             line: line_in_batch(batch, entry),
             selected,
+            branches: entry.branches,
             identity: if identity == 0 {
                 fingerprint.0
             } else {

@@ -108,8 +108,8 @@ pub struct Settings {
     pub files_open_max: usize,
     /// Our own output and the like, each with what it is.
     pub refused: Vec<(Identity, String)>,
-    /// Our own output file, with those that it is rotated to.
-    pub output: Option<PathBuf>,
+    /// Our own output files, with those that they are rotated to.
+    pub outputs: Vec<PathBuf>,
     /// A torn last line is left for the next start, which a state directory makes possible.
     pub keeps_torn: bool,
 }

@@ -109,18 +109,18 @@ impl Follower {
 
     /// Whether the path is that of our output, or one that it is rotated to.
     fn is_output(&self, path: &Path) -> bool {
-        let Some(output) = &self.settings.output else {
-            return false;
-        };
         let identity = |path: &Path| {
             self.disk
                 .stat(directory_of(path))
                 .ok()
                 .map(|stat| stat.identity)
         };
-        patterns::stem(path).file_name() == patterns::stem(output).file_name()
-            && identity(path).is_some()
-            && identity(path) == identity(output)
+        let mut outputs = self.settings.outputs.iter();
+        outputs.any(|output| {
+            patterns::stem(path).file_name() == patterns::stem(output).file_name()
+                && identity(path).is_some()
+                && identity(path) == identity(output)
+        })
     }
 
     /// Asks for hints about directories, also about those that are watched: another one may stand at the

@@ -113,7 +113,7 @@ impl Bench {
             csv_header: |_, _| None,
             files_open_max: 100,
             refused: Vec::new(),
-            output: None,
+            outputs: Vec::new(),
             keeps_torn: true,
         };
         let clock: Arc<dyn Clock> = self.clock.clone();

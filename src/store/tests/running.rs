@@ -124,7 +124,7 @@ fn run(bench: &Bench, text: &str) -> Outcome {
         threads: 2,
         budget_bytes: 1 << 20,
         sink: Some(Destination::File(Box::new(file))),
-        also: Vec::new(),
+        further: Vec::new(),
         carries: None,
         store: Some(ready.store),
         stop: Stop::new().unwrap(),

@@ -4,7 +4,6 @@ use std::io::Read;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use logweir::flow::output::Output;
 use logweir::flow::secret::Secret;
 use logweir::sinks::Sink;
 use logweir::sinks::http::{Compress, Content, Http, Settings};
@@ -24,14 +23,6 @@ fn settings(url: String) -> Settings {
         timeout: Duration::from_millis(400),
         finish_within: Duration::from_secs(30),
         dead_letters: None,
-    }
-}
-
-fn output(lines: &str) -> Output {
-    Output {
-        bytes: lines.as_bytes().to_vec(),
-        records: lines.lines().count() as u64,
-        mark: None,
     }
 }
 
@@ -66,7 +57,7 @@ fn batches_are_whole_lines_of_the_size_that_was_asked_for() {
         settings.compress = compress;
         let mut sink = Http::start(settings, quiet).unwrap();
         for start in (0..500).step_by(50) {
-            sink.write(&output(&lines(start, start + 50))).unwrap();
+            sink.write(lines(start, start + 50).as_bytes()).unwrap();
         }
         sink.finish().unwrap();
         let mut requests = server.requests();
@@ -107,7 +98,7 @@ fn batches_are_whole_lines_of_the_size_that_was_asked_for() {
 fn a_batch_goes_when_it_is_old_enough() {
     let server = Server::start(|_, _| status(200));
     let mut sink = Http::start(settings(server.url("/")), quiet).unwrap();
-    sink.write(&output("a\n")).unwrap();
+    sink.write(b"a\n").unwrap();
     let until = Instant::now() + Duration::from_secs(5);
     while server.requests().is_empty() {
         assert!(Instant::now() < until, "it was never sent");
@@ -135,7 +126,7 @@ fn every_line_gets_through_a_receiver_that_fails_at_times() {
         }
     });
     let mut sink = Http::start(settings(server.url("/")), quiet).unwrap();
-    sink.write(&output(&lines(0, 150))).unwrap();
+    sink.write(lines(0, 150).as_bytes()).unwrap();
     sink.finish().unwrap();
     let accepted = accepted.lock().unwrap();
     // What was accepted, once for each key, in order.
@@ -164,9 +155,9 @@ fn what_is_too_large_is_split_and_what_is_refused_is_put_away() {
     settings.dead_letters = Some(dead.clone());
     let mut sink = Http::start(settings, quiet).unwrap();
     let giant = format!("{}\n", "g".repeat(500));
-    sink.write(&output(&lines(0, 20))).unwrap();
-    sink.write(&output(&giant)).unwrap();
-    sink.write(&output(&lines(20, 40))).unwrap();
+    sink.write(lines(0, 20).as_bytes()).unwrap();
+    sink.write(giant.as_bytes()).unwrap();
+    sink.write(lines(20, 40).as_bytes()).unwrap();
     sink.finish().unwrap();
     let mut requests = server.requests();
     requests.retain(|request| request.body.len() <= 300);
@@ -187,7 +178,7 @@ fn a_receiver_that_is_gone_holds_the_writer_up_and_loses_nothing_unsaid() {
     let (done, finished) = crossbeam_channel::bounded(1);
     let writer = std::thread::spawn(move || {
         for start in 0..100 {
-            sink.write(&output(&lines(start * 40, start * 40 + 40)))
+            sink.write(lines(start * 40, start * 40 + 40).as_bytes())
                 .unwrap();
             if start == 5 {
                 done.send(()).unwrap();
@@ -205,7 +196,7 @@ fn what_cannot_be_sent_before_the_end_is_an_error() {
     let mut settings = settings("http://127.0.0.1:1/canary-path".to_owned());
     settings.finish_within = Duration::from_millis(300);
     let mut sink = Http::start(settings, quiet).unwrap();
-    sink.write(&output("a\nb\n")).unwrap();
+    sink.write(b"a\nb\n").unwrap();
     let start = Instant::now();
     let error = sink.finish().unwrap_err().to_string();
     assert!(start.elapsed() < Duration::from_secs(3));
@@ -219,7 +210,7 @@ fn what_cannot_be_sent_before_the_end_is_an_error() {
 fn a_refusal_without_a_place_for_dead_letters_is_an_error() {
     let server = Server::start(|_, _| status(401));
     let mut sink = Http::start(settings(server.url("/")), quiet).unwrap();
-    sink.write(&output("a\n")).unwrap();
+    sink.write(b"a\n").unwrap();
     let error = sink.finish().unwrap_err().to_string();
     assert!(error.contains("401"), "{error}");
 }

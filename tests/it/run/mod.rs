@@ -9,6 +9,7 @@
 mod alerts;
 mod reload;
 mod secrets;
+mod sinks;
 mod streams;
 mod systemd;
 mod windows;

@@ -223,7 +223,7 @@ impl<'p> Program<'p> {
             csv_header: |_, _| None,
             files_open_max: command.files_open_max,
             refused: Vec::new(),
-            output: None,
+            outputs: Vec::new(),
             keeps_torn: true,
         };
         let resume = ready.resumed.then(|| Resume {
@@ -414,7 +414,7 @@ impl<'p> Program<'p> {
         }
         self.recorder.finish().map_err(|error| error.to_string())?;
         let accepted = self.recorder.accepted();
-        let state = self.fold.close(self.follower.bytes(), Some(accepted));
+        let state = self.fold.close(self.follower.bytes(), Some(accepted), &[]);
         Ok(Ended {
             ledger: state.ledger,
             lost_bytes: state.losses.lost_bytes(),
