@@ -153,6 +153,7 @@ fn judge(
     let (good, end) = verify(&*file, from.length, first, records)?;
     let explained: u64 = records[good..].iter().map(batch_bytes).sum();
     let rest = length - end;
+    let unnamed = unnamed_bytes(disk, path, &found)?;
     let mut verdict = Verdict {
         good,
         cut: None,
@@ -163,6 +164,11 @@ fn judge(
         elsewhere: (found != path).then(|| found.clone()),
         notes: Vec::new(),
     };
+    if unnamed > 0 {
+        verdict.notes.push(format!(
+            "{shown}: {unnamed} bytes that the journal does not name stay in it; {again}"
+        ));
+    }
     if rest == 0 {
         return Ok(verdict);
     }
@@ -266,6 +272,21 @@ fn rotated(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u32>> {
     let mut numbers: Vec<u32> = names.iter().filter_map(number).collect();
     numbers.sort_unstable();
     Ok(numbers)
+}
+
+/// Bytes of the output files that were begun after the last one that is known: by somebody else, or by a
+/// process whose journal the disk has forgotten.
+fn unnamed_bytes(disk: &dyn Disk, path: &Path, known: &Path) -> io::Result<u64> {
+    if known == path {
+        return Ok(0);
+    }
+    let numbers = rotated(disk, path)?;
+    let younger = numbers.into_iter().map(|number| rotated_path(path, number));
+    let younger = std::iter::once(path.to_owned()).chain(younger.take_while(|path| path != known));
+    Ok(younger
+        .filter_map(|path| disk.stat(&path).ok())
+        .map(|stat| stat.length)
+        .sum())
 }
 
 /// Whether every file that was being read is still there, with all bytes up to where it was read
