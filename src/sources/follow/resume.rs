@@ -565,9 +565,11 @@ impl Follower {
             return Ok(());
         };
         let file = self.files.get_mut(&generation).expect("it was just there");
-        if stat.identity == file.identity
-            && likeness(&file.place, &mut handle, Some(stat.length))? == Likeness::Whole
-        {
+        // A birth time is proof enough: what a power cut did to it is found out when it is read.
+        let is_it = stat.identity == file.identity
+            && (stat.identity.born != 0
+                || likeness(&file.place, &mut handle, Some(stat.length))? == Likeness::Whole);
+        if is_it {
             file.phase = Phase::Open;
             file.place.ended = false;
             file.path = Some(path.to_owned());
