@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::disk::{Disk, DiskFile, Identity, directory_of, read_full};
+use crate::disk::{Disk, DiskFile, Identity, Kind, directory_of, read_full};
 use crate::flow::mark::{Mark, Place};
 use crate::flow::output::{OutputPlace, rotated_path};
 use crate::state::places::Places;
@@ -47,7 +47,7 @@ pub fn recover(opened: &mut Opened, path: Option<&Path>) -> Result<Recovered, St
         (Some(path), Some(from)) => {
             let verdict = judge(&*dir.disk, path, from, &records, &checkpoint.places)
                 .map_err(|error| StoreError::io(path, "cannot read the output", &error))?;
-            if let Some((path, length)) = &verdict.cut {
+            for (path, length) in &verdict.cut {
                 cut(&*dir.disk, path, *length)
                     .map_err(|error| StoreError::io(path, "cannot cut the output", &error))?;
             }
@@ -98,8 +98,8 @@ fn cut_journal(dir: &StateDir, last: Option<&Record>) -> io::Result<Journal> {
 struct Verdict {
     /// So many records are good.
     good: usize,
-    /// The file that is to be cut, and to which length.
-    cut: Option<(PathBuf, u64)>,
+    /// Files that are to be cut, and to which length.
+    cut: Vec<(PathBuf, u64)>,
     output: Option<OutputPlace>,
     /// Where the file stands now, if not where the output goes on.
     elsewhere: Option<PathBuf>,
@@ -127,7 +127,7 @@ fn judge(
     let Some(found) = locate(disk, path, from.identity)? else {
         return Ok(Verdict {
             good: last.unwrap_or(0),
-            cut: None,
+            cut: Vec::new(),
             output: None,
             elsewhere: None,
             notes: vec![format!(
@@ -140,7 +140,7 @@ fn judge(
     if length < from.length {
         return Ok(Verdict {
             good: last.unwrap_or(0),
-            cut: None,
+            cut: Vec::new(),
             output: None,
             elsewhere: None,
             notes: vec![format!(
@@ -153,9 +153,10 @@ fn judge(
     let (good, end) = verify(&*file, from.length, first, records)?;
     let explained: u64 = records[good..].iter().map(batch_bytes).sum();
     let rest = length - end;
+    let unnamed = unnamed_bytes(disk, path, &found)?;
     let mut verdict = Verdict {
         good,
-        cut: None,
+        cut: Vec::new(),
         output: Some(OutputPlace {
             identity: from.identity,
             length: end,
@@ -163,6 +164,13 @@ fn judge(
         elsewhere: (found != path).then(|| found.clone()),
         notes: Vec::new(),
     };
+    if unnamed > 0 {
+        verdict.notes.push(format!(
+            "{shown}: {unnamed} bytes that the journal does not name stay in it; {again}"
+        ));
+        // The next line must not go on behind half a one.
+        verdict.cut.extend(torn_end(disk, path)?);
+    }
     if rest == 0 {
         return Ok(verdict);
     }
@@ -171,13 +179,13 @@ fn judge(
         verdict
             .notes
             .push(format!("{cut}: {rest} bytes of a torn write are cut"));
-        verdict.cut = Some((found, end));
+        verdict.cut.push((found, end));
     } else if are_found_again(disk, places, &records[..good]) {
         verdict.notes.push(format!(
             "{cut}: {rest} bytes that the journal does not name are cut; all files are there to \
              write them again"
         ));
-        verdict.cut = Some((found, end));
+        verdict.cut.push((found, end));
     } else {
         verdict.notes.push(format!(
             "{cut}: {rest} bytes that the journal does not name stay; {again}"
@@ -185,7 +193,7 @@ fn judge(
         verdict.output = None;
         let whole = end + whole_lines(&*file, end, length)?;
         if whole < length {
-            verdict.cut = Some((found, whole));
+            verdict.cut.push((found, whole));
         }
     }
     Ok(verdict)
@@ -266,6 +274,35 @@ fn rotated(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u32>> {
     let mut numbers: Vec<u32> = names.iter().filter_map(number).collect();
     numbers.sort_unstable();
     Ok(numbers)
+}
+
+/// Bytes of the output files that were begun after the last one that is known: by somebody else, or by a
+/// process whose journal the disk has forgotten.
+fn unnamed_bytes(disk: &dyn Disk, path: &Path, known: &Path) -> io::Result<u64> {
+    if known == path {
+        return Ok(0);
+    }
+    let numbers = rotated(disk, path)?;
+    let younger = numbers.into_iter().map(|number| rotated_path(path, number));
+    let younger = std::iter::once(path.to_owned()).chain(younger.take_while(|path| path != known));
+    Ok(younger
+        .filter_map(|path| disk.stat(&path).ok())
+        .map(|stat| stat.length)
+        .sum())
+}
+
+/// The file at a path with the length of its whole lines, if it ends within one.
+fn torn_end(disk: &dyn Disk, path: &Path) -> io::Result<Option<(PathBuf, u64)>> {
+    let file = match disk.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let stat = file.stat()?;
+    if stat.kind != Kind::Regular {
+        return Ok(None);
+    }
+    let whole = whole_lines(&*file, 0, stat.length)?;
+    Ok((whole < stat.length).then(|| (path.to_owned(), whole)))
 }
 
 /// Whether every file that was being read is still there, with all bytes up to where it was read

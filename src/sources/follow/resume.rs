@@ -129,7 +129,9 @@ impl Follower {
     fn take_changed(&mut self, generation: Generation, path: PathBuf) -> io::Result<bool> {
         let identity = self.files[&generation].identity;
         // Without birth times it may just have the number of one that was removed.
-        if identity.born == 0 && !patterns::is_numbered(&path) {
+        let stem = patterns::stem(&self.files[&generation].place.birth.path());
+        let is_of_its_set = patterns::is_numbered(&path) && patterns::stem(&path) == stem;
+        if identity.born == 0 && !is_of_its_set {
             return Ok(false);
         }
         if self.by_identity.get(&identity) != Some(&generation) {
@@ -511,6 +513,7 @@ impl Follower {
                 file.is_failing = true;
             }
         }
+        self.look_at_the_ended();
         self.line_up();
         self.located = HashMap::new();
         self.unfound = HashSet::new();
@@ -526,6 +529,57 @@ impl Follower {
             }
         }
         self.scan_at = now;
+    }
+
+    /// Files that were read to their end: one that has grown since goes on, also under a name that is not
+    /// followed, as after a power cut that took a rotation back. The number of one that is gone may be
+    /// given to another where there are no birth times.
+    fn look_at_the_ended(&mut self) {
+        let ended: Vec<(Generation, Identity)> = self
+            .files
+            .values()
+            .filter(|file| file.phase == Phase::Ended && file.path.is_none())
+            .map(|file| (file.generation(), file.identity))
+            .collect();
+        for (generation, identity) in ended {
+            match self.located.get(&identity).cloned() {
+                // One that cannot be read at present is found by a scan if its name is followed.
+                Some(path) => {
+                    let _ = persistently(|| self.go_on_if_grown(generation, &path));
+                }
+                None => self.release_identity(generation, identity),
+            }
+        }
+    }
+
+    fn go_on_if_grown(&mut self, generation: Generation, path: &Path) -> io::Result<()> {
+        let file = &self.files[&generation];
+        if file.place.offset == 0 || self.by_identity.get(&file.identity) != Some(&generation) {
+            return Ok(());
+        }
+        let stat = self.disk.stat(path)?;
+        if stat.identity != file.identity || stat.length <= file.place.offset {
+            return Ok(());
+        }
+        let Some((mut handle @ Handle::Plain(_), stat)) = self.open_path(path)? else {
+            return Ok(());
+        };
+        let file = self.files.get_mut(&generation).expect("it was just there");
+        // A birth time is proof enough: what a power cut did to it is found out when it is read.
+        let is_it = stat.identity == file.identity
+            && (stat.identity.born != 0
+                || likeness(&file.place, &mut handle, Some(stat.length))? == Likeness::Whole);
+        if is_it {
+            file.phase = Phase::Open;
+            file.place.ended = false;
+            file.path = Some(path.to_owned());
+            file.gone_at = None;
+            file.length = stat.length;
+            file.handle = Some(handle);
+            self.handles += 1;
+            self.limit_handles(generation);
+        }
+        Ok(())
     }
 
     /// A generation that was not begun waits again for the one before it in its rotated set.

@@ -288,15 +288,19 @@ impl Follower {
         };
         let none = mark::Marker::default();
         let birth = self.birth(&path, &name, &stat, 0, none, none);
-        // Under a name of another rotated set it is the youngest of that one.
+        // What has the plain name is the youngest of its rotated set, and so is what has a name of another
+        // one: where there are no birth times, a new file may have an old one's number.
         let stem = patterns::stem(&path);
-        let after = match patterns::stem(&older_path) == stem {
-            true => Some(generation),
-            false => self.chains.get(&stem).copied(),
+        let is_rotated = path != stem && patterns::stem(&older_path) == stem;
+        let after = match self.chains.get(&stem) {
+            Some(&youngest) if !is_rotated => Some(youngest),
+            _ => Some(generation),
         };
         let young = self.add(birth, &path, &stat, after, now);
         if let Some(file) = self.files.get_mut(&young) {
             file.after_truncation = true;
+            // Then it may also be a copy.
+            file.is_unchecked = path != older_path;
         }
     }
 
@@ -380,8 +384,7 @@ impl Follower {
         if file.is_failing {
             let since = file.gone_at.map(|gone_at| now.saturating_sub(gone_at));
             if file.path.is_none() && since.is_some_and(|since| since >= FAILING) {
-                self.let_go(generation);
-                return false;
+                return self.let_go(generation, now);
             }
             if is_due {
                 self.ready(generation);
@@ -405,8 +408,7 @@ impl Follower {
                 Some(_) => file.caught_up && since >= GONE,
             };
             if is_over {
-                self.let_go(generation);
-                return false;
+                return self.let_go(generation, now);
             }
             if is_due {
                 // No name, so perhaps no hint: looked at until it is let go.
@@ -422,11 +424,16 @@ impl Follower {
         file.holds_lines() || (is_rotated && file.holds_bytes())
     }
 
-    /// A file without a name was read to its end, or cannot be read any more.
-    fn let_go(&mut self, generation: Generation) {
+    /// A file without a name was read to its end, or cannot be read any more. True if it goes on in a
+    /// copy.
+    fn let_go(&mut self, generation: Generation, now: Duration) -> bool {
         let file = &self.files[&generation];
         let (front, length) = (file.front(), file.length);
         let is_cut = file.handle.is_none() && length > front && !file.is_compressed();
+        // What it was packed to may wait for this one's end to be looked into.
+        if is_cut && self.move_to_copy(generation, now) {
+            return true;
+        }
         // A line of which more was to come is lost as a whole.
         self.flush(generation, if is_cut { Why::Quiet } else { Why::End });
         if is_cut {
@@ -438,6 +445,7 @@ impl Follower {
             self.hand_out_nothing(generation, piece, mark::Kind::Lost);
         }
         self.end(generation);
+        false
     }
 
     /// Starts the one after this in its rotated set, if it waits and is due.
@@ -454,10 +462,10 @@ impl Follower {
     }
 
     fn start_if_due(&mut self, generation: Generation, now: Duration) {
-        let file = &self.files[&generation];
-        let found_at = file.found_at;
-        let Some(older) = file.after.and_then(|older| self.files.get(&older)) else {
-            return self.start(generation, None);
+        let found_at = self.files[&generation].found_at;
+        let is_over = |older: &Followed| matches!(older.phase, Phase::Ended | Phase::CopyOf(_));
+        let Some(older) = self.before(generation, is_over) else {
+            return self.start(generation);
         };
         let older_generation = older.generation();
         let due = match older.phase {
@@ -490,18 +498,35 @@ impl Follower {
             if is_quiet && older.ends_torn() && self.is_rotated(older) {
                 self.flush(older_generation, Why::End);
             }
-            self.start(generation, Some(older_generation));
+            self.start(generation);
         } else if older.phase == Phase::Open && !older.caught_up {
             self.ready(older_generation);
         }
     }
 
+    /// The nearest one before a file in its rotated set, but for those that are passed over.
+    fn before(
+        &self,
+        generation: Generation,
+        is_passed: impl Fn(&Followed) -> bool,
+    ) -> Option<&Followed> {
+        let mut after = self.files.get(&generation)?.after;
+        for _ in 0..self.files.len() {
+            let older = self.files.get(&after?)?;
+            if !is_passed(older) {
+                return Some(older);
+            }
+            after = older.after;
+        }
+        None
+    }
+
     /// From now on the file is read.
-    fn start(&mut self, generation: Generation, older: Option<Generation>) {
+    fn start(&mut self, generation: Generation) {
         self.timed.remove(&generation);
         if let Some(file) = self.files.get_mut(&generation) {
             file.phase = Phase::Open;
-            file.takes_over = older.is_some();
+            file.takes_over = file.after.is_some();
         }
         self.ready(generation);
     }
@@ -515,30 +540,22 @@ impl Follower {
         if !std::mem::take(&mut file.takes_over) {
             return;
         }
-        let mut after = file.after;
         // One that was never begun, because it is empty, has taken over nothing.
-        while let Some(older) = after.and_then(|older| self.files.get(&older))
-            && older.takes_over
-            && older.after < after
-        {
-            after = older.after;
-        }
-        let Some(older) = after.filter(|older| *older != generation) else {
+        let has_nothing = |older: &Followed| {
+            older.takes_over || matches!(older.phase, Phase::Ended | Phase::CopyOf(_))
+        };
+        let Some(older) = self.before(generation, has_nothing) else {
             return;
         };
         // In the file that is written to the record may still go on.
         let is_base = |path: &Path| patterns::stem(path) == path;
-        let goes_on = |older: &Followed| {
-            older.phase == Phase::Open && older.path.as_deref().is_some_and(is_base)
-        };
-        if self.files.get(&older).is_some_and(|older| goes_on(older)) {
+        let goes_on = older.phase == Phase::Open && older.path.as_deref().is_some_and(is_base);
+        let ends_torn = older.ends_torn();
+        let older = older.generation();
+        if goes_on || older == generation {
             return;
         }
-        if self
-            .files
-            .get(&older)
-            .is_some_and(|older| older.ends_torn())
-        {
+        if ends_torn {
             // Nothing goes on behind half a line, so what is whole goes out before the next file.
             self.flush(older, Why::Quiet);
         }
