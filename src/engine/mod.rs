@@ -11,7 +11,8 @@
 //! The committer is there only with a state directory ([`checkpoint`]).
 //!
 //! The queues have no bound of their own: every item carries a [`budget::Permit`], so the byte
-//! budget bounds them all together.
+//! budget bounds them all together. Only what waits for the fold is bounded by number, too: a batch
+//! that is mapped may take more than its bytes, and is best taken in while it is in the cache.
 
 pub mod budget;
 pub mod checkpoint;
@@ -35,7 +36,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use crate::clock::System;
 use crate::config::plan::Plan;
@@ -58,6 +59,10 @@ use crate::state::State;
 
 /// Bytes in flight, by default. A few chunks for each thread are enough to keep all of them busy.
 pub const BUDGET_BYTES: usize = 8 << 20;
+
+/// Mapped batches that wait for the fold, for each mapper. The fold takes them out of the queue whatever
+/// their order, so no mapper waits for another.
+const MAPPED_MAX: usize = 2;
 
 /// One run, ready to start.
 pub struct Run {
@@ -174,7 +179,7 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
         .transpose()
         .context("no thread for the grace time")?;
     let (batches_in, batches) = unbounded::<(Batch, Permit)>();
-    let (mapped_in, mapped) = unbounded::<(Mapped, Permit)>();
+    let (mapped_in, mapped) = bounded::<(Mapped, Permit)>(threads.max(1) * MAPPED_MAX);
     let (opened_in, opened) = unbounded::<Opened>();
     let (buffers_in, buffers) = unbounded::<Vec<u8>>();
     let spawn = |name: &str| thread::Builder::new().name(name.to_owned());

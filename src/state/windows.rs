@@ -120,19 +120,28 @@ struct Within {
     texts: BTreeMap<u64, u32>,
 }
 
+/// With short names in checkpoints, where it stands many times.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Bucket {
+    #[serde(rename = "b")]
     number: i64,
+    #[serde(rename = "c")]
     count: u64,
     /// Oldest and newest second.
+    #[serde(rename = "f")]
     first: i64,
+    #[serde(rename = "l")]
     last: i64,
     /// The first record.
+    #[serde(rename = "r")]
     sample: Option<SampleLine>,
+    #[serde(rename = "t", default, skip_serializing_if = "Totals::is_empty")]
     totals: Totals,
     /// Where the numbers lie, if somebody asks for quantiles. Shared with the checkpoints that were made
     /// since it changed.
+    #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
     shape: Option<Arc<Shape>>,
+    #[serde(rename = "x", default, skip_serializing_if = "BTreeSet::is_empty")]
     texts: BTreeSet<u64>,
 }
 
@@ -501,11 +510,16 @@ fn bucket_mut(buckets: &mut VecDeque<Bucket>, number: i64) -> Option<&mut Bucket
 /// What numbers come to.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Totals {
+    #[serde(rename = "n")]
     count: u64,
     /// Neumaier's sum: the running sum and what rounding has lost so far.
+    #[serde(rename = "s")]
     sum: f64,
+    #[serde(rename = "e")]
     lost: f64,
+    #[serde(rename = "l")]
     min: f64,
+    #[serde(rename = "h")]
     max: f64,
 }
 
@@ -522,6 +536,10 @@ impl Default for Totals {
 }
 
 impl Totals {
+    fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// Adds a finite number.
     fn add(&mut self, value: f64, weight: u64) {
         self.count = self.count.saturating_add(weight);

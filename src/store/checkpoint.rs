@@ -1,6 +1,8 @@
 //! A checkpoint as bytes: eight bytes of magic, a CRC-32 of all else, then everything as MessagePack
 //! with field names, so that a later version can add fields.
 
+use std::io::{self, Write};
+
 use serde::{Deserialize, Serialize};
 
 use crate::flow::output::{Accepted, OutputPlace};
@@ -50,20 +52,54 @@ pub enum Unreadable {
     Broken(String),
 }
 
-pub fn encode(checkpoint: &Checkpoint) -> Vec<u8> {
-    let mut bytes = MAGIC.to_vec();
-    bytes.extend_from_slice(&[0; 4]);
-    rmp_serde::encode::write_named(&mut bytes, checkpoint)
+/// The bytes of a checkpoint, in pieces to be written one after the other: one vector that grows would
+/// take three times as much at its end.
+pub fn encode(checkpoint: &Checkpoint) -> Vec<Vec<u8>> {
+    let mut head = MAGIC.to_vec();
+    head.extend_from_slice(&[0; 4]);
+    let mut pieces = Pieces(vec![head]);
+    rmp_serde::encode::write_named(&mut pieces, checkpoint)
         .expect("a checkpoint has no type that MessagePack lacks");
-    let sum = checksum(&MAGIC, &bytes[12..]);
-    bytes[8..12].copy_from_slice(&sum.to_le_bytes());
-    bytes
+    let mut pieces = pieces.0;
+    let body = std::iter::once(&pieces[0][HEAD_BYTES..]);
+    let sum = checksum(&MAGIC, body.chain(pieces[1..].iter().map(Vec::as_slice)));
+    pieces[0][8..HEAD_BYTES].copy_from_slice(&sum.to_le_bytes());
+    pieces
 }
 
-fn checksum(magic: &[u8; 8], body: &[u8]) -> u32 {
+/// Magic and checksum.
+const HEAD_BYTES: usize = 12;
+
+/// How large a piece grows.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// Takes bytes in, the last piece being open.
+struct Pieces(Vec<Vec<u8>>);
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let piece = self.0.last_mut().expect("there is always an open one");
+        if piece.len() + bytes.len() <= PIECE_BYTES {
+            piece.extend_from_slice(bytes);
+        } else {
+            let mut piece = Vec::with_capacity(PIECE_BYTES.max(bytes.len()));
+            piece.extend_from_slice(bytes);
+            self.0.push(piece);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn checksum<'b>(magic: &[u8; 8], body: impl IntoIterator<Item = &'b [u8]>) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(magic);
-    hasher.update(body);
+    for piece in body {
+        hasher.update(piece);
+    }
     hasher.finalize()
 }
 
@@ -76,7 +112,7 @@ pub fn decode(bytes: &[u8]) -> Result<Checkpoint, Unreadable> {
     let Some((sum, body)) = rest.split_first_chunk::<4>() else {
         return broken("torn: it ends too early");
     };
-    let is_whole = checksum(magic, body) == u32::from_le_bytes(*sum);
+    let is_whole = checksum(magic, [body]) == u32::from_le_bytes(*sum);
     if *magic != MAGIC {
         // All versions have a checksum there. The next one is known without it: it is two flipped
         // bits away from this one, so one flipped bit never keeps the checkpoint before from use.

@@ -147,9 +147,9 @@ impl StateDir {
     /// Writes a checkpoint over the older of the two, durably, and removes the journals that only
     /// that one needed. After an error the directory holds what it held; a later one may succeed.
     pub fn write(&mut self, checkpoint: &Checkpoint) -> Result<(), StoreError> {
-        let bytes = checkpoint::encode(checkpoint);
+        let pieces = checkpoint::encode(checkpoint);
         let unfinished = self.path.join(UNFINISHED);
-        let result = self.replace(&unfinished, &bytes);
+        let result = self.replace(&unfinished, pieces);
         if let Err(error) = result {
             // The file is not tried again: after a failed sync only a new one can be trusted.
             let _ = self.disk.remove(&unfinished);
@@ -170,13 +170,15 @@ impl StateDir {
         Ok(())
     }
 
-    fn replace(&self, unfinished: &Path, bytes: &[u8]) -> io::Result<()> {
+    fn replace(&self, unfinished: &Path, pieces: Vec<Vec<u8>>) -> io::Result<()> {
         match self.disk.remove(unfinished) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let file = self.disk.create(unfinished)?;
-        append_all(&*file, bytes)?;
+        for piece in pieces {
+            append_all(&*file, &piece)?;
+        }
         file.sync()?;
         self.disk
             .rename(unfinished, &self.path.join(SLOTS[self.slot]))?;

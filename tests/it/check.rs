@@ -113,7 +113,10 @@ where = "template == \"y\""
             "another sink writes to \"a.out\" already",
         ),
         ("where = \"level = error\"", "=="),
-        ("where = \"template == \\\"y", "\"template\" is not known yet"),
+        (
+            "where = \"template == \\\"y",
+            "\"template\" is not known yet",
+        ),
     ] {
         assert!(
             found
