@@ -245,15 +245,15 @@ impl Histogram {
         }))
     }
 
-    /// The counts by cell: for the quantiles of several histograms together (see `windows.rs`). Cells
-    /// may come more than once.
+    /// The counts by cell, in any order: for the quantiles of several histograms together (see
+    /// `windows.rs`). Cells may come more than once.
     pub(super) fn cells(&self, mut visit: impl FnMut(Cell, u64)) {
         if let Some(rare) = &self.rare {
             rare.negative
-                .for_each(|index, count| visit(-1 - i32::from(index), count));
+                .for_each_unsorted(|index, count| visit(-1 - i32::from(index), count));
         }
         self.positive
-            .for_each(|index, count| visit(i32::from(index), count));
+            .for_each_unsorted(|index, count| visit(i32::from(index), count));
     }
 
     /// Adds another histogram: exact in counts, minimum and maximum.

@@ -15,8 +15,9 @@ use crate::flow::alert::{Evidence, SampleLine};
 use crate::flow::observed::Number;
 use crate::flow::sample::Bucket as Place;
 use crate::flow::time::Time;
+use crate::state::cells::Cells;
 use crate::state::counts::{Budget, Full};
-use crate::state::histogram::{Cell, Histogram, add_exactly, exact, nearest_rank, value_of};
+use crate::state::histogram::{Histogram, add_exactly, exact, nearest_rank, value_of};
 
 /// Buckets that a window is made of at most: one moves on in steps of a sixtieth of its length.
 pub const STEPS: i64 = 60;
@@ -29,9 +30,6 @@ const BUCKET_BYTES: usize = size_of::<Bucket>() + size_of::<Histogram>();
 
 /// What one distinct value takes in a bucket and in the window.
 const TEXT_BYTES: usize = 48;
-
-/// What a cell of the quantiles takes in the window.
-const CELL_BYTES: usize = 24;
 
 /// How a window is cut into buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,9 +111,8 @@ pub struct Window {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Within {
     count: u64,
-    cells: BTreeMap<Cell, u64>,
-    /// Numbers in the cells, by weight.
-    shaped: u64,
+    /// Where its numbers lie.
+    cells: Cells,
     /// In how many buckets each distinct value stands.
     texts: BTreeMap<u64, u32>,
 }
@@ -255,7 +252,10 @@ impl Window {
                 histogram.shapeless(place, weight, budget);
                 found = Err(Full);
             } else if is_within && place.is_number() {
-                budget.charge(CELL_BYTES * self.within.add_cell(place, weight));
+                let before = self.within.cells.bytes();
+                self.within.add_cell(place, weight);
+                budget.release(before);
+                budget.charge(self.within.cells.bytes());
             }
         }
         found
@@ -357,7 +357,7 @@ impl Window {
             return;
         }
         let before = self.end.replace(end);
-        budget.release(self.within.cells.len() * CELL_BYTES);
+        budget.release(self.within.cells.bytes());
         while let Some(bucket) = self.buckets.front() {
             if bucket.number > end - cut.buckets {
                 break;
@@ -385,7 +385,7 @@ impl Window {
                 self.changed = true;
             }
         }
-        budget.charge(self.within.cells.len() * CELL_BYTES);
+        budget.charge(self.within.cells.bytes());
         if self.front.is_some_and(|front| front < end) {
             let edge = self.edge;
             self.move_front(cut, end);
@@ -421,7 +421,7 @@ impl Window {
     /// Bytes that are charged for it.
     pub fn bytes(&self) -> usize {
         let buckets = self.buckets.iter().map(Bucket::bytes);
-        self.within.cells.len() * CELL_BYTES + buckets.sum::<usize>()
+        self.within.cells.bytes() + buckets.sum::<usize>()
     }
 
     /// Whether the window that ends with the newest record holds a second.
@@ -568,10 +568,9 @@ impl Within {
     fn add(&mut self, bucket: &Bucket) {
         self.count = self.count.saturating_add(bucket.count);
         if let Some(shape) = &bucket.shape {
-            shape.histogram.cells(|cell, count| {
-                *self.cells.entry(cell).or_insert(0) += count;
-                self.shaped = self.shaped.saturating_add(count);
-            });
+            shape
+                .histogram
+                .cells(|cell, count| self.cells.add(cell, count));
         }
         for text in &bucket.texts {
             *self.texts.entry(*text).or_insert(0) += 1;
@@ -581,15 +580,9 @@ impl Within {
     fn remove(&mut self, bucket: &Bucket) {
         self.count = self.count.saturating_sub(bucket.count);
         if let Some(shape) = &bucket.shape {
-            shape.histogram.cells(|cell, count| {
-                self.shaped = self.shaped.saturating_sub(count);
-                if let Some(left) = self.cells.get_mut(&cell) {
-                    *left = left.saturating_sub(count);
-                    if *left == 0 {
-                        self.cells.remove(&cell);
-                    }
-                }
-            });
+            shape
+                .histogram
+                .cells(|cell, count| self.cells.remove(cell, count));
         }
         for text in &bucket.texts {
             if let Some(left) = self.texts.get_mut(text) {
@@ -601,23 +594,20 @@ impl Within {
         }
     }
 
-    /// Adds a number that has a place; returns how many cells there are more.
-    fn add_cell(&mut self, place: Place, weight: u64) -> usize {
+    /// Adds a number that has a place.
+    fn add_cell(&mut self, place: Place, weight: u64) {
         let index = i32::from(place.index());
         let cell = if place.is_negative() {
             -1 - index
         } else {
             index
         };
-        let cells = self.cells.len();
-        *self.cells.entry(cell).or_insert(0) += weight;
-        self.shaped = self.shaped.saturating_add(weight);
-        self.cells.len() - cells
+        self.cells.add(cell, weight);
     }
 
     /// The nearest-rank value, as [`Histogram::quantile`] has it.
     fn quantile(&self, quantile: f64, all: &Totals) -> f64 {
-        let shaped = self.shaped;
+        let shaped = self.cells.total();
         let rank = nearest_rank(quantile, shaped);
         if rank <= 1 {
             return all.min;
@@ -625,22 +615,7 @@ impl Within {
         if rank >= shaped {
             return all.max;
         }
-        // From the end that is nearer: most ask for a high one.
-        let found = if rank > shaped / 2 {
-            let mut left = shaped;
-            self.cells.iter().rev().find(|(_, count)| {
-                left = left.saturating_sub(**count);
-                left < rank
-            })
-        } else {
-            let mut passed = 0u64;
-            self.cells.iter().find(|(_, count)| {
-                passed = passed.saturating_add(**count);
-                passed >= rank
-            })
-        };
-        found.map_or(all.max, |(cell, _)| {
-            value_of(*cell).max(all.min).min(all.max)
-        })
+        let cell = self.cells.at_rank(rank);
+        cell.map_or(all.max, |cell| value_of(cell).max(all.min).min(all.max))
     }
 }
