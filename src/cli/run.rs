@@ -33,8 +33,8 @@ use crate::sinks::file::Appender;
 use crate::sinks::http::Http;
 use crate::sinks::prometheus::Endpoint;
 use crate::sinks::stdout::Stdout;
-use crate::sources::{Origin, Source, Stream};
 use crate::sources::follow::From;
+use crate::sources::{Origin, Source, Stream};
 use crate::state::State;
 
 pub fn run(args: RunArgs) -> Result<u8, Failure> {
@@ -246,8 +246,7 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
         .then(|| Writer::start(destinations))
         .transpose()
         .map_err(|error| Failure::io(format!("no thread for summaries: {error}")))?;
-    let follows =
-        one.source.is_none() && (sources.files.is_some() || one.beside.is_some());
+    let follows = one.source.is_none() && (sources.files.is_some() || one.beside.is_some());
     // A stream is read from the start; files are once they were looked for.
     let ready = Arc::new(AtomicBool::new(!follows));
     let (endpoint, pages) = match listen {

@@ -37,9 +37,9 @@ use crate::flow::time::Time;
 use crate::registry;
 use crate::sinks::Sink;
 use crate::sinks::file::{Appender, Rotation};
-use crate::sources::{Source, Stream};
 use crate::sources::follow::watch::{Hints, Inotify, NoHints};
 use crate::sources::follow::{Follower, Resume, Settings};
+use crate::sources::{Source, Stream};
 use crate::state::State;
 
 /// What a run needs besides its plan.

@@ -235,12 +235,7 @@ impl Fold {
     /// Closes the books with what the reader and the sinks counted; the reader in this run, the first
     /// sink from [`Known::sent`] on. A record is accepted when every sink that it was for has taken it.
     /// Returns the state and the tables that a limit has made approximate.
-    pub fn close(
-        mut self,
-        bytes_read: u64,
-        accepted: Option<Accepted>,
-        further: &[Took],
-    ) -> State {
+    pub fn close(mut self, bytes_read: u64, accepted: Option<Accepted>, further: &[Took]) -> State {
         let written = accepted.map(|accepted| {
             // Bytes that a sink did not get are records that it did not get, whatever it counted.
             let of_branch = |branch: usize| self.branched.get(branch).copied().unwrap_or(0);

@@ -393,7 +393,10 @@ impl Several {
 
     fn next_of_streams(&mut self) -> Option<Batch> {
         // What is read again after a kill comes first, as it did before the kill.
-        let is_replaying = self.files.as_ref().is_some_and(|files| files.is_replaying());
+        let is_replaying = self
+            .files
+            .as_ref()
+            .is_some_and(|files| files.is_replaying());
         if is_replaying || self.leaves_streams() {
             return None;
         }

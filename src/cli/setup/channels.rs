@@ -4,9 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{
-    Files, LinesSink, Place, Purpose, Resolver, Sources, duration, nanoseconds, path,
-};
+use super::{Files, LinesSink, Place, Purpose, Resolver, Sources, duration, nanoseconds, path};
 use crate::cli::config::variable;
 use crate::cli::plan;
 use crate::config::Config;
@@ -45,7 +43,8 @@ pub(super) struct Branching<'c> {
 impl Branching<'_> {
     pub fn of(config: &Config) -> Branching<'_> {
         let sinks = config.sink.iter().enumerate();
-        let lines = sinks.filter_map(|(place, sink)| Some((condition_of_lines(sink)?, place, sink)));
+        let lines =
+            sinks.filter_map(|(place, sink)| Some((condition_of_lines(sink)?, place, sink)));
         let mut lines: Vec<(Option<&str>, usize, &output::Sink)> = lines.collect();
         // Stable: the first file, or else the first sink.
         lines.sort_by_key(|(_, _, sink)| !matches!(sink.to, Target::File(_)));
@@ -305,10 +304,7 @@ impl Resolver<'_> {
         for (text, sink) in &branching.branches {
             let path = path("sink", *sink, "where");
             if branches.len() == Branches::MAX {
-                let message = format!(
-                    "more than {} conditions of sinks of lines",
-                    Branches::MAX
-                );
+                let message = format!("more than {} conditions of sinks of lines", Branches::MAX);
                 self.wrong(&path, message, Some("run a second weir for the others"));
                 break;
             }

@@ -284,7 +284,10 @@ impl Follower {
             said: HashMap::new(),
             finishing: None,
         };
-        for (row, name) in mem::take(&mut follower.settings.sources).into_iter().enumerate() {
+        for (row, name) in mem::take(&mut follower.settings.sources)
+            .into_iter()
+            .enumerate()
+        {
             let row = u32::try_from(row).expect("inputs are fewer than 2^32");
             follower.sources.entry(name).or_insert(SourceId(row));
             follower.sources_count = row + 1;

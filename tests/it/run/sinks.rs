@@ -157,7 +157,9 @@ fn a_kill_leaves_the_first_file_exact_and_nothing_missing_in_the_others() {
             std::thread::sleep(std::time::Duration::from_millis(4));
         }
         let written = scene.length("errors");
-        until("it writes", || scene.length("errors") > written || kill == 5);
+        until("it writes", || {
+            scene.length("errors") > written || kill == 5
+        });
         running.kill();
     }
     let running = start(&scene);
