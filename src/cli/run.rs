@@ -34,7 +34,7 @@ use crate::sinks::http::Http;
 use crate::sinks::prometheus::Endpoint;
 use crate::sinks::stdout::Stdout;
 use crate::sources::follow::From;
-use crate::sources::{Origin, Source, Stream};
+use crate::sources::{Origin, Source, Stream, stdin};
 use crate::state::State;
 
 pub fn run(args: RunArgs) -> Result<u8, Failure> {
@@ -55,17 +55,22 @@ pub fn run(args: RunArgs) -> Result<u8, Failure> {
         ));
     }
     let only = setup.sources.only_stream().cloned();
-    if let Some(Stream {
-        name,
-        origin: Origin::Command(argv),
-    }) = only
-    {
-        return wrapped::run_source(&args, setup, &name, &argv);
-    }
-    let signals = start::stop()?;
-    let outcome = match only {
-        Some(_) => once(&args, setup, Once::of(signals))?,
-        None => follow(&args, setup, &signals)?,
+    let outcome = match only.map(|Stream { name, origin }| (name, origin)) {
+        Some((name, Origin::Command(argv))) => {
+            return wrapped::run_source(&args, setup, &name, &argv);
+        }
+        Some((name, Origin::Stdin)) => {
+            let source = stdin::open(setup.now).map_err(|error| Failure {
+                message: error.message,
+                exit_code: error.exit_code,
+            })?;
+            let one = Once {
+                source: Some(Source { name, ..source }),
+                ..Once::of(start::stop()?)
+            };
+            once(&args, setup, one)?
+        }
+        None => follow(&args, setup, &start::stop()?)?,
     };
     Ok(output::problems(&outcome))
 }
@@ -91,7 +96,7 @@ fn follow(args: &RunArgs, mut setup: Setup, signals: &Stop) -> Result<Outcome, F
         hangup,
         systemd,
         watched: if args.watch_config {
-            args.config.config.clone()
+            config::files(&args.config.config)
         } else {
             Vec::new()
         },

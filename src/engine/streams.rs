@@ -499,7 +499,8 @@ impl Follower for Several {
     }
 
     fn streams_descriptor(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.wake.0.as_fd())
+        // What the next run takes would wake this one for nothing.
+        (!self.leaves_streams()).then(|| self.wake.0.as_fd())
     }
 }
 
