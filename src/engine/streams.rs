@@ -20,7 +20,7 @@ use rustix::process::Signal;
 use crate::clock::Clock;
 use crate::engine::budget::{Budget, Permit};
 use crate::engine::follow::Follower;
-use crate::engine::reader::{CHUNK_BYTES, Input, Outlet, ReadReport, Reader};
+use crate::engine::reader::{CHUNK_BYTES, Input, Opened, Outlet, ReadReport, Reader};
 use crate::engine::signals::Stop;
 use crate::flow::batch::{Batch, SourceId};
 use crate::flow::format::Format;
@@ -94,6 +94,8 @@ struct One {
     /// Bytes that were handed on.
     handed: u64,
     exit: Option<ExitStatus>,
+    /// The run knows its inputs; a reader whose word nobody hears would end.
+    _opened: Receiver<Opened>,
 }
 
 /// What the threads of a stream have to tell at their end.
@@ -227,6 +229,7 @@ impl One {
         let name = source.name.clone();
         let (batches_in, batches) = unbounded();
         let (news_in, news) = unbounded();
+        let (opened_in, opened) = unbounded();
         let stop = Stop::new()?;
         let reader = Reader {
             inputs: vec![Input::Opened(source)],
@@ -241,7 +244,7 @@ impl One {
         };
         let outlet = Outlet {
             batches: batches_in,
-            opened: unbounded().0,
+            opened: opened_in,
             buffers,
             // One batch waits for its turn. The run's own budget is asked when it has come: a permit of
             // that one, held here, would be waited for by the very thread that is to take the batch.
@@ -282,6 +285,7 @@ impl One {
             awaits,
             handed: 0,
             exit: None,
+            _opened: opened,
         })
     }
 

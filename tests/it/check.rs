@@ -74,10 +74,6 @@ path = "a.out"
 
 [[sink]]
 type = "stdout"
-where = "level = error"
-
-[[sink]]
-type = "stdout"
 where = "template == \"y\""
 "#;
     let directory = tempfile::tempdir().unwrap();
@@ -115,7 +111,6 @@ where = "template == \"y\""
             "path = \"a.out\"\n\n[[sink]]\ntype = \"stdout\"",
             "another sink writes to \"a.out\" already",
         ),
-        ("where = \"level = error\"", "=="),
         (
             "where = \"template == \\\"y",
             "\"template\" is not known yet",
