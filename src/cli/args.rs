@@ -138,7 +138,8 @@ pub struct StatePlace {
 /// Which configuration, for commands that also do without one.
 #[derive(Clone, Debug, Args)]
 pub struct ConfigChoice {
-    /// Configuration file (TOML); repeat to lay further files over the first
+    /// Configuration file (TOML); repeat to lay further files over the first, or separate them by : in
+    /// the variable
     #[arg(
         short,
         long = "config",
@@ -160,7 +161,8 @@ pub struct ConfigChoice {
 /// Which configuration.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
-    /// Configuration file (TOML); repeat to lay further files over the first
+    /// Configuration file (TOML); repeat to lay further files over the first, or separate them by : in
+    /// the variable
     #[arg(
         short,
         long = "config",

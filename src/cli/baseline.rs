@@ -183,6 +183,7 @@ fn tables(
         stop: start::stop()?,
         sink: None,
         further: Vec::new(),
+        beside: None,
         watcher: Box::new(NoWatcher),
         reload: None,
         ready: Default::default(),

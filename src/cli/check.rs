@@ -2,7 +2,7 @@
 //! start. Nothing is opened or sent, and no state is touched. With `--plan` also what a run would do.
 
 mod plan;
-mod promise;
+pub mod promise;
 
 use crate::cli::args::{CheckArgs, Format};
 use crate::cli::check::plan::Page;

@@ -10,14 +10,29 @@ use crate::config::problem::Problems;
 use crate::config::show::{self, Defaults};
 use crate::flow::terminal;
 
+/// Names the configuration if the command line does not.
+const VARIABLE: &str = "WEIR_CONFIG";
+
 /// What the files and the environment say.
 pub fn load(args: &ConfigArgs) -> Result<Loaded, Problems> {
     load_files(&args.config, args.env.as_deref())
 }
 
 /// What these files say, one laid over the other, in this environment.
-pub fn load_files(files: &[PathBuf], env: Option<&str>) -> Result<Loaded, Problems> {
-    load::load(files, env, &variable)
+pub fn load_files(named: &[PathBuf], env: Option<&str>) -> Result<Loaded, Problems> {
+    load::load(&files(named), env, &variable)
+}
+
+/// The files that are named: a variable can name several, as in `PATH`; on the command line a name is taken
+/// as it is.
+pub fn files(named: &[PathBuf]) -> Vec<PathBuf> {
+    let variable = std::env::var_os(VARIABLE).filter(|variable| !variable.is_empty());
+    match named {
+        [one] if variable.is_some_and(|variable| one.as_os_str() == variable) => {
+            std::env::split_paths(one).collect()
+        }
+        named => named.to_vec(),
+    }
 }
 
 /// A refused configuration ends a command like any other failure.

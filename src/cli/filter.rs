@@ -133,6 +133,7 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
         stop,
         sink,
         further: Vec::new(),
+        beside: None,
         watcher,
         reload: None,
         ready: Default::default(),

@@ -71,6 +71,7 @@ pub fn rehearse(setup: Setup, recorded: Recorded, stop: Stop) -> Result<Rehearsa
             .lines()
             .map(|_| Box::new(lines.clone()) as Box<dyn Sink>),
         further: Vec::new(),
+        beside: None,
         watcher: Box::new(Listener {
             heard: Arc::clone(&heard),
         }),

@@ -153,6 +153,7 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
         stop,
         sink: None,
         further: Vec::new(),
+        beside: None,
         watcher,
         reload: None,
         ready: Default::default(),

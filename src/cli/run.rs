@@ -15,8 +15,8 @@ use crate::cli::follow::{Following, Purpose};
 use crate::cli::run::companion::Companion;
 use crate::cli::run::reload::Supervisor;
 use crate::cli::run::summaries::Writer;
-use crate::cli::setup::{self, LinesSink, Place, Setup, Sources};
-use crate::cli::start::{self, Append, Reload, Start};
+use crate::cli::setup::{self, LinesSink, Place, Setup};
+use crate::cli::start::{self, Append, Beside, Reload, Start};
 use crate::cli::{Failure, config, output};
 use crate::clock::{Clock, System};
 use crate::config::input;
@@ -26,14 +26,15 @@ use crate::engine::Outcome;
 use crate::engine::signals::{Hangup, Stop};
 use crate::engine::systemd::Systemd;
 use crate::engine::writer::{Destination, Further};
+use crate::flow::format::Format;
 use crate::notifiers::delivery::{Delivery, Folder};
 use crate::sinks::Sink;
 use crate::sinks::file::Appender;
 use crate::sinks::http::Http;
 use crate::sinks::prometheus::Endpoint;
 use crate::sinks::stdout::Stdout;
-use crate::sources::Source;
 use crate::sources::follow::From;
+use crate::sources::{Origin, Source, Stream, stdin};
 use crate::state::State;
 
 pub fn run(args: RunArgs) -> Result<u8, Failure> {
@@ -47,19 +48,29 @@ pub fn run(args: RunArgs) -> Result<u8, Failure> {
         ));
     }
     let setup = load(&args)?;
-    if matches!(setup.sources, Sources::Stdin) && io::stdin().is_terminal() {
+    let mut streams = setup.sources.streams.iter();
+    if streams.any(|stream| stream.origin == Origin::Stdin) && io::stdin().is_terminal() {
         return Err(Failure::usage(
             "the configuration reads standard input, which is a terminal; pipe something into it, or give it a [[source]]",
         ));
     }
-    if let Sources::Command(argv) = &setup.sources {
-        let argv = argv.clone();
-        return wrapped::run_source(&args, setup, &argv);
-    }
-    let signals = start::stop()?;
-    let outcome = match &setup.sources {
-        Sources::Files(_) => follow(&args, setup, &signals)?,
-        _ => once(&args, setup, Once::of(signals))?,
+    let only = setup.sources.only_stream().cloned();
+    let outcome = match only.map(|Stream { name, origin }| (name, origin)) {
+        Some((name, Origin::Command(argv))) => {
+            return wrapped::run_source(&args, setup, &name, &argv);
+        }
+        Some((name, Origin::Stdin)) => {
+            let source = stdin::open(setup.now).map_err(|error| Failure {
+                message: error.message,
+                exit_code: error.exit_code,
+            })?;
+            let one = Once {
+                source: Some(Source { name, ..source }),
+                ..Once::of(start::stop()?)
+            };
+            once(&args, setup, one)?
+        }
+        None => follow(&args, setup, &start::stop()?)?,
     };
     Ok(output::problems(&outcome))
 }
@@ -71,7 +82,7 @@ fn load(args: &RunArgs) -> Result<Setup, Failure> {
     Ok(setup)
 }
 
-/// Follows files; goes on with a new configuration whenever one comes.
+/// Follows files and streams; goes on with a new configuration whenever one comes.
 fn follow(args: &RunArgs, mut setup: Setup, signals: &Stop) -> Result<Outcome, Failure> {
     let fail = |error: io::Error| Failure::io(format!("signals: {error}"));
     let hangup = Hangup::new()
@@ -85,10 +96,14 @@ fn follow(args: &RunArgs, mut setup: Setup, signals: &Stop) -> Result<Outcome, F
         hangup,
         systemd,
         watched: if args.watch_config {
-            args.config.config.clone()
+            config::files(&args.config.config)
         } else {
             Vec::new()
         },
+    };
+    let streams = Beside {
+        asked: setup.sources.streams.clone(),
+        ..Beside::default()
     };
     let mut carried = None;
     loop {
@@ -96,11 +111,13 @@ fn follow(args: &RunArgs, mut setup: Setup, signals: &Stop) -> Result<Outcome, F
         let asked = Arc::new(AtomicBool::new(false));
         let stop = Stop::new().map_err(fail)?;
         let read_again = args.clone();
+        let reading = Reading::of(&setup);
         let load = move || match load(&read_again) {
-            Ok(setup) if matches!(setup.sources, Sources::Files(_)) => Some(setup),
+            Ok(setup) if Reading::of(&setup) == reading => Some(setup),
             Ok(_) => {
                 output::say(
-                    "the new configuration reads no files any more, which takes a restart; going on with the old one",
+                    "the new configuration reads other streams, or reads them in another way, which takes a \
+                     restart; going on with the old one",
                 );
                 None
             }
@@ -117,6 +134,7 @@ fn follow(args: &RunArgs, mut setup: Setup, signals: &Stop) -> Result<Outcome, F
             stop,
             reload: Some(Reload { asked, carried }),
             source: None,
+            beside: (!streams.asked.is_empty()).then(|| streams.clone()),
         };
         let result = once(args, setup, one);
         supervised.end();
@@ -131,12 +149,34 @@ fn follow(args: &RunArgs, mut setup: Setup, signals: &Stop) -> Result<Outcome, F
     }
 }
 
+/// What has to stay over a reload, since the threads that read streams go on.
+#[derive(PartialEq)]
+struct Reading {
+    streams: Vec<Stream>,
+    /// How records are found and read in them.
+    format: Option<(String, Option<Format>, String)>,
+}
+
+impl Reading {
+    fn of(setup: &Setup) -> Reading {
+        let streams = setup.sources.streams.clone();
+        let multiline = format!("{:?}", setup.plan.multiline);
+        let zone = setup.shape.zone.clone();
+        Reading {
+            format: (!streams.is_empty()).then(|| (multiline, setup.format, zone)),
+            streams,
+        }
+    }
+}
+
 /// What one run has besides its configuration.
 struct Once {
     stop: Stop,
     reload: Option<Reload>,
     /// A stream that takes the place of the configured sources.
     source: Option<Source>,
+    /// Those that are read beside others.
+    beside: Option<Beside>,
 }
 
 impl Once {
@@ -145,6 +185,7 @@ impl Once {
             stop,
             reload: None,
             source: None,
+            beside: None,
         }
     }
 }
@@ -210,10 +251,9 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
         .then(|| Writer::start(destinations))
         .transpose()
         .map_err(|error| Failure::io(format!("no thread for summaries: {error}")))?;
+    let follows = one.source.is_none() && (sources.files.is_some() || one.beside.is_some());
     // A stream is read from the start; files are once they were looked for.
-    let ready = Arc::new(AtomicBool::new(
-        !matches!(sources, Sources::Files(_)) || one.source.is_some(),
-    ));
+    let ready = Arc::new(AtomicBool::new(!follows));
     let (endpoint, pages) = match listen {
         Some(listen) => {
             let (pages, requests) = crossbeam_channel::bounded(PAGES_MAX);
@@ -232,8 +272,9 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
         told: 0,
         is_under_way: false,
     };
-    let (files, following) = match sources {
-        Sources::Files(files) if one.source.is_none() => {
+    let (files, following) = match follows {
+        true => {
+            let files = sources.files.unwrap_or_default();
             let from = match files.from {
                 Some(input::From::Start) => From::Start,
                 Some(input::From::End) => From::End,
@@ -248,13 +289,14 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
             };
             (files.include, Some(following))
         }
-        _ => (Vec::new(), None),
+        false => (Vec::new(), None),
     };
     let start = Start {
         files,
         opened: one.source,
         tail: None,
         following,
+        beside: one.beside,
         state: state_dir,
         purpose: Purpose::new("weir run"),
         append,

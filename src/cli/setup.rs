@@ -31,6 +31,7 @@ use crate::rules::rule::{self, Rule, RuleSettings};
 use crate::rules::watched::{SetPlan, StatePlan};
 use crate::rules::{Facts, RulesPlan};
 use crate::sinks::file::Rotation;
+use crate::sources::Stream;
 use crate::stages::aggregate::Metric;
 use crate::state::Shape;
 use crate::state::keyed::KeyedSettings;
@@ -54,11 +55,20 @@ pub enum Purpose {
 }
 
 /// Where records come from.
-#[derive(Debug)]
-pub enum Sources {
-    Stdin,
-    Files(Files),
-    Command(Vec<OsString>),
+#[derive(Debug, Default)]
+pub struct Sources {
+    pub files: Option<Files>,
+    pub streams: Vec<Stream>,
+}
+
+impl Sources {
+    /// The stream, if it is all that is read.
+    pub fn only_stream(&self) -> Option<&Stream> {
+        match (&self.files, &*self.streams) {
+            (None, [stream]) => Some(stream),
+            _ => None,
+        }
+    }
 }
 
 /// Files that are followed.

@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -24,20 +24,22 @@ use crate::engine::grace::{self, Grace};
 use crate::engine::notes::{self, Notes};
 use crate::engine::reader::{CHUNK_BYTES, Input, Reader};
 use crate::engine::signals::{Hangup, Stop};
+use crate::engine::streams::{self, Several, Streams};
 use crate::engine::systemd::Systemd;
 use crate::engine::writer::{Destination, Further};
 use crate::engine::{self, Outcome, Reading, Run, Watcher, descriptors};
 use crate::expr::aggregate::Check;
 use crate::expr::condition::Condition;
+use crate::flow::batch::SourceId;
 use crate::flow::format::Format;
 use crate::flow::mark::Mark;
 use crate::flow::time::Time;
 use crate::registry;
 use crate::sinks::Sink;
 use crate::sinks::file::{Appender, Rotation};
-use crate::sources::Source;
 use crate::sources::follow::watch::{Hints, Inotify, NoHints};
 use crate::sources::follow::{Follower, Resume, Settings};
+use crate::sources::{Source, Stream};
 use crate::state::State;
 
 /// What a run needs besides its plan.
@@ -49,6 +51,8 @@ pub struct Start {
     pub tail: Option<u64>,
     /// Files are followed instead of read to their end.
     pub following: Option<Following>,
+    /// Streams that are read beside the followed files, or beside each other.
+    pub beside: Option<Beside>,
     /// Directory for places and state; that of `following` goes before it.
     pub state: Option<PathBuf>,
     /// What is computed, for the state directory.
@@ -73,6 +77,40 @@ pub struct Start {
     pub reload: Option<Reload>,
     /// Set while files are followed.
     pub ready: Arc<AtomicBool>,
+}
+
+/// Streams that a run reads, which outlive it if another goes on in the same process.
+#[derive(Clone, Default)]
+pub struct Beside {
+    pub asked: Vec<Stream>,
+    pub started: Arc<OnceLock<Arc<Mutex<Streams>>>>,
+}
+
+impl Beside {
+    fn start(&self, settings: &streams::Settings) -> Result<Arc<Mutex<Streams>>, Failure> {
+        if let Some(started) = self.started.get() {
+            return Ok(Arc::clone(started));
+        }
+        let streams = Streams::start(&self.asked, settings).map_err(|error| Failure {
+            message: error.message,
+            exit_code: error.exit_code,
+        })?;
+        let streams = Arc::new(Mutex::new(streams));
+        Ok(Arc::clone(self.started.get_or_init(|| streams)))
+    }
+
+    /// The inputs that they count for: each keeps its number over a restart.
+    fn inputs(&self, state: &mut State) -> Vec<SourceId> {
+        let rows = self.asked.iter().map(|stream| {
+            let inputs = &state.inputs;
+            let known = inputs.iter().position(|input| input.name == stream.name);
+            let row = known.unwrap_or(inputs.len());
+            let row = SourceId(u32::try_from(row).expect("inputs are fewer than 2^32"));
+            state.open(row, &stream.name);
+            row
+        });
+        rows.collect()
+    }
 }
 
 /// Ending and going on in the same process.
@@ -247,21 +285,27 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
     let place = following.state.clone().or_else(|| start.state.clone());
     let Opened {
         store,
-        known,
+        mut known,
         replay,
         file,
         resumed,
     } = open(&mut start, place.as_deref(), state, &disk, &clock)?;
     let resume = resumed.then(|| Resume {
         places: known.places.iter().cloned().collect(),
-        sources: known
-            .state
-            .inputs
-            .iter()
-            .map(|input| input.name.clone())
-            .collect(),
         replay,
     });
+    let streams = match &start.beside {
+        Some(beside) => {
+            let settings = streams::Settings {
+                multiline: plan.multiline.clone(),
+                zone: start.zone.clone(),
+                format: start.format,
+                now: start.now,
+            };
+            Some((beside.start(&settings)?, beside.inputs(&mut known.state)))
+        }
+        None => None,
+    };
     let further = start.further.iter();
     let further = further.filter_map(|sink| match &sink.destination {
         Destination::File(file) => Some(file.path().to_owned()),
@@ -286,7 +330,14 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
         refused: our_streams(),
         outputs,
         keeps_torn: store.is_some() || start.reload.is_some(),
+        sources: known
+            .state
+            .inputs
+            .iter()
+            .map(|input| input.name.clone())
+            .collect(),
     };
+    let follows_files = streams.is_none() || !settings.patterns.is_empty();
     let hints: Box<dyn Hints> = if following.poll {
         Box::new(NoHints)
     } else {
@@ -300,8 +351,24 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
             }
         }
     };
-    let follower =
-        Follower::new(settings, disk, Arc::clone(&clock), hints, resume).map_err(Failure::usage)?;
+    let files = follows_files
+        .then(|| Follower::new(settings, disk, Arc::clone(&clock), hints, resume))
+        .transpose()
+        .map_err(Failure::usage)?;
+    let files = files.map(|files| Box::new(files) as Box<dyn engine::follow::Follower>);
+    let goes_on = start
+        .reload
+        .as_ref()
+        .map(|reload| Arc::clone(&reload.asked));
+    let reads_again = store.is_some() && streams.is_none();
+    let follower = match (files, streams) {
+        (files, Some((streams, sources))) => {
+            let (clock, goes_on) = (Arc::clone(&clock), goes_on.clone());
+            Box::new(Several::new(files, streams, sources, clock, goes_on))
+        }
+        (Some(files), None) => files,
+        (None, None) => unreachable!("without streams files are followed"),
+    };
     // On a terminal the signal says that the terminal is gone, and ends the run as it does any other.
     // A run that reloads hears it elsewhere.
     let hangup = (!io::stdout().is_terminal() && start.reload.is_none())
@@ -311,17 +378,12 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
     let systemd = Systemd::from_environment()
         .map_err(|error| fail(format!("NOTIFY_SOCKET: {error}")))?
         .map(Arc::new);
-    let reads_again = store.is_some();
     let writes_to_stdout = start.append.is_none() && start.sink.is_some() && start.reload.is_none();
     let sink = destination(file, start.sink);
-    let goes_on = start
-        .reload
-        .as_ref()
-        .map(|reload| Arc::clone(&reload.asked));
     let run = Run {
         plan: Arc::new(plan),
         reader: Reading::Follow(Follow {
-            follower: Box::new(follower),
+            follower,
             clock,
             hangup,
             output: writes_to_stdout.then(output_to_look_at).flatten(),
@@ -329,6 +391,7 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
             quiet: start.quiet,
             systemd: systemd.clone(),
             ready: start.ready,
+            resumes: follows_files,
         }),
         threads,
         budget_bytes,

@@ -52,6 +52,21 @@ pub trait Follower: Send {
 
     /// Readable when [`Follower::step`] has something to do before the time it gave.
     fn hints_descriptor(&self) -> Option<BorrowedFd<'_>>;
+
+    /// The same for what is read beside files.
+    fn streams_descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// Whether batches come that came before a kill.
+    fn is_replaying(&self) -> bool {
+        false
+    }
+
+    /// What could not be read to its end, with the exit code it asks for, since the last call.
+    fn problems(&mut self) -> Vec<(String, u8)> {
+        Vec::new()
+    }
 }
 
 impl Follower for follow::Follower {
@@ -82,6 +97,10 @@ impl Follower for follow::Follower {
     fn hints_descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.hints_descriptor()
     }
+
+    fn is_replaying(&self) -> bool {
+        self.is_replaying()
+    }
 }
 
 /// Following, ready to start.
@@ -99,6 +118,8 @@ pub struct Follow {
     pub systemd: Option<Arc<Systemd>>,
     /// Set from the first look at the files until the run is asked to end.
     pub ready: Arc<AtomicBool>,
+    /// A next start goes on from here, so what waits for more input waits for that.
+    pub resumes: bool,
 }
 
 /// Standard output, if it is one whose reader can go away for good: a pipe or a terminal. The sockets
@@ -121,6 +142,7 @@ impl Follow {
             report.problems.push((format!("cannot wait: {error}"), 74));
         }
         self.notes.finish();
+        report.problems.extend(self.follower.problems());
         report.bytes = self.follower.bytes();
         report.finished = true;
         report
@@ -197,8 +219,9 @@ impl Follow {
         let timeout = timespec(until.saturating_sub(now));
 
         let none = PollFlags::empty();
-        let mut polled = Vec::with_capacity(4);
+        let mut polled = Vec::with_capacity(5);
         let hints = self.follower.hints_descriptor();
+        let hints = hints.into_iter().chain(self.follower.streams_descriptor());
         polled.extend(hints.map(|hints| PollFd::from_borrowed_fd(hints, PollFlags::IN)));
         let hangup_place = polled.len();
         let hangup = self.hangup.as_ref().map(Hangup::descriptor);

@@ -26,6 +26,7 @@ pub mod notes;
 mod order;
 pub mod reader;
 pub mod signals;
+pub mod streams;
 pub mod systemd;
 pub mod writer;
 
@@ -184,13 +185,14 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
     let (buffers_in, buffers) = unbounded::<Vec<u8>>();
     let spawn = |name: &str| thread::Builder::new().name(name.to_owned());
 
-    let follows = matches!(reader, Reading::Follow(_));
+    let resumes = matches!(&reader, Reading::Follow(follow) if follow.resumes);
     let outlet = Outlet {
         batches: batches_in,
         opened: opened_in,
         buffers: buffers.clone(),
         budget,
         stop: stop.clone(),
+        wake: None,
     };
     let reading = spawn("reader")
         .spawn(move || match reader {
@@ -298,7 +300,7 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
         fold.state.open(source.source, &source.name);
     }
     let carries = carries.is_some_and(|carries| carries.load(Ordering::Relaxed));
-    let end = if follows && (carries || committing.is_some()) {
+    let end = if carries || (resumes && committing.is_some()) {
         End::ToGoOn
     } else {
         End::OfInput

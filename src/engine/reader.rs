@@ -15,6 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::engine::budget::{Budget, Permit};
 use crate::engine::failpoint::{self, Failpoint};
 use crate::engine::signals::Stop;
+use crate::engine::streams::Wake;
 use crate::flow::batch::{Batch, Content, SourceId};
 use crate::flow::chunk::Chunk;
 use crate::flow::facts::Facts;
@@ -85,6 +86,8 @@ pub struct Outlet {
     pub buffers: Receiver<Vec<u8>>,
     pub budget: Arc<Budget>,
     pub stop: Stop,
+    /// Told of every batch, if whoever takes them waits for other things as well.
+    pub wake: Option<Wake>,
 }
 
 impl Reader {
@@ -447,7 +450,11 @@ impl Reading<'_> {
             self.sequence -= 1;
             return true;
         }
-        self.outlet.batches.send((batch, permit)).is_ok()
+        let is_taken = self.outlet.batches.send((batch, permit)).is_ok();
+        if let Some(wake) = &self.outlet.wake {
+            wake.wake();
+        }
+        is_taken
     }
 
     /// Sends the first [`LINE_BYTES_MAX`] bytes of the line at the start of the chunk and drops

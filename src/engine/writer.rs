@@ -71,7 +71,7 @@ pub struct Further {
 pub struct Recorder {
     /// The first is the one that the journal explains. Each gets an output after those before it have
     /// it.
-    sinks: Vec<Outlet>,
+    sinks: Vec<Taker>,
     journal: Option<Journal>,
     accepted: Accepted,
     /// The journal does not know yet that the output goes on elsewhere.
@@ -82,7 +82,7 @@ pub struct Recorder {
 }
 
 /// One sink, and how far the output at hand has come there.
-struct Outlet {
+struct Taker {
     branch: usize,
     destination: Destination,
     step: Step,
@@ -100,9 +100,9 @@ enum Step {
     Done,
 }
 
-impl Outlet {
-    fn new(branch: usize, destination: Destination) -> Outlet {
-        Outlet {
+impl Taker {
+    fn new(branch: usize, destination: Destination) -> Taker {
+        Taker {
             branch,
             destination,
             step: Step::Fresh,
@@ -163,7 +163,7 @@ impl Recorder {
             Destination::Plain(_) => false,
         };
         Recorder {
-            sinks: vec![Outlet::new(0, destination)],
+            sinks: vec![Taker::new(0, destination)],
             journal,
             accepted,
             moved,
@@ -177,7 +177,7 @@ impl Recorder {
     pub fn with(mut self, further: Vec<Further>) -> Recorder {
         let further = further.into_iter();
         self.sinks
-            .extend(further.map(|sink| Outlet::new(sink.branch, sink.destination)));
+            .extend(further.map(|sink| Taker::new(sink.branch, sink.destination)));
         self
     }
 

@@ -4,13 +4,16 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
 use crate::flow::time::Time;
 use crate::framing::LINE_BYTES_MAX;
@@ -19,10 +22,33 @@ use crate::sources::{OpenError, Source};
 /// Bytes of one read of what the program writes.
 const READ_BYTES: usize = 64 << 10;
 
+/// How often it is looked for what nothing tells.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// A program that runs.
 pub struct Running {
     child: Child,
     copies: Vec<JoinHandle<()>>,
+    process: Arc<Process>,
+}
+
+/// A process that was started here, to send signals to.
+pub struct Process {
+    id: Option<Pid>,
+    /// Stands for this process and never for a later one of the same number; readable once it has
+    /// ended. `None` on a kernel that has none.
+    descriptor: Option<OwnedFd>,
+}
+
+impl Process {
+    /// Sends a signal; one that has ended does not mind.
+    pub fn send(&self, signal: Signal) {
+        let _ = match (&self.descriptor, self.id) {
+            (Some(descriptor), _) => pidfd_send_signal(descriptor, signal),
+            (None, Some(id)) => kill_process(id, signal),
+            (None, None) => Ok(()),
+        };
+    }
 }
 
 /// Whether what the program writes also goes to our own standard output and error.
@@ -85,13 +111,23 @@ pub fn start(argv: &[OsString], tee: Tee, now: Time) -> Result<(Running, Source)
         anchor: now,
         live: Some(live),
     };
-    Ok((Running { child, copies }, source))
+    let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let process = Arc::new(Process {
+        id,
+        descriptor: id.and_then(|id| pidfd_open(id, PidfdFlags::empty()).ok()),
+    });
+    let running = Running {
+        child,
+        copies,
+        process,
+    };
+    Ok((running, source))
 }
 
 impl Running {
-    /// Its process, to send signals to.
-    pub fn id(&self) -> u32 {
-        self.child.id()
+    /// To send signals to.
+    pub fn process(&self) -> Arc<Process> {
+        Arc::clone(&self.process)
     }
 
     /// Waits until it has ended. What it wrote may still be on its way.
@@ -99,22 +135,45 @@ impl Running {
         self.child.wait()
     }
 
-    /// Whether it has ended, without waiting.
-    pub fn ended(&mut self) -> io::Result<Option<std::process::ExitStatus>> {
-        self.child.try_wait()
+    /// The same, or `None` as soon as `wake` is readable.
+    pub fn wait_or(
+        &mut self,
+        wake: BorrowedFd<'_>,
+    ) -> io::Result<Option<std::process::ExitStatus>> {
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(Some(status));
+            }
+            let mut polled = vec![PollFd::from_borrowed_fd(wake, PollFlags::IN)];
+            let ended = self.process.descriptor.as_ref();
+            polled.extend(ended.map(|ended| PollFd::new(ended, PollFlags::IN)));
+            let look = Timespec {
+                tv_sec: 0,
+                tv_nsec: i64::from(LOOK.subsec_nanos()),
+            };
+            // Without the descriptor nothing tells of the end.
+            let timeout = ended.is_none().then_some(&look);
+            match poll(&mut polled, timeout) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if !polled[0].revents().is_empty() {
+                return Ok(None);
+            }
+        }
     }
 
-    /// Whether everything that it wrote has been passed on.
-    pub fn is_drained(&self) -> bool {
-        self.copies.iter().all(JoinHandle::is_finished)
-    }
-}
-
-/// Sends a signal to a process that was started here; one that has ended does not mind.
-pub fn send(id: u32, signal: Signal) {
-    let id = i32::try_from(id).ok().and_then(Pid::from_raw);
-    if let Some(id) = id {
-        let _ = kill_process(id, signal);
+    /// Once it has ended: waits until what it wrote has been passed on. False after `patience`: a program
+    /// that it left behind may hold the pipe for ever.
+    pub fn drain(&self, patience: Duration) -> bool {
+        let ended = Instant::now();
+        while !self.copies.iter().all(JoinHandle::is_finished) {
+            if ended.elapsed() >= patience {
+                return false;
+            }
+            std::thread::sleep(LOOK / 10);
+        }
+        true
     }
 }
 

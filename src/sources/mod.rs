@@ -7,6 +7,7 @@ pub mod file;
 pub mod follow;
 pub mod stdin;
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -27,6 +28,23 @@ pub struct Source {
     pub anchor: Time,
     /// Set for pipes and terminals: reading may wait for others, so the reader polls this first.
     pub live: Option<OwnedFd>,
+}
+
+/// A stream as it is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stream {
+    /// As it is shown; no other stream of the run has it.
+    pub name: String,
+    pub origin: Origin,
+}
+
+/// What writes a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Whoever holds the other end of standard input.
+    Stdin,
+    /// A program that is started for it, with its arguments.
+    Command(Vec<OsString>),
 }
 
 /// Why a source could not be opened. The exit code tells scripts which of the two it was.

@@ -21,8 +21,8 @@ fn what_a_run_would_refuse_is_found_all_at_once() {
 type = "stdin"
 
 [[source]]
-type = "file"
-include = ["a.log"]
+name = "again"
+type = "stdin"
 
 [[state]]
 name = "backup"
@@ -74,10 +74,6 @@ path = "a.out"
 
 [[sink]]
 type = "stdout"
-where = "level = error"
-
-[[sink]]
-type = "stdout"
 where = "template == \"y\""
 "#;
     let directory = tempfile::tempdir().unwrap();
@@ -96,7 +92,10 @@ where = "template == \"y\""
         .collect();
     let line_of = |part: &str| 1 + text[..text.find(part).unwrap()].matches('\n').count() as u64;
     for (part, message) in [
-        ("type = \"file\"\ninclude", "one run reads"),
+        (
+            "type = \"stdin\"\n\n[[state]]",
+            "standard input is read by another source already",
+        ),
         ("key = [\"server\", \"server\"]", "stands here twice"),
         (
             "when = \"missing(backup)\"",
@@ -112,7 +111,6 @@ where = "template == \"y\""
             "path = \"a.out\"\n\n[[sink]]\ntype = \"stdout\"",
             "another sink writes to \"a.out\" already",
         ),
-        ("where = \"level = error\"", "=="),
         (
             "where = \"template == \\\"y",
             "\"template\" is not known yet",
@@ -333,6 +331,43 @@ fn the_plan_says_who_gets_which_lines_and_which_file_is_exact() {
     );
 }
 
+#[test]
+fn the_plan_says_what_holds_for_files_and_for_streams() {
+    let text = "[[source]]\ntype = \"file\"\ninclude = [\"a.log\"]\n\
+                [[source]]\ntype = \"stdin\"\n\
+                [[source]]\ntype = \"command\"\nargv = [\"journalctl\", \"-f\"]\n\
+                [[sink]]\ntype = \"file\"\npath = \"out\"\n[run]\nstate_dir = \"state\"\n";
+    let directory = tempfile::tempdir().unwrap();
+    let answer = check(directory.path(), text, &["--plan", "-o", "json"]);
+    let answer = answer.exits(0).json();
+    assert_eq!(
+        rows(&answer, "sources"),
+        [
+            "file||a.log, from their start at the first start",
+            "stdin||read to its end",
+            "command||journalctl -f"
+        ]
+    );
+    let promises = answer["plan"]["promises"].as_array().unwrap().iter();
+    let kept: Vec<String> = promises
+        .filter(|promise| !promise["to"].as_str().unwrap().starts_with("alerts"))
+        .map(|promise| {
+            let of = |key: &str| promise[key].as_str().unwrap();
+            format!("{} -> {}: {}", of("from"), of("to"), of("after_a_crash"))
+        })
+        .collect();
+    let known = "totals, states, sets, windows and alerts";
+    assert_eq!(
+        kept,
+        [
+            "files -> lines, out: exact".to_owned(),
+            format!("files -> {known}: exact"),
+            "streams -> lines, out: at-most-once".to_owned(),
+            format!("streams -> {known}: at-most-once"),
+        ]
+    );
+}
+
 /// What holds after a crash for lines in a file, summaries by HTTP, alerts, and what is known.
 #[test]
 fn the_plan_says_what_holds_after_a_crash() {
@@ -366,14 +401,14 @@ fn the_plan_says_what_holds_after_a_crash() {
 
 #[test]
 fn mistakes_of_environments_that_are_not_chosen_are_found() {
-    let text = "[[source]]\ntype = \"stdin\"\n[env.far]\n[[env.far.source]]\ntype = \"file\"\n\
-                include = [\"${NOT_SET_HERE:-a}.log\"]\n[env.else]\nrun.state_dir = \"${NOT_SET_HERE}\"\n";
+    let text = "[[source]]\ntype = \"file\"\ninclude = [\"b.log\"]\n[env.far]\n[[env.far.source]]\ntype = \"file\"\n\
+                poll = true\ninclude = [\"${NOT_SET_HERE:-a}.log\"]\n[env.else]\nrun.state_dir = \"${NOT_SET_HERE}\"\n";
     let directory = tempfile::tempdir().unwrap();
     for arguments in [&[][..], &["--env", "far"]] {
         let ran = check(directory.path(), text, arguments).exits(78);
         let places = ran.stderr.matches("w.toml:").count();
         assert_eq!(places, 1, "each mistake once: {}", ran.stderr);
-        let _ = ran.says("w.toml:5:8: one run reads");
+        let _ = ran.says("sources of files begin and are looked at alike");
     }
 }
 

@@ -72,6 +72,30 @@ fn all_problems_come_at_once_and_the_exit_code_is_78() {
 }
 
 #[test]
+fn the_variable_names_several_files() {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("a.toml", "run.interval = \"1m\"\nrun.grace = \"1s\"\n"),
+        ("b.toml", "run.interval = \"5m\"\n"),
+        ("c:d.toml", "run.interval = \"7m\"\n"),
+    ] {
+        std::fs::write(directory.path().join(name), text).unwrap();
+    }
+    let shown = |variable: &str, arguments: &[&str]| {
+        let mut command = crate::program::weir([&["config", "show"], arguments].concat());
+        command.current_dir(directory.path());
+        command.env("WEIR_CONFIG", variable);
+        let ran = crate::program::feed(&mut command, b"").exits(0);
+        ran.text()
+    };
+    let both = shown("a.toml:b.toml", &[]);
+    assert!(both.contains("5m") && both.contains("1s"), "{both}");
+    assert_eq!(both, shown("", &["-c", "a.toml", "-c", "b.toml"]));
+    // On the command line a name is taken as it is.
+    assert!(shown("a.toml:b.toml", &["-c", "c:d.toml"]).contains("7m"));
+}
+
+#[test]
 fn mistakes_with_files_and_environments() {
     let files = [("w.toml", "[env.production]\n")];
     with_files(&files, &["check", "-c", "w.toml", "--env", "prodution"])

@@ -55,3 +55,26 @@ fn a_lost_write_ends_in_exit_3() {
         ends_in_3("write:0", args);
     }
 }
+
+#[test]
+fn what_one_sink_of_several_does_not_get_ends_in_exit_3() {
+    let home = tempfile::tempdir().unwrap();
+    let config = "[filter]\nlevel = \"info\"\n\
+                  [[sink]]\ntype = \"file\"\npath = \"all\"\n\
+                  [[sink]]\ntype = \"file\"\npath = \"errors\"\nwhere = \"level >= error\"\n\
+                  [[sink]]\ntype = \"stdout\"\n";
+    std::fs::write(home.path().join("weir.toml"), config).unwrap();
+    let input = b"2026-03-14T09:00:00Z ERROR disk full\n2026-03-14T09:00:01Z INFO fine\n";
+    let ran = |point: Option<&str>| {
+        let mut command = weir(["run", "-q", "-c", "weir.toml"]);
+        command.current_dir(home.path());
+        command.envs(point.map(|point| ("WEIR_FAILPOINT", point)));
+        feed(&mut command, &input.repeat(20_000))
+    };
+    assert_eq!(ran(None).code, 0);
+    for point in ["sink:1", "sink:2", "write:0", "batch:0", "record:0"] {
+        let ran = ran(Some(point));
+        assert_eq!(ran.code, 3, "{point}; stderr:\n{}", ran.stderr);
+        assert!(ran.stderr.contains("unaccounted"), "{}", ran.stderr);
+    }
+}

@@ -6,12 +6,13 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::cli::check::promise::{Promise, promises, shown};
-use crate::cli::setup::{Setup, Sources};
+use crate::cli::setup::Setup;
 use crate::config::Config;
 use crate::config::input::{self, DedupMode, From};
 use crate::config::load::Loaded;
 use crate::flow::level::Level;
 use crate::flow::wanted::Wanted;
+use crate::sources::Origin;
 
 /// The plan as it is shown; in JSON the value of `plan`.
 #[derive(Debug, Serialize)]
@@ -128,13 +129,16 @@ fn section(text: &mut String, head: &str, rows: &[Row]) {
 }
 
 fn sources(setup: &Setup) -> Vec<Row> {
-    let files = match &setup.sources {
-        Sources::Stdin => return vec![Row::new("stdin", "read to its end")],
-        Sources::Command(argv) => {
+    let streams = setup.sources.streams.iter();
+    let streams = streams.map(|stream| match &stream.origin {
+        Origin::Stdin => Row::new("stdin", "read to its end"),
+        Origin::Command(argv) => {
             let argv: Vec<_> = argv.iter().map(|word| word.to_string_lossy()).collect();
-            return vec![Row::new("command", argv.join(" "))];
+            Row::new("command", argv.join(" "))
         }
-        Sources::Files(files) => files,
+    });
+    let Some(files) = &setup.sources.files else {
+        return streams.collect();
     };
     let from = match (files.from, &setup.state_dir) {
         (Some(From::Start), _) | (None, Some(_)) => "from their start",
@@ -154,6 +158,7 @@ fn sources(setup: &Setup) -> Vec<Row> {
             let pattern = pattern.to_string_lossy();
             Row::new("file", format!("{pattern}, {}", what.join(", ")))
         })
+        .chain(streams)
         .collect()
 }
 

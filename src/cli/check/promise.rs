@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::cli::setup::{Place, Setup, Sources};
+use crate::cli::setup::{Place, Setup};
 use crate::config::input::From;
+use crate::sources::Origin;
 
 /// What holds for one path after a crash.
 #[derive(Debug, Serialize)]
@@ -54,9 +55,15 @@ enum Again {
     Stream,
 }
 
-/// One promise for each place that something goes to.
+/// One promise for each way from where something comes to where it goes.
 pub fn promises(setup: &Setup) -> Vec<Promise> {
-    let (from, again) = origin(setup);
+    let origins = origins(setup).into_iter();
+    origins
+        .flat_map(|(from, again)| promises_of(setup, from, again))
+        .collect()
+}
+
+fn promises_of(setup: &Setup, from: &'static str, again: Again) -> Vec<Promise> {
     let promise = |to: String, (after_a_crash, because): (Kept, &'static str)| Promise {
         from,
         to,
@@ -85,15 +92,22 @@ pub fn promises(setup: &Setup) -> Vec<Promise> {
     promises
 }
 
-fn origin(setup: &Setup) -> (&'static str, Again) {
+fn origins(setup: &Setup) -> Vec<(&'static str, Again)> {
     let has_state = setup.state_dir.is_some();
-    match &setup.sources {
-        Sources::Files(_) if has_state => ("files", Again::FromPlaces),
-        Sources::Files(files) if files.from == Some(From::Start) => ("files", Again::FromStart),
-        Sources::Files(_) => ("files", Again::FromEnd),
-        Sources::Stdin => ("standard input", stream(has_state)),
-        Sources::Command(_) => ("the command", stream(has_state)),
-    }
+    let files = setup.sources.files.as_ref().map(|files| match files.from {
+        _ if has_state => Again::FromPlaces,
+        Some(From::Start) => Again::FromStart,
+        _ => Again::FromEnd,
+    });
+    let streams = match &*setup.sources.streams {
+        [] => None,
+        [stream] if stream.origin == Origin::Stdin => Some("standard input"),
+        [_] => Some("the command"),
+        _ => Some("streams"),
+    };
+    let files = files.map(|again| ("files", again));
+    let streams = streams.map(|from| (from, stream(has_state)));
+    files.into_iter().chain(streams).collect()
 }
 
 fn stream(has_state: bool) -> Again {

@@ -1,6 +1,7 @@
 //! What a configuration makes of the record: which metrics, states, sets and rules look at it, and what
 //! keeps its lines or drops them. It asks what a run asks.
 
+use crate::cli::check::promise::shown;
 use crate::cli::explain::selection::Test;
 use crate::cli::setup::Setup;
 use crate::config::load::Loaded;
@@ -78,6 +79,21 @@ impl Configuration {
             let found = taken.or(found.first()).cloned();
             let found = found.unwrap_or_else(|| Err("it looks at no record".to_owned()));
             add("rule", &rule.life.name, found);
+        }
+        let kept = task.lines.iter().flat_map(|lines| &lines.branches);
+        let branches: Vec<_> = kept.collect();
+        for sink in &self.setup.lines {
+            let branch = branches.get(sink.branch);
+            let Some((text, condition)) =
+                branch.and_then(|branch| Some((branch.text.as_ref()?, branch.condition.as_ref()?)))
+            else {
+                continue;
+            };
+            let found = match condition.holds(view) {
+                true => Ok("its lines, if they go out".to_owned()),
+                false => Err(format!("{text} does not hold")),
+            };
+            add("sink", &shown(&sink.place), found);
         }
         Configured {
             watched,

@@ -3,7 +3,9 @@
 //! one digest on standard error.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,14 +23,12 @@ use crate::engine::Outcome;
 use crate::engine::signals::Stop;
 use crate::report::Report;
 use crate::report::text::{self, Style, number};
-use crate::sources::command::{self, Running, Tee};
+use crate::sources::Source;
+use crate::sources::command::{self, Process, Running, Tee};
 use crate::units::Unit;
 
 /// How long what the program's own children write is waited for after it has ended.
 const AFTER_END: Duration = Duration::from_secs(1);
-
-/// How often the program's end is looked for.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// Columns of the digest.
 const WIDTH: usize = 100;
@@ -47,7 +47,8 @@ pub fn run(args: RunArgs) -> Result<u8, Failure> {
         super::load(&args)?
     };
     let argv = args.command.clone();
-    wrap(&args, setup, &argv, Tee::Yes)
+    let name = argv[0].to_string_lossy();
+    wrap(&args, setup, &name, &argv, Tee::Yes)
 }
 
 /// A configuration in which nobody wrote anything.
@@ -58,11 +59,22 @@ fn nothing(args: &RunArgs) -> Result<Setup, Failure> {
 }
 
 /// Runs the command that a configuration names as its source: its output is only looked at.
-pub fn run_source(args: &RunArgs, setup: Setup, argv: &[OsString]) -> Result<u8, Failure> {
-    wrap(args, setup, argv, Tee::No)
+pub fn run_source(
+    args: &RunArgs,
+    setup: Setup,
+    name: &str,
+    argv: &[OsString],
+) -> Result<u8, Failure> {
+    wrap(args, setup, name, argv, Tee::No)
 }
 
-fn wrap(args: &RunArgs, setup: Setup, argv: &[OsString], tee: Tee) -> Result<u8, Failure> {
+fn wrap(
+    args: &RunArgs,
+    setup: Setup,
+    name: &str,
+    argv: &[OsString],
+    tee: Tee,
+) -> Result<u8, Failure> {
     let fail = |error: io::Error| Failure::io(format!("signals: {error}"));
     let stop = Stop::new().map_err(fail)?;
     let passing = Passing::new().map_err(fail)?;
@@ -79,7 +91,10 @@ fn wrap(args: &RunArgs, setup: Setup, argv: &[OsString], tee: Tee) -> Result<u8,
             .map_err(|error| Failure::io(format!("no thread for the command: {error}")))?
     };
     let one = Once {
-        source: Some(source),
+        source: Some(Source {
+            name: name.to_owned(),
+            ..source
+        }),
         ..Once::of(stop)
     };
     let result = once(args, setup, one);
@@ -135,20 +150,29 @@ fn digest(argv: &[OsString], outcome: &Outcome, code: u8, elapsed: Duration) {
 /// Signals on their way to the program.
 struct Passing {
     came: Vec<(i32, Arc<AtomicBool>)>,
+    /// Readable when one came; the other end is the handlers'.
+    wake: UnixStream,
     /// The terminal sends its signals to the program as well as to us.
     shares_terminal: bool,
 }
 
 impl Passing {
     fn new() -> io::Result<Passing> {
+        let (wake, woken_by) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        woken_by.set_nonblocking(true)?;
         let mut came = Vec::new();
         for signal in PASSED_ON {
             let flag = Arc::new(AtomicBool::new(false));
+            // In this order: who is woken finds the flag set.
             signal_hook::flag::register(signal, Arc::clone(&flag))?;
+            let woken_by = OwnedFd::from(woken_by.try_clone()?);
+            signal_hook::low_level::pipe::register(signal, woken_by)?;
             came.push((signal, flag));
         }
         Ok(Passing {
             came,
+            wake,
             shares_terminal: io::stdin().is_terminal() || io::stderr().is_terminal(),
         })
     }
@@ -156,26 +180,23 @@ impl Passing {
     /// Passes signals on until the program has ended and what it wrote was read, or nobody in it
     /// reads on after it.
     fn until_end(&self, mut running: Running, stop: &Stop) -> io::Result<std::process::ExitStatus> {
+        let process = running.process();
         let status = loop {
-            self.pass_on(running.id());
-            if let Some(status) = running.ended()? {
+            // Heard before it is passed on: one that comes in between wakes again.
+            let mut bytes = [0; 64];
+            while matches!((&self.wake).read(&mut bytes), Ok(1..)) {}
+            self.pass_on(&process);
+            if let Some(status) = running.wait_or(self.wake.as_fd())? {
                 break status;
             }
-            std::thread::sleep(LOOK);
         };
-        let ended = Instant::now();
-        while !running.is_drained() {
-            // A program that it left behind may hold the pipe for ever.
-            if ended.elapsed() >= AFTER_END {
-                stop.ask();
-                break;
-            }
-            std::thread::sleep(LOOK);
+        if !running.drain(AFTER_END) {
+            stop.ask();
         }
         Ok(status)
     }
 
-    fn pass_on(&self, id: u32) {
+    fn pass_on(&self, process: &Process) {
         for (signal, came) in &self.came {
             if !came.swap(false, Ordering::Relaxed) {
                 continue;
@@ -184,7 +205,7 @@ impl Passing {
                 continue;
             }
             if let Some(signal) = Signal::from_named_raw(*signal) {
-                command::send(id, signal);
+                process.send(signal);
             }
         }
     }

@@ -24,6 +24,7 @@ use crate::notifiers::{
 use crate::rules::routing::{RouteSettings, Silence};
 use crate::sinks::file::Rotation;
 use crate::sinks::http;
+use crate::sources::{Origin, Stream};
 use crate::stages::literals::Literals;
 use crate::units;
 
@@ -416,46 +417,68 @@ impl Resolver<'_> {
         })
     }
 
-    /// Sources of one kind, which is all that one run reads.
+    /// Everything that one run reads.
     pub(super) fn sources(&mut self, sources: &[input::Source]) -> Sources {
-        let mut files = Files::default();
-        let mut other = None;
+        let mut found = Sources::default();
         for (place, source) in sources.iter().enumerate() {
-            let kind = path("source", place, "type");
-            match &source.from {
-                Input::Stdin | Input::Command(_) if place > 0 => {
-                    let message = "one run reads files, standard input or one command";
-                    self.wrong(&kind, message, Some("give each kind a weir of its own"));
-                }
-                Input::Stdin => other = Some(Sources::Stdin),
+            let (default, origin) = match &source.from {
+                Input::Stdin => ("-", Origin::Stdin),
                 Input::Command(command) => {
                     let argv = command.argv.iter().map(OsString::from).collect();
-                    other = Some(Sources::Command(argv));
-                }
-                Input::File(_) if other.is_some() => {
-                    let message = "one run reads files, standard input or one command";
-                    self.wrong(&kind, message, Some("give each kind a weir of its own"));
+                    let program = command.argv.first().map_or("", String::as_str);
+                    (program, Origin::Command(argv))
                 }
                 Input::File(source) => {
-                    if place > 0 && (files.from, files.poll) != (source.from, source.poll) {
-                        let message = "sources of files begin and are looked at alike";
-                        let hint = "give all of them the same \"from\" and \"poll\"";
-                        self.wrong(&path("source", place, "from"), message, Some(hint));
-                    }
-                    files
-                        .include
-                        .extend(source.include.iter().map(OsString::from));
-                    files.exclude.extend(source.exclude.iter().cloned());
-                    files.from = source.from;
-                    files.poll = source.poll;
+                    self.files(source, place, &mut found.files);
+                    continue;
                 }
+            };
+            let mut streams = found.streams.iter();
+            if origin == Origin::Stdin && streams.any(|stream| stream.origin == origin) {
+                let message = "standard input is read by another source already";
+                self.wrong(&path("source", place, "type"), message, None);
             }
+            let name = source.name.as_deref().unwrap_or(default);
+            found.streams.push(Stream {
+                name: unlike(name, &found.streams),
+                origin,
+            });
         }
         if sources.is_empty() {
-            return Sources::Stdin;
+            found.streams.push(Stream {
+                name: "-".to_owned(),
+                origin: Origin::Stdin,
+            });
         }
-        other.unwrap_or(Sources::Files(files))
+        found
     }
+
+    fn files(&mut self, source: &input::FileSource, place: usize, files: &mut Option<Files>) {
+        let files = files.get_or_insert_with(|| Files {
+            from: source.from,
+            poll: source.poll,
+            ..Files::default()
+        });
+        if (files.from, files.poll) != (source.from, source.poll) {
+            let message = "sources of files begin and are looked at alike";
+            let hint = "give all of them the same \"from\" and \"poll\"";
+            self.wrong(&path("source", place, "from"), message, Some(hint));
+        }
+        files
+            .include
+            .extend(source.include.iter().map(OsString::from));
+        files.exclude.extend(source.exclude.iter().cloned());
+    }
+}
+
+/// The name, with a number behind it if another stream has it.
+fn unlike(name: &str, others: &[Stream]) -> String {
+    let is_taken = |name: &str| others.iter().any(|other| other.name == name);
+    let numbered = (2..).map(|number| format!("{name} {number}"));
+    let mut names = std::iter::once(name.to_owned()).chain(numbered);
+    names
+        .find(|name| !is_taken(name))
+        .expect("there are fewer streams than numbers")
 }
 
 /// A notifier of ours, with what the others have by default.

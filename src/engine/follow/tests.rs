@@ -163,6 +163,7 @@ fn stage(steps: Vec<Step>, notes: Vec<Note>, change: impl FnOnce(&mut Follow)) -
         quiet: false,
         systemd: None,
         ready: Arc::default(),
+        resumes: true,
     };
     change(&mut follow);
     let (batches_in, batches) = unbounded();
@@ -175,6 +176,7 @@ fn stage(steps: Vec<Step>, notes: Vec<Note>, change: impl FnOnce(&mut Follow)) -
         buffers,
         budget: Arc::clone(&budget),
         stop: stop.clone(),
+        wake: None,
     };
     Stage {
         calls,

@@ -25,6 +25,7 @@ pub mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
+use std::mem;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -112,6 +113,8 @@ pub struct Settings {
     pub outputs: Vec<PathBuf>,
     /// A torn last line is left for the next start, which a state directory makes possible.
     pub keeps_torn: bool,
+    /// Names of the inputs that there are already, by the numbers of their sources.
+    pub sources: Vec<String>,
 }
 
 /// Where the first start begins.
@@ -127,8 +130,6 @@ pub enum From {
 #[derive(Debug, Default)]
 pub struct Resume {
     pub places: Vec<Place>,
-    /// Names of the inputs, by the numbers of their sources.
-    pub sources: Vec<String>,
     /// Batches after the checkpoint, to be read again.
     pub replay: Vec<Mark>,
 }
@@ -283,6 +284,14 @@ impl Follower {
             said: HashMap::new(),
             finishing: None,
         };
+        for (row, name) in mem::take(&mut follower.settings.sources)
+            .into_iter()
+            .enumerate()
+        {
+            let row = u32::try_from(row).expect("inputs are fewer than 2^32");
+            follower.sources.entry(name).or_insert(SourceId(row));
+            follower.sources_count = row + 1;
+        }
         if let Some(resume) = resume {
             follower.resume(resume);
         }
@@ -396,6 +405,11 @@ impl Follower {
     /// New bytes that were handed out in batches.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Whether batches of the journal are still to be read again.
+    pub fn is_replaying(&self) -> bool {
+        !self.replay.is_empty() || !self.is_resumed
     }
 
     pub fn hints_descriptor(&self) -> Option<BorrowedFd<'_>> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::disk::{Identity, Kind as FileKind, Stat, directory_of};
-use crate::flow::batch::{Batch, SourceId};
+use crate::flow::batch::Batch;
 use crate::flow::chunk::Chunk;
 use crate::flow::mark::{Fate, Generation, HEAD_BYTES, Kind, Mark, Marker, Piece, Place};
 use crate::flow::time::Time;
@@ -22,11 +22,6 @@ impl Follower {
     /// Takes over what a checkpoint knows. Nothing is read yet but to recognise files.
     pub(super) fn resume(&mut self, resume: Resume) {
         let now = self.clock.monotonic();
-        for (row, name) in resume.sources.into_iter().enumerate() {
-            let row = u32::try_from(row).expect("inputs are fewer than 2^32");
-            self.sources.entry(name).or_insert(SourceId(row));
-            self.sources_count = row + 1;
-        }
         for place in resume.places {
             self.take_over(place, now);
         }

@@ -115,6 +115,7 @@ impl Bench {
             refused: Vec::new(),
             outputs: Vec::new(),
             keeps_torn: true,
+            sources: Vec::new(),
         };
         let clock: Arc<dyn Clock> = self.clock.clone();
         let follower = Follower::new(settings, Arc::new(Real), clock, Box::new(NoHints), resume);
@@ -131,7 +132,6 @@ impl Bench {
         self.marks.truncate(checkpoint);
         self.start(Some(Resume {
             places: places.iter().cloned().collect(),
-            sources: Vec::new(),
             replay,
         }));
     }

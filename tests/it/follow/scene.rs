@@ -422,6 +422,11 @@ impl Following {
         })
     }
 
+    /// Its standard input, if the command asked for a pipe.
+    pub fn stdin(&mut self) -> std::process::ChildStdin {
+        self.child.stdin.take().expect("a pipe was asked for")
+    }
+
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.stderr).unwrap_or_default()).into_owned()
     }

@@ -10,6 +10,7 @@ mod alerts;
 mod reload;
 mod secrets;
 mod sinks;
+mod sources;
 mod streams;
 mod systemd;
 mod windows;

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use super::{at, configured, start};
+use super::{at, configured, contains, start};
 use crate::follow::scene::{Scene, until};
 use crate::program::{Ran, feed, weir};
 
@@ -150,16 +150,14 @@ fn a_kill_leaves_the_first_file_exact_and_nothing_missing_in_the_others() {
     ));
     let total = 30_000;
     for kill in 0..6 {
+        let written = scene.length("errors");
         let running = start(&scene);
         for part in 0..5 {
             let from = (kill * 5 + part) * 1000;
             scene.append("app.log", records(from, from + 1000).as_bytes());
             std::thread::sleep(std::time::Duration::from_millis(4));
         }
-        let written = scene.length("errors");
-        until("it writes", || {
-            scene.length("errors") > written || kill == 5
-        });
+        until("it writes", || scene.length("errors") > written);
         running.kill();
     }
     let running = start(&scene);
@@ -171,16 +169,11 @@ fn a_kill_leaves_the_first_file_exact_and_nothing_missing_in_the_others() {
     for (name, want) in [("api", those(&all, &[API])), ("all", all)] {
         let text = String::from_utf8(scene.read(name)).unwrap();
         let mut want = want.split_inclusive('\n').peekable();
-        let mut surplus = 0;
         for line in text.split_inclusive('\n') {
             // In order, but for what stands there again; a kill may have torn a line.
-            match want.peek() {
-                Some(next) if *next == line => drop(want.next()),
-                _ => surplus += 1,
-            }
+            want.next_if_eq(&line);
         }
         assert_eq!(want.next(), None, "{name} lacks a line");
-        assert!(surplus < total, "{name}");
     }
 }
 
@@ -235,7 +228,7 @@ fn a_reload_adds_changes_and_takes_away_sinks_without_losing_a_line() {
         assert!(scene.read("all") == all.as_bytes());
         assert!(scene.read("errors") == those(&all, &[ERROR]).as_bytes());
         let web = those(&records(1100, 1500), &["\"service\":\"web\""]);
-        assert!(scene.read("api").ends_with(web.as_bytes()));
+        assert!(contains(&scene.read("api"), web.as_bytes()));
     }
 }
 

@@ -225,9 +225,6 @@ impl<'p> Program<'p> {
             refused: Vec::new(),
             outputs: Vec::new(),
             keeps_torn: true,
-        };
-        let resume = ready.resumed.then(|| Resume {
-            places: ready.known.places.iter().cloned().collect(),
             sources: ready
                 .known
                 .state
@@ -235,6 +232,9 @@ impl<'p> Program<'p> {
                 .iter()
                 .map(|input| input.name.clone())
                 .collect(),
+        };
+        let resume = ready.resumed.then(|| Resume {
+            places: ready.known.places.iter().cloned().collect(),
             replay: std::mem::take(&mut ready.replay),
         });
         let file = ready.file.expect("a file was asked for");

@@ -1,0 +1,280 @@
+//! Files, standard input and commands in one run: every line of each goes out once, in the order of its own
+//! source, over reloads, kills and the ends of streams.
+
+use std::fs;
+use std::io::Write;
+use std::process::{ChildStdin, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{configured, start};
+use crate::follow::scene::{Following, Scene, Source, compare, exactly, until};
+use crate::program::setting;
+
+const SINK: &str =
+    "[[sink]]\ntype = \"file\"\npath = \"out\"\n[run]\nmultiline = \"off\"\ninterval = \"1h\"\n";
+const FILES: &str = "[[source]]\ntype = \"file\"\ninclude = [\"app.log\"]\nfrom = \"start\"\n";
+const STDIN: &str = "[[source]]\ntype = \"stdin\"\n";
+const SUMMARY: &str = "[[sink]]\ntype = \"stdout\"\nwhat = \"summary\"\n";
+
+/// A source that runs a shell script.
+fn command(script: &str) -> String {
+    format!("[[source]]\ntype = \"command\"\nargv = [\"sh\", \"-c\", '{script}']\n")
+}
+
+/// A run whose standard input is a pipe of ours.
+fn piped(scene: &Scene, args: &[&str]) -> (Following, ChildStdin) {
+    let mut command = scene.command(&[], &[&["run", "-c", "weir.toml"], args].concat());
+    command.stdin(Stdio::piped());
+    let mut running = scene.spawn(command);
+    let stdin = running.stdin();
+    (running, stdin)
+}
+
+#[test]
+fn files_standard_input_and_commands_go_out_together() {
+    let [mut file, mut input, mut one, mut two] = [0, 1, 2, 3].map(Source::new);
+    let scene = configured(&format!(
+        "{FILES}{STDIN}{}{}{SINK}{SUMMARY}",
+        command("cat one; echo to stderr >&2; exit 3"),
+        command("cat two; sleep 1000"),
+    ));
+    fs::write(scene.path("one"), one.next(20_000)).unwrap();
+    fs::write(scene.path("two"), two.next(20_000)).unwrap();
+    let (running, mut stdin) = piped(&scene, &[]);
+    for _ in 0..50 {
+        scene.append("app.log", &file.next(400));
+        stdin.write_all(&input.next(400)).unwrap();
+    }
+    drop(stdin);
+    until("standard input's end", || {
+        running.stderr().contains("standard input: ended\n")
+    });
+    until("a command's end", || {
+        running.stderr().contains("sh: ended with exit code 3\n")
+    });
+    let stderr = b"to stderr\n";
+    let all = [&file, &input, &one, &two];
+    let bytes: usize = all.iter().map(|source| source.all().len()).sum();
+    scene.until_length("out", (bytes + stderr.len()) as u64);
+    // It goes on: there is a file.
+    scene.append("app.log", &file.next(10));
+    until("a line after the ends", || {
+        scene
+            .read("out")
+            .ends_with(&file.all()[file.all().len() - 20..])
+    });
+    let ran = running.terminate();
+    let out = scene.read("out");
+    let text = String::from_utf8(out).unwrap();
+    let (of_stderr, of_sources): (Vec<&str>, Vec<&str>) = text
+        .split_inclusive('\n')
+        .partition(|line| *line == "to stderr\n");
+    assert_eq!(of_stderr.len(), 1);
+    exactly(of_sources.concat().as_bytes(), &[&file, &input, &one, &two]);
+    let report: Value = serde_json::from_str(ran.text().lines().last().unwrap()).unwrap();
+    let mut inputs: Vec<(&str, u64)> = report["inputs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|input| {
+            let name = input["name"].as_str().unwrap();
+            (name, input["records"].as_u64().unwrap())
+        })
+        .collect();
+    inputs.sort_unstable();
+    assert_eq!(
+        inputs,
+        [
+            ("-", 20_000),
+            ("app.log", 20_010),
+            ("sh", 20_001),
+            ("sh 2", 20_000)
+        ]
+    );
+    assert_eq!(report["ledger"]["unaccounted"], 0);
+}
+
+#[test]
+fn streams_alone_end_the_run_with_the_last_of_them() {
+    let [mut input, mut one] = [1, 2].map(Source::new);
+    for state in [&["--state", "state"][..], &[]] {
+        let scene = configured(&format!(
+            "{STDIN}{}{SINK}{SUMMARY}",
+            command("sleep 0.2; cat one")
+        ));
+        fs::write(scene.path("one"), one.next(5000)).unwrap();
+        let (running, mut stdin) = piped(&scene, state);
+        stdin.write_all(&input.next(5000)).unwrap();
+        drop(stdin);
+        let ran = running.ended().exits(0);
+        assert_eq!(ran.stderr.matches("ended").count(), 2, "{}", ran.stderr);
+        let report: Value = serde_json::from_str(ran.text().lines().last().unwrap()).unwrap();
+        assert_eq!(
+            report["ledger"]["records"], 10_000,
+            "the whole report is last"
+        );
+        let (lines, text) = (input.all().len() + one.all().len(), scene.read("out"));
+        assert_eq!(text.len(), lines);
+        exactly(&text, &[&input, &one]);
+        [input, one] = [1, 2].map(Source::new);
+    }
+}
+
+#[test]
+fn a_busy_stream_and_a_busy_file_leave_each_other_room() {
+    let scene = configured(&format!("{FILES}{}{SINK}", command("yes from the command")));
+    let running = scene.start(&[], &["run", "-c", "weir.toml"]);
+    until("the command's lines", || scene.length("out") > 1 << 20);
+    let mut file = Source::new(0);
+    scene.append("app.log", &file.next(3));
+    let last = file.all();
+    let last = String::from_utf8(last).unwrap();
+    let last = last.lines().last().unwrap();
+    until("the file's lines", || {
+        let out = scene.read("out");
+        memchr::memmem::rfind(&out, last.as_bytes()).is_some()
+    });
+    running.terminate();
+}
+
+#[test]
+fn a_program_is_asked_to_end_and_what_it_then_writes_is_read() {
+    let script = "trap \"echo last words; exit 0\" TERM; echo ready; while :; do sleep 0.05; done";
+    let scene = configured(&format!("{FILES}{}{SINK}", command(script)));
+    let running = scene.start(&[], &["run", "-c", "weir.toml"]);
+    until("it runs", || scene.read("out") == b"ready\n");
+    running.terminate();
+    assert_eq!(scene.read("out"), b"ready\nlast words\n");
+}
+
+#[test]
+fn a_program_that_cannot_be_started_ends_the_run_at_its_start() {
+    let scene = configured(&format!(
+        "{FILES}[[source]]\ntype = \"command\"\nargv = [\"no-such-program-anywhere\"]\n{SINK}"
+    ));
+    scene
+        .start(&[], &["run", "-c", "weir.toml"])
+        .ended()
+        .exits(127)
+        .says("no-such-program-anywhere");
+}
+
+#[test]
+fn names_and_numbers_stay_over_a_restart() {
+    let text = format!("{FILES}{STDIN}{SINK}{SUMMARY}")
+        .replace("type = \"stdin\"", "type = \"stdin\"\nname = \"pipe\"");
+    let scene = configured(&text);
+    let [mut file, mut input] = [0, 1].map(Source::new);
+    for _ in 0..3 {
+        let (running, mut stdin) = piped(&scene, &["--state", "state"]);
+        scene.append("app.log", &file.next(100));
+        stdin.write_all(&input.next(50)).unwrap();
+        let bytes = file.all().len() + input.all().len();
+        scene.until_length("out", bytes as u64);
+        running.terminate();
+    }
+    exactly(&scene.read("out"), &[&file, &input]);
+    // A run over the streams alone goes on with the same state, and its report has all inputs.
+    fs::write(scene.path("weir.toml"), text.replace(FILES, "")).unwrap();
+    let (running, stdin) = piped(&scene, &["--state", "state"]);
+    drop(stdin);
+    let ran = running.ended().exits(0);
+    let report: Value = serde_json::from_str(ran.text().lines().last().unwrap()).unwrap();
+    let mut inputs: Vec<(&str, u64)> = report["inputs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|input| {
+            (
+                input["name"].as_str().unwrap(),
+                input["records"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    inputs.sort_unstable();
+    assert_eq!(inputs, [("app.log", 300), ("pipe", 150)]);
+}
+
+/// Reloads while a file, standard input and a command bring lines: none is lost, doubled or out of order.
+fn reloaded(times: usize) {
+    let script = "while read line; do echo \"$line\"; done < fifo";
+    let base = format!("{FILES}{STDIN}{}{SINK}", command(script));
+    let scene = configured(&base);
+    let made = std::process::Command::new("mkfifo")
+        .arg(scene.path("fifo"))
+        .status();
+    assert!(made.unwrap().success());
+    let (running, mut stdin) = piped(&scene, &["--state", "state"]);
+    let mut fifo = fs::File::options()
+        .write(true)
+        .open(scene.path("fifo"))
+        .unwrap();
+    let [mut file, mut input, mut one] = [0, 1, 2].map(Source::new);
+    for number in 0..times {
+        let text = match number % 3 {
+            0 => format!("{base}[[rule]]\nname = \"r\"\nwhen = \"count() > 1000000\"\n"),
+            1 => base.clone(),
+            _ => format!("{base}{}", command("true")),
+        };
+        fs::write(scene.path("new.toml"), text).unwrap();
+        scene.rename("new.toml", "weir.toml");
+        running.signal("HUP");
+        for _ in 0..20 {
+            scene.append("app.log", &file.next(3));
+            stdin.write_all(&input.next(3)).unwrap();
+            fifo.write_all(&one.next(3)).unwrap();
+        }
+        until("an answer to SIGHUP", || {
+            let said = running.stderr();
+            let used = said.matches("the configuration is read again").count();
+            let refused = said.matches("reads other streams").count();
+            used + refused > number
+        });
+    }
+    let all = [&file, &input, &one];
+    let bytes: usize = all.iter().map(|source| source.all().len()).sum();
+    scene.until_length("out", bytes as u64);
+    let refused = running.stderr().matches("reads other streams").count();
+    assert_eq!(refused, times / 3);
+    running.terminate();
+    exactly(&scene.read("out"), &all);
+}
+
+#[test]
+fn streams_live_on_over_reloads() {
+    reloaded(12);
+}
+
+#[test]
+#[ignore = "takes minutes: WEIR_RELOADS (300)"]
+fn long_streams_live_on_over_reloads() {
+    reloaded(setting("WEIR_RELOADS", 300) as usize);
+}
+
+#[test]
+fn a_kill_leaves_files_exact_and_doubles_nothing_of_streams() {
+    let scene = configured(&format!("{FILES}{STDIN}{SINK}"));
+    let [mut file, mut input] = [0, 1].map(Source::new);
+    for round in 0..6u64 {
+        let (running, mut stdin) = piped(&scene, &["--state", "state"]);
+        for _ in 0..(10 + round * 7) {
+            scene.append("app.log", &file.next(100));
+            stdin.write_all(&input.next(100)).unwrap();
+            std::thread::sleep(Duration::from_millis(3));
+        }
+        until("it writes", || scene.length("out") > 0);
+        running.kill();
+    }
+    let running = start(&scene);
+    let last = file.next(1);
+    scene.append("app.log", &last);
+    until("all of the file", || scene.read("out").ends_with(&last));
+    running.terminate();
+    let (missing, surplus) = compare(&scene.read("out"), &[&file], &[&input]);
+    assert!(
+        missing.is_empty() && surplus.is_empty(),
+        "{missing:?} {surplus:?}"
+    );
+}
