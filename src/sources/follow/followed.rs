@@ -724,8 +724,12 @@ impl Followed {
         let reach = last.to.min(HEAD_BYTES as u64) as usize;
         let mut bytes = [0; HEAD_BYTES];
         let bytes = &mut bytes[..reach];
-        if pieces.len() == 1 && last.from == 0 && chunk.len() >= reach {
-            bytes.copy_from_slice(&chunk[..reach]);
+        let older = &pieces[..pieces.len() - 1];
+        let start: u64 = older.iter().map(|piece| piece.to - piece.from).sum();
+        let start = usize::try_from(start).unwrap_or(usize::MAX);
+        // What was read is sure; the file itself may have been written anew since.
+        if last.from == 0 && chunk.len() >= start.saturating_add(reach) {
+            bytes.copy_from_slice(&chunk[start..start + reach]);
         } else {
             let count = self.handle.as_mut()?.read_full(bytes, 0).ok()?;
             if count < reach {

@@ -87,7 +87,17 @@ impl Follower {
     /// Gives a generation a handle to its bytes: its own file, a copy of it, or none. With a `mark` the
     /// bytes that it names have to be there. An error is of a file that may be the one.
     fn find(&mut self, generation: Generation, mark: Option<&Mark>) -> io::Result<bool> {
-        let own = self.located.get(&self.files[&generation].identity).cloned();
+        let identity = self.files[&generation].identity;
+        let is_there = |path: &PathBuf| {
+            let stat = self.disk.stat(path);
+            stat.is_ok_and(|stat| stat.identity == identity)
+        };
+        // It may have been renamed since it was located.
+        let own = self.located.get(&identity).cloned();
+        let own = match own {
+            Some(path) if !is_there(&path) => self.find_renamed(generation, identity),
+            own => own,
+        };
         // A copy is no choice as long as the file itself may be the one.
         if let Some(path) = &own
             && self.is_in(generation, path.clone(), mark)?
@@ -105,13 +115,6 @@ impl Follower {
         if mark.is_some() || !matches!(met, Ok(false)) {
             return met;
         }
-        let identity = self.files[&generation].identity;
-        let is_there = |path: &PathBuf| {
-            let stat = self.disk.stat(path);
-            stat.is_ok_and(|stat| stat.identity == identity)
-        };
-        // It may have been renamed since it was located.
-        let own = own.filter(is_there);
         match own.or_else(|| self.find_renamed(generation, identity)) {
             Some(path) => self.take_changed(generation, path),
             None => met,

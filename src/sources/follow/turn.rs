@@ -467,6 +467,11 @@ impl Follower {
         let Some(older) = self.before(generation, is_over) else {
             return self.start(generation);
         };
+        // One still further back may have moved to a copy, of which there is much to read.
+        let has_read = |older: &Followed| {
+            older.phase != Phase::Open || older.caught_up || older.is_failing || older.takes_over
+        };
+        let is_last = self.before(older.generation(), has_read).is_none();
         let older_generation = older.generation();
         let due = match older.phase {
             Phase::Ended | Phase::CopyOf(_) => true,
@@ -485,11 +490,11 @@ impl Follower {
                 // One that stands where it was found was not rotated: it may be written for ever.
                 let is_due = older.caught_up && (is_settled || !is_rotated) && is_whole;
                 // Its writer may have added something since it was last looked at.
-                if is_due && now.saturating_sub(older.looked_at) > 2 * TIMED {
+                if is_due && is_last && now.saturating_sub(older.looked_at) > 2 * TIMED {
                     self.ready(older_generation);
                     return;
                 }
-                is_due
+                is_due && is_last
             }
         };
         if due {
@@ -541,9 +546,7 @@ impl Follower {
             return;
         }
         // One that was never begun, because it is empty, has taken over nothing.
-        let has_nothing = |older: &Followed| {
-            older.takes_over || matches!(older.phase, Phase::Ended | Phase::CopyOf(_))
-        };
+        let has_nothing = |older: &Followed| older.takes_over || !older.holds_bytes();
         let Some(older) = self.before(generation, has_nothing) else {
             return;
         };

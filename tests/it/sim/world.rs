@@ -663,7 +663,9 @@ impl World {
         // Whoever read the file may have come so far as any of its half lines.
         self.oracle.strand_halves(&file.content());
         file.truncate(length);
+        // It begins now, whenever it is written to first: the file may be renamed before that.
         self.lanes.remove(&serial);
+        self.lane(self.logs[place].source, serial);
         self.seen.remove(&serial);
         self.known_copies.retain(|known| *known != serial);
     }
