@@ -26,7 +26,7 @@ fn sample(number: u64) -> Checkpoint {
 
 #[test]
 fn a_checkpoint_that_is_cut_anywhere_is_no_checkpoint() {
-    let bytes = encode(&sample(3));
+    let bytes = encode(&sample(3)).concat();
     assert_eq!(decode(&bytes).unwrap().number, 3);
     for length in 0..bytes.len() {
         assert!(decode(&bytes[..length]).is_err(), "{length}");
@@ -34,8 +34,21 @@ fn a_checkpoint_that_is_cut_anywhere_is_no_checkpoint() {
 }
 
 #[test]
+fn a_large_checkpoint_is_written_in_pieces() {
+    let mut large = sample(3);
+    for row in 0..40_000u32 {
+        large.state.groups.add(0, &row.to_be_bytes(), u64::from(row));
+    }
+    let pieces = encode(&large);
+    assert!(pieces.len() > 1, "{}", pieces[0].len());
+    let read = decode(&pieces.concat()).unwrap();
+    assert_eq!(read.state.groups.top(0, 9), large.state.groups.top(0, 9));
+    assert_eq!(read.state.groups.total(0), (0..40_000).sum::<u64>());
+}
+
+#[test]
 fn a_checkpoint_with_any_bit_flipped_is_no_checkpoint() {
-    let mut bytes = encode(&sample(3));
+    let mut bytes = encode(&sample(3)).concat();
     for at in 0..bytes.len() {
         for bit in 0..8 {
             bytes[at] ^= 1 << bit;

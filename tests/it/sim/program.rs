@@ -15,7 +15,7 @@ use logweir::engine::checkpoint::{self, Asked, AskedOutput, Commit, Keeper};
 use logweir::engine::fold::Fold;
 use logweir::engine::mapper::Mapper;
 use logweir::engine::writer::{Destination, Recorder, Wrote};
-use logweir::flow::batch::{Batch, Content};
+use logweir::flow::batch::Batch;
 use logweir::flow::level::Level;
 use logweir::flow::output::{Dedup, DedupMode, LinesTask, Output};
 use logweir::flow::wanted::Wanted;
