@@ -17,7 +17,9 @@
 //!   inside the glob is recognised from 1 KiB up; smaller files are always read". A file whose first
 //!   kibibyte is not, after a power cut, what the program had read there is known no better than a small one.
 //! * **Order** within one life of a file is that of its bytes; of two lives of one name that did not
-//!   overlap, all of the first comes before the second ("a generation is drained before the next").
+//!   overlap, all of the first comes before the second ("a generation is drained before the next"). A life
+//!   begins when its file is made or emptied. What a power cut brings back under a name that the file had
+//!   lost may come late: the lives after it may have been read.
 //! * After a power cut lines may be torn or full of NUL bytes in the files themselves. What is left of
 //!   them may come out or not. A file that came back shorter than it was, or with zeros, may be read twice;
 //!   a file whose writer synced may not.
@@ -60,6 +62,8 @@ struct Fragment {
     /// A power cut left the file with this at its end; whatever is written next stands behind it.
     open_end: bool,
     must: bool,
+    /// A power cut brought its file back, under a name that others have had since.
+    came_back: bool,
     /// Copies that cannot be recognised.
     copies: u32,
     seen: u32,
@@ -142,6 +146,7 @@ impl Oracle {
             stranded: false,
             open_end: false,
             must: false,
+            came_back: false,
             copies: 0,
             seen: 0,
         });
@@ -200,6 +205,14 @@ impl Oracle {
     pub fn copied(&mut self, content: &[u8]) {
         for id in self.ids(content, true) {
             self.get_mut(id).copies += 1;
+        }
+    }
+
+    /// A power cut took back what had become of a file's name: it stands again where others may have been
+    /// read in the meantime, or where others are read first.
+    pub fn came_back(&mut self, content: &[u8]) {
+        for id in self.ids(content, true) {
+            self.get_mut(id).came_back = true;
         }
     }
 
@@ -413,8 +426,8 @@ impl Oracle {
                 "{id} after {before}, against the order of its file"
             ));
         }
-        if fragment.stranded {
-            // It went out when nobody was expected to finish it any more.
+        if fragment.stranded || fragment.came_back {
+            // It went out when nobody was expected to finish it any more, or to see it again.
             return;
         }
         let life = self.lives[fragment.lane.0];

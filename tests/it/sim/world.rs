@@ -2,7 +2,7 @@
 //! chosen by seed, told to the trace, and the oracle knows what it means.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -309,12 +309,15 @@ impl World {
             log.path.clone()
         };
         let file = self.disk.writer(&path);
+        let (source, serial) = (log.source, file.serial);
         let at = log.keeps_offset.then(|| file.length());
         log.writer = Some(Writer {
             file,
             at,
             half: None,
         });
+        // A file's life begins when it is made: it may be renamed before it is written to.
+        self.lane(source, serial);
     }
 
     pub fn lane_of(&self, serial: Serial) -> Option<Lane> {
@@ -870,12 +873,19 @@ impl World {
             .flat_map(|directory| self.disk.files(Path::new(directory)))
             .map(|(_, serial)| (serial, self.disk.content(serial)))
             .collect();
+        let names = |disk: &SimDisk| {
+            let mut files = disk.files(Path::new(LOGS));
+            files.extend(disk.files(Path::new(DATA)));
+            files
+        };
+        let before_cut: HashSet<(PathBuf, Serial)> = names(&self.disk).into_iter().collect();
         self.disk.cut_power();
         self.lanes.clear();
-        let mut files = self.disk.files(Path::new(LOGS));
-        files.extend(self.disk.files(Path::new(DATA)));
-        for (path, serial) in files {
+        for (path, serial) in names(&self.disk) {
             let content = self.disk.content(serial);
+            if !before_cut.contains(&(path.clone(), serial)) {
+                self.oracle.came_back(&content);
+            }
             if path.extension().is_some_and(|extension| extension == "gz") {
                 let whole = self.plain.get(&serial).is_some_and(|_| true);
                 let mut plain = Vec::new();
