@@ -227,6 +227,13 @@ pub fn stem(path: &Path) -> PathBuf {
     path.with_file_name(OsStr::from_bytes(name))
 }
 
+/// Whether a file can have come from one name to another by rotation: within its set, and never back to
+/// the name that is written to.
+pub fn leads_to(from: &Path, to: &Path) -> bool {
+    let stem = stem(to);
+    self::stem(from) == stem && (to != stem || from == to)
+}
+
 /// Whether a rotation by renaming made the name: it ends in a number or a date.
 pub fn is_numbered(path: &Path) -> bool {
     let name = path.file_name().map(OsStr::as_bytes);
@@ -274,6 +281,23 @@ mod tests {
             assert_eq!(
                 stem(&Path::new("/x").join(name)),
                 Path::new("/x").join(want)
+            );
+        }
+    }
+
+    #[test]
+    fn a_rotation_leads_away_from_the_first_name() {
+        for (from, to, want) in [
+            ("a.log", "a.log", true),
+            ("a.log", "a.log.1", true),
+            ("a.log.1", "a.log.2.gz", true),
+            ("a.log.1", "a.log", false),
+            ("a.log", "b.log.1", false),
+        ] {
+            assert_eq!(
+                leads_to(Path::new(from), Path::new(to)),
+                want,
+                "{from} {to}"
             );
         }
     }

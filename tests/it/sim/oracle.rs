@@ -20,6 +20,8 @@
 //!   overlap, all of the first comes before the second ("a generation is drained before the next"). A life
 //!   begins when its file is made or emptied. What a power cut brings back under a name that the file had
 //!   lost may come late: the lives after it may have been read.
+//!   Files that nobody has seen before are put in order by their modification times; if the wall clock was
+//!   set back between the two lives, nothing else tells.
 //! * After a power cut lines may be torn or full of NUL bytes in the files themselves. What is left of
 //!   them may come out or not. A file that came back shorter than it was, or with zeros, may be read twice;
 //!   a file whose writer synced may not.
@@ -87,6 +89,8 @@ pub struct Oracle {
     pub has_nuls: bool,
     /// The program has said that lines may stand twice, and why.
     pub may_repeat: bool,
+    /// Actions before which the wall clock was set back.
+    set_backs: Vec<u64>,
     /// A copy was begun: it may stand there for ever without a truncation.
     pub is_copying: bool,
     /// CR before LF is no part of a record's text (JSON lines).
@@ -206,6 +210,11 @@ impl Oracle {
         for id in self.ids(content, true) {
             self.get_mut(id).copies += 1;
         }
+    }
+
+    /// The wall clock is set back behind the action with this number.
+    pub fn set_back(&mut self, action: u64) {
+        self.set_backs.push(action);
     }
 
     /// A power cut took back what had become of a file's name: it stands again where others may have been
@@ -433,7 +442,11 @@ impl Oracle {
         let life = self.lives[fragment.lane.0];
         let lane = reached.entry(life.source).or_insert(fragment.lane);
         let latest = self.lives[lane.0];
+        let mut set_backs = self.set_backs.iter();
         if life.last < latest.first {
+            if set_backs.any(|at| (life.last..=latest.last).contains(at)) {
+                return;
+            }
             problems.push(format!(
                 "{id} after lines of a later life of its name ({}..{} after {}..{})",
                 life.first, life.last, latest.first, latest.last

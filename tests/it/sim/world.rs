@@ -225,6 +225,14 @@ impl World {
         self.setting.broad || path.extension().is_some_and(|extension| extension == "log")
     }
 
+    /// Somebody sets the wall clock.
+    pub fn jump(&mut self, seconds: i64) {
+        self.clock.set_wall_by(seconds * 1_000_000_000);
+        if seconds < 0 {
+            self.oracle.set_back(self.action);
+        }
+    }
+
     pub fn tell(&self, text: &str) {
         let time = self.clock.monotonic().as_millis();
         self.trace
@@ -632,9 +640,9 @@ impl World {
         let content = self.disk.content(file);
         if copying.recognisable {
             self.known_copies.push(file);
-        } else if self.setting.broad || self.setting.renames {
-            // Where renaming rotates the log too, a numbered file that nobody knows may be one that was
-            // rotated before anybody looked.
+        } else if self.setting.broad || self.setting.renames || self.setting.deletes {
+            // Where renaming rotates the log too, or it is removed and made anew, a numbered file that
+            // nobody knows may be one that was rotated before anybody looked.
             self.oracle.copied(&content);
         }
         self.strand_log(place);
