@@ -257,14 +257,19 @@ fn bytes_read(running: &Following) -> u64 {
     count.map_or(0, |count| count.parse().unwrap())
 }
 
-/// Waits until none of them has anything left to do: no processor time for a second.
+/// Waits until none of them has anything left to do: hardly any processor time for a second, and
+/// hardly anything read.
 fn until_quiet(running: &[&Following]) {
-    let busy = || running.iter().map(|one| one.busy()).sum::<f64>();
+    let busy = || {
+        let seconds: f64 = running.iter().map(|one| one.busy()).sum();
+        let bytes: u64 = running.iter().map(|one| bytes_read(one)).sum();
+        (seconds, bytes)
+    };
     let mut since = Instant::now();
     let mut before = busy();
     until("all have caught up", || {
         let now = busy();
-        if now - before > 0.02 {
+        if now.0 - before.0 > 0.02 || now.1 - before.1 > 64 << 10 {
             before = now;
             since = Instant::now();
         }

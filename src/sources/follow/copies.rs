@@ -171,8 +171,10 @@ impl Follower {
     /// of the same rotated set whose head is not known in full, because nobody has read so far.
     fn alike(&self, generation: Generation, head: &Marker) -> Vec<Generation> {
         let file = &self.files[&generation];
-        let directory = file.path.as_deref().and_then(Path::parent);
-        let stem = file.path.as_deref().map(patterns::stem);
+        // Between two names of a rotation, or removed, it is known by the one it had.
+        let path = file.path.clone();
+        let path = path.unwrap_or_else(|| file.place.birth.path());
+        let (directory, stem) = (path.parent(), patterns::stem(&path));
         let source = file.place.birth.source;
         self.files
             .values()
@@ -187,7 +189,7 @@ impl Follower {
                 // Of a longer file that began later it cannot be one.
                 matches!(other.phase, Phase::Open | Phase::Waiting)
                     && !other.is_unchecked
-                    && Some(patterns::stem(&other.place.birth.path())) == stem
+                    && patterns::stem(&other.place.birth.path()) == stem
             })
             .map(|file| file.generation())
             .rev()

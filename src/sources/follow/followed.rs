@@ -275,6 +275,11 @@ impl Followed {
         self.filled > self.context
     }
 
+    /// Whether there is nothing that a file after this one could take over: no bytes, and no open record.
+    pub fn holds_nothing(&self) -> bool {
+        self.filled == 0
+    }
+
     /// Whether whole lines were read and not handed out.
     pub fn holds_lines(&self) -> bool {
         memchr::memrchr(b'\n', &self.buffer[self.context..self.filled]).is_some()

@@ -62,7 +62,10 @@ impl Patterns {
     /// that were looked into.
     pub fn find(&self, disk: &dyn Disk, directories: &mut BTreeSet<PathBuf>) -> Vec<Found> {
         let mut found = Vec::new();
+        // One pattern names no path twice, and thousands of paths are not to be kept twice either.
+        let has_several = self.patterns.len() > 1;
         let mut seen = BTreeSet::new();
+        let mut is_new = |path: &PathBuf| !has_several || seen.insert(path.clone());
         for pattern in &self.patterns {
             match pattern {
                 Pattern::Plain(path) => {
@@ -70,7 +73,7 @@ impl Patterns {
                         .parent()
                         .filter(|parent| !parent.as_os_str().is_empty());
                     directories.insert(parent.unwrap_or(Path::new(".")).to_owned());
-                    if seen.insert(path.clone()) {
+                    if is_new(path) {
                         let stat = disk.stat(path);
                         found.push(Found {
                             path: path.clone(),
@@ -83,8 +86,9 @@ impl Patterns {
                     let mut paths = Vec::new();
                     expand(disk, root, parts, 0, &mut paths, directories);
                     paths.sort_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
+                    paths.dedup();
                     for path in paths {
-                        if self.is_excluded(&path) || !seen.insert(path.clone()) {
+                        if self.is_excluded(&path) || !is_new(&path) {
                             continue;
                         }
                         let stat = disk.stat(&path);
@@ -227,6 +231,13 @@ pub fn stem(path: &Path) -> PathBuf {
     path.with_file_name(OsStr::from_bytes(name))
 }
 
+/// Whether a file can have come from one name to another by rotation: within its set, and never back to
+/// the name that is written to.
+pub fn leads_to(from: &Path, to: &Path) -> bool {
+    let stem = stem(to);
+    self::stem(from) == stem && (to != stem || from == to)
+}
+
 /// Whether a rotation by renaming made the name: it ends in a number or a date.
 pub fn is_numbered(path: &Path) -> bool {
     let name = path.file_name().map(OsStr::as_bytes);
@@ -274,6 +285,23 @@ mod tests {
             assert_eq!(
                 stem(&Path::new("/x").join(name)),
                 Path::new("/x").join(want)
+            );
+        }
+    }
+
+    #[test]
+    fn a_rotation_leads_away_from_the_first_name() {
+        for (from, to, want) in [
+            ("a.log", "a.log", true),
+            ("a.log", "a.log.1", true),
+            ("a.log.1", "a.log.2.gz", true),
+            ("a.log.1", "a.log", false),
+            ("a.log", "b.log.1", false),
+        ] {
+            assert_eq!(
+                leads_to(Path::new(from), Path::new(to)),
+                want,
+                "{from} {to}"
             );
         }
     }

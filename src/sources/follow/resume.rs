@@ -173,7 +173,7 @@ impl Follower {
             || (is_own
                 && self.by_identity.get(&stat.identity) == Some(&generation)
                 && (stat.identity.born != 0
-                    || patterns::stem(&path) == patterns::stem(&file.place.birth.path())));
+                    || patterns::leads_to(&file.place.birth.path(), &path)));
         let is_it = match mark {
             Some(mark) => holds(&mut handle, mark)?,
             None if !is_known => false,

@@ -148,8 +148,7 @@ impl Follower {
             && file.place.offset == 0
             && file.handle.is_none()
             && !file.holds_bytes();
-        let is_elsewhere =
-            is_untouched && patterns::stem(path) != patterns::stem(&file.place.birth.path());
+        let is_elsewhere = is_untouched && !patterns::leads_to(&file.place.birth.path(), path);
         let is_another = (is_archive && is_changed || is_elsewhere) && stat.identity.born == 0;
         if is_another {
             file.path = None;

@@ -660,6 +660,41 @@ fn a_copy_that_ends_within_one_large_read_is_known() {
 }
 
 #[test]
+fn a_copy_that_loses_its_name_before_it_is_looked_into_is_known() {
+    let mut bench = Bench::new("a.log a.log.1");
+    bench.start(None);
+    let text: String = (0..300).map(|n| format!("line {n}\n")).collect();
+    bench.append("a.log", text.as_bytes());
+    bench.pass(300);
+    fs::copy(bench.path("a.log"), bench.path("a.log.1")).unwrap();
+    // What is written between the copy and the truncation may be read or not; here it is.
+    bench.append("a.log", b"between\n");
+    bench.clock.0.fetch_add(10_000, Ordering::Relaxed);
+    let copy = Real.stat(&bench.path("a.log.1")).unwrap().identity;
+    // The copy is found; before its turn comes the next rotation gives it another name.
+    while !bench
+        .places
+        .iter()
+        .any(|place| place.birth.identity == copy)
+    {
+        match bench.follower.as_mut().unwrap().step() {
+            Step::Batch(batch) => bench.take(batch),
+            _ => panic!("the copy is not found"),
+        }
+    }
+    bench.truncate("a.log");
+    bench.rename("a.log.1", "a.log.2");
+    bench.follower.as_mut().unwrap().reopen();
+    bench.pass(10_000);
+    let between = if bench.out.ends_with(b"between\n") {
+        "between\n"
+    } else {
+        ""
+    };
+    bench.want(&format!("{text}{between}"));
+}
+
+#[test]
 fn a_rotated_file_that_is_found_late_is_read_before_the_one_that_has_the_name() {
     let mut bench = Bench::new("a.log*");
     bench.append("a.log.2", b"first\n");

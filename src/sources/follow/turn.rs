@@ -546,7 +546,7 @@ impl Follower {
             return;
         }
         // One that was never begun, because it is empty, has taken over nothing.
-        let has_nothing = |older: &Followed| older.takes_over || !older.holds_bytes();
+        let has_nothing = |older: &Followed| older.takes_over || older.holds_nothing();
         let Some(older) = self.before(generation, has_nothing) else {
             return;
         };

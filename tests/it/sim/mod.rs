@@ -34,6 +34,11 @@ use schedule::{Failure, Stats};
 /// Schedules in a normal test run.
 const SCHEDULES: u64 = 5_000;
 
+/// Seeds beyond those that once found a defect: lines lost, doubled or out of order.
+const ONCE_FAILED: [u64; 12] = [
+    7600, 9625, 21266, 21370, 43188, 51391, 52233, 57404, 59369, 71434, 81546, 88963,
+];
+
 /// Threads that run schedules, each its own.
 const THREADS: u64 = 2;
 
@@ -80,17 +85,13 @@ fn named_seeds() -> Option<Vec<u64>> {
     )
 }
 
-/// Seeds of the normal run that fail, each a defect that is not mended yet; every other failure fails
-/// the run. In 745, where a power cut, a copy and an inode that is used again come together, lines come
-/// twice; in the others lines of a rotated file come after some of the file that followed it.
-const OPEN: [u64; 3] = [440, 745, 4044];
-
 #[test]
 fn schedules() {
     let seeds = named_seeds().unwrap_or_else(|| {
         let from = setting("WEIR_SIM_FROM", 0);
         let count = setting("WEIR_SIM_SCHEDULES", SCHEDULES);
-        (from..from + count).collect()
+        let once_failed = ONCE_FAILED.into_iter().filter(|seed| *seed >= from + count);
+        (from..from + count).chain(once_failed).collect()
     });
     let started = Instant::now();
     let (stats, mut failures) = run_all(&seeds, Lies::default(), 1000);
@@ -106,12 +107,6 @@ fn schedules() {
         let first: String = failure.problems[0].chars().take(150).collect();
         say(format!("seed {}: {first}\n", failure.seed));
     }
-    let known = |seed: &u64| OPEN.contains(seed) && named_seeds().is_none();
-    let (open, seeds): (Vec<u64>, Vec<u64>) =
-        failures.iter().map(|failure| failure.seed).partition(known);
-    say(format!(
-        "{} seeds fail as they are known to: {open:?}\n",
-        open.len()
-    ));
+    let seeds: Vec<u64> = failures.iter().map(|failure| failure.seed).collect();
     assert!(seeds.is_empty(), "{} seeds fail: {seeds:?}", seeds.len());
 }

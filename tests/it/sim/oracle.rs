@@ -17,7 +17,11 @@
 //!   inside the glob is recognised from 1 KiB up; smaller files are always read". A file whose first
 //!   kibibyte is not, after a power cut, what the program had read there is known no better than a small one.
 //! * **Order** within one life of a file is that of its bytes; of two lives of one name that did not
-//!   overlap, all of the first comes before the second ("a generation is drained before the next").
+//!   overlap, all of the first comes before the second ("a generation is drained before the next"). A life
+//!   begins when its file is made or emptied. What a power cut brings back under a name that the file had
+//!   lost may come late: the lives after it may have been read.
+//!   Files that nobody has seen before are put in order by their modification times; if the wall clock was
+//!   set back between the two lives, nothing else tells.
 //! * After a power cut lines may be torn or full of NUL bytes in the files themselves. What is left of
 //!   them may come out or not. A file that came back shorter than it was, or with zeros, may be read twice;
 //!   a file whose writer synced may not.
@@ -60,6 +64,8 @@ struct Fragment {
     /// A power cut left the file with this at its end; whatever is written next stands behind it.
     open_end: bool,
     must: bool,
+    /// A power cut brought its file back, under a name that others have had since.
+    came_back: bool,
     /// Copies that cannot be recognised.
     copies: u32,
     seen: u32,
@@ -83,6 +89,8 @@ pub struct Oracle {
     pub has_nuls: bool,
     /// The program has said that lines may stand twice, and why.
     pub may_repeat: bool,
+    /// Actions before which the wall clock was set back.
+    set_backs: Vec<u64>,
     /// A copy was begun: it may stand there for ever without a truncation.
     pub is_copying: bool,
     /// CR before LF is no part of a record's text (JSON lines).
@@ -142,6 +150,7 @@ impl Oracle {
             stranded: false,
             open_end: false,
             must: false,
+            came_back: false,
             copies: 0,
             seen: 0,
         });
@@ -200,6 +209,19 @@ impl Oracle {
     pub fn copied(&mut self, content: &[u8]) {
         for id in self.ids(content, true) {
             self.get_mut(id).copies += 1;
+        }
+    }
+
+    /// The wall clock is set back behind the action with this number.
+    pub fn set_back(&mut self, action: u64) {
+        self.set_backs.push(action);
+    }
+
+    /// A power cut took back what had become of a file's name: it stands again where others may have been
+    /// read in the meantime, or where others are read first.
+    pub fn came_back(&mut self, content: &[u8]) {
+        for id in self.ids(content, true) {
+            self.get_mut(id).came_back = true;
         }
     }
 
@@ -413,14 +435,18 @@ impl Oracle {
                 "{id} after {before}, against the order of its file"
             ));
         }
-        if fragment.stranded {
-            // It went out when nobody was expected to finish it any more.
+        if fragment.stranded || fragment.came_back {
+            // It went out when nobody was expected to finish it any more, or to see it again.
             return;
         }
         let life = self.lives[fragment.lane.0];
         let lane = reached.entry(life.source).or_insert(fragment.lane);
         let latest = self.lives[lane.0];
+        let mut set_backs = self.set_backs.iter();
         if life.last < latest.first {
+            if set_backs.any(|at| (life.last..=latest.last).contains(at)) {
+                return;
+            }
             problems.push(format!(
                 "{id} after lines of a later life of its name ({}..{} after {}..{})",
                 life.first, life.last, latest.first, latest.last

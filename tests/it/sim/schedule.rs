@@ -263,7 +263,7 @@ impl Schedule<'_> {
         self.world.clock.pass(time);
         if self.world.setting.jumps && self.random.chance(1, 4) {
             let jump = *self.random.pick(&[-3600i64, -1, 1, 86400, 315_360_000]);
-            self.world.clock.set_wall_by(jump * 1_000_000_000);
+            self.world.jump(jump);
             say!(self.world, "the wall clock jumps by {jump} s");
         }
     }

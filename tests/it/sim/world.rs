@@ -2,7 +2,7 @@
 //! chosen by seed, told to the trace, and the oracle knows what it means.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -225,6 +225,14 @@ impl World {
         self.setting.broad || path.extension().is_some_and(|extension| extension == "log")
     }
 
+    /// Somebody sets the wall clock.
+    pub fn jump(&mut self, seconds: i64) {
+        self.clock.set_wall_by(seconds * 1_000_000_000);
+        if seconds < 0 {
+            self.oracle.set_back(self.action);
+        }
+    }
+
     pub fn tell(&self, text: &str) {
         let time = self.clock.monotonic().as_millis();
         self.trace
@@ -309,12 +317,15 @@ impl World {
             log.path.clone()
         };
         let file = self.disk.writer(&path);
+        let (source, serial) = (log.source, file.serial);
         let at = log.keeps_offset.then(|| file.length());
         log.writer = Some(Writer {
             file,
             at,
             half: None,
         });
+        // A file's life begins when it is made: it may be renamed before it is written to.
+        self.lane(source, serial);
     }
 
     pub fn lane_of(&self, serial: Serial) -> Option<Lane> {
@@ -629,9 +640,9 @@ impl World {
         let content = self.disk.content(file);
         if copying.recognisable {
             self.known_copies.push(file);
-        } else if self.setting.broad || self.setting.renames {
-            // Where renaming rotates the log too, a numbered file that nobody knows may be one that was
-            // rotated before anybody looked.
+        } else if self.setting.broad || self.setting.renames || self.setting.deletes {
+            // Where renaming rotates the log too, or it is removed and made anew, a numbered file that
+            // nobody knows may be one that was rotated before anybody looked.
             self.oracle.copied(&content);
         }
         self.strand_log(place);
@@ -870,12 +881,19 @@ impl World {
             .flat_map(|directory| self.disk.files(Path::new(directory)))
             .map(|(_, serial)| (serial, self.disk.content(serial)))
             .collect();
+        let names = |disk: &SimDisk| {
+            let mut files = disk.files(Path::new(LOGS));
+            files.extend(disk.files(Path::new(DATA)));
+            files
+        };
+        let before_cut: HashSet<(PathBuf, Serial)> = names(&self.disk).into_iter().collect();
         self.disk.cut_power();
         self.lanes.clear();
-        let mut files = self.disk.files(Path::new(LOGS));
-        files.extend(self.disk.files(Path::new(DATA)));
-        for (path, serial) in files {
+        for (path, serial) in names(&self.disk) {
             let content = self.disk.content(serial);
+            if !before_cut.contains(&(path.clone(), serial)) {
+                self.oracle.came_back(&content);
+            }
             if path.extension().is_some_and(|extension| extension == "gz") {
                 let whole = self.plain.get(&serial).is_some_and(|_| true);
                 let mut plain = Vec::new();
