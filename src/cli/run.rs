@@ -163,7 +163,7 @@ impl Reading {
         let multiline = format!("{:?}", setup.plan.multiline);
         let zone = setup.shape.zone.clone();
         Reading {
-            format: (!streams.is_empty()).then(|| (multiline, setup.format, zone)),
+            format: (!streams.is_empty()).then_some((multiline, setup.format, zone)),
             streams,
         }
     }
