@@ -5,7 +5,7 @@ use std::fs;
 
 use super::{at, configured, contains, start};
 use crate::follow::scene::{Scene, until};
-use crate::program::{Ran, feed, weir};
+use crate::program::{Ran, feed, run_in, weir};
 
 const FILES: &str = r#"
 [[source]]
@@ -101,6 +101,31 @@ fn a_record_that_no_sink_takes_is_filtered_and_one_for_several_is_kept_once() {
     assert_eq!(ledger["filtered"], 2100 - 1100);
     assert_eq!(ledger["unaccounted"], 0);
     assert_eq!(report["inputs"][0]["kept"].as_u64().unwrap_or(1100), 1100);
+}
+
+#[test]
+fn a_rehearsal_has_the_lines_of_all_sinks_each_once() {
+    for dedup in ["", "[dedup]\nmode = \"message\"\n"] {
+        let scene = configured(&format!(
+            "{dedup}{}{}[[sink]]\ntype = \"stdout\"\nwhat = \"summary\"\n[run]\nmultiline = \"off\"\n",
+            sink("errors", "level >= error"),
+            sink("api", "service == \"api\""),
+        ));
+        let input = records(0, 2100);
+        let ran = fed(&scene, &input).exits(0);
+        let report: serde_json::Value =
+            serde_json::from_str(ran.text().lines().last().unwrap()).unwrap();
+        fs::write(scene.path("app.log"), &input).unwrap();
+        let arguments = ["replay", "-o", "json", "-c", "weir.toml", "app.log"];
+        let replayed = run_in(scene.folder(), arguments).exits(0).json();
+        assert_eq!(replayed["lines"], report["ledger"]["kept"], "{dedup}");
+        // With dedup: five messages of errors, and five of the service.
+        let [errors, api] = ["errors", "api"].map(|name| scene.read(name));
+        let both = errors.split(|&byte| byte == b'\n').count()
+            + api.split(|&byte| byte == b'\n').count()
+            - 2;
+        assert_eq!(both, if dedup.is_empty() { 600 + 700 } else { 5 + 5 });
+    }
 }
 
 #[test]
