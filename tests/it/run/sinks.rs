@@ -258,6 +258,27 @@ fn a_reload_adds_changes_and_takes_away_sinks_without_losing_a_line() {
 }
 
 #[test]
+fn a_reload_with_a_file_that_cannot_be_written_is_refused() {
+    let base = format!("{FILES}{}", sink("all", ""));
+    let scene = configured(&base);
+    fs::create_dir(scene.path("folder")).unwrap();
+    let running = start(&scene);
+    scene.append("app.log", records(0, 10).as_bytes());
+    scene.until_length("all", records(0, 10).len() as u64);
+    let more = format!("{base}{}", sink("folder", "level >= error"));
+    fs::write(scene.path("weir.toml"), more).unwrap();
+    running.signal("HUP");
+    until("a refusal", || {
+        let said = running.stderr();
+        said.contains("folder: is a directory") && said.contains("going on with the old one")
+    });
+    scene.append("app.log", records(10, 20).as_bytes());
+    scene.until_length("all", records(0, 20).len() as u64);
+    running.terminate();
+    assert!(scene.read("all") == records(0, 20).as_bytes());
+}
+
+#[test]
 fn each_file_rotates_by_itself() {
     let scene = configured(&format!(
         "{}rotate_size = \"20KiB\"\n{}rotate_size = \"10KiB\"\nrotate_keep = 100\n[run]\nmultiline = \"off\"\nmax_mem = \"1MiB\"\n[[source]]\ntype = \"file\"\ninclude = [\"app.log\"]\nfrom = \"start\"\n",
