@@ -317,6 +317,12 @@ impl One {
             match news {
                 News::Read(report) => {
                     tell.missing_bytes += report.bytes.saturating_sub(self.handed);
+                    // Said now: the run, which asks for the exit code, may go on for months.
+                    tell.notes
+                        .extend(report.problems.iter().map(|(text, _)| Note {
+                            text: text.clone(),
+                            is_problem: true,
+                        }));
                     tell.problems.extend(report.problems);
                     if !report.finished {
                         tell.problems.push((self.died(), 3));

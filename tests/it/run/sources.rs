@@ -181,6 +181,22 @@ fn a_program_is_asked_to_end_and_what_it_then_writes_is_read() {
     assert_eq!(scene.read("out"), b"ready\nlast words\n");
 }
 
+/// What a program inherits it keeps open: whoever writes to our standard input would not learn that we are
+/// gone.
+#[test]
+fn programs_inherit_nothing_but_their_own_streams() {
+    let scene = configured(&format!(
+        "{STDIN}{}{}{SINK}[[sink]]\ntype = \"stdout\"\n",
+        command("sleep 0.1"),
+        command("ls /proc/self/fd"),
+    ));
+    let (running, stdin) = piped(&scene, &["--state", "state"]);
+    drop(stdin);
+    running.ended().exits(0);
+    // The last one is the listed directory itself.
+    assert_eq!(scene.read("out"), b"0\n1\n2\n3\n");
+}
+
 #[test]
 fn a_program_that_cannot_be_started_ends_the_run_at_its_start() {
     let scene = configured(&format!(
