@@ -2,6 +2,7 @@
 //! would write them, and none is lost over kills, reloads and rotations.
 
 use std::fs;
+use std::io::Write;
 
 use super::{at, configured, contains, start};
 use crate::follow::scene::{Scene, until};
@@ -276,6 +277,32 @@ fn a_reload_with_a_file_that_cannot_be_written_is_refused() {
     scene.until_length("all", records(0, 20).len() as u64);
     running.terminate();
     assert!(scene.read("all") == records(0, 20).as_bytes());
+}
+
+#[test]
+fn a_standard_output_that_nobody_reads_leaves_the_others_their_lines() {
+    let scene = configured(&format!(
+        "[[sink]]\ntype = \"stdout\"\n{}{}[run]\nmultiline = \"off\"\n",
+        sink("errors", "level >= error"),
+        sink("all", ""),
+    ));
+    let mut command = scene.command(&[], &["run", "-q", "-c", "weir.toml"]);
+    let piped = std::process::Stdio::piped;
+    let mut child = command
+        .stdin(piped())
+        .stdout(piped())
+        .stderr(piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let input = records(0, 20_000);
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).unwrap();
+    drop(stdin);
+    let ran = Ran::new(child.wait_with_output().unwrap()).exits(0);
+    assert_eq!(ran.stderr.matches("the other sinks go on").count(), 1);
+    assert!(scene.read("all") == input.as_bytes());
+    assert!(scene.read("errors") == those(&input, &[ERROR]).as_bytes());
 }
 
 #[test]
