@@ -112,7 +112,7 @@ fn follow(args: &RunArgs, mut setup: Setup, signals: &Stop) -> Result<Outcome, F
         let stop = Stop::new().map_err(fail)?;
         let read_again = args.clone();
         let reading = Reading::of(&setup);
-        let load = move || match load(&read_again) {
+        let load = move || match load(&read_again).and_then(writable) {
             Ok(setup) if Reading::of(&setup) == reading => Some(setup),
             Ok(_) => {
                 output::say(
@@ -149,6 +149,21 @@ fn follow(args: &RunArgs, mut setup: Setup, signals: &Stop) -> Result<Outcome, F
     }
 }
 
+/// A new configuration whose files can be written to: the run before it has ended when they are opened for
+/// good, and would have nobody to go on for it.
+fn writable(setup: Setup) -> Result<Setup, Failure> {
+    let clock: Arc<dyn Clock> = Arc::new(System::new());
+    let lines = setup.lines.iter().map(|sink| &sink.place);
+    for place in lines.chain(&setup.summaries) {
+        if let Place::File(path, rotation) = place {
+            let (disk, clock) = (Arc::new(Real), Arc::clone(&clock));
+            let opened = Appender::open(disk, clock, path, rotation.clone());
+            opened.map_err(|error| Failure::io(format!("cannot write {error}")))?;
+        }
+    }
+    Ok(setup)
+}
+
 /// What has to stay over a reload, since the threads that read streams go on.
 #[derive(PartialEq)]
 struct Reading {
@@ -163,7 +178,7 @@ impl Reading {
         let multiline = format!("{:?}", setup.plan.multiline);
         let zone = setup.shape.zone.clone();
         Reading {
-            format: (!streams.is_empty()).then(|| (multiline, setup.format, zone)),
+            format: (!streams.is_empty()).then_some((multiline, setup.format, zone)),
             streams,
         }
     }

@@ -179,22 +179,35 @@ impl Streams {
         }
     }
 
-    /// Ends what did not do so by itself. Returns when to look again.
-    fn enforce_end(&mut self, now: Duration) -> Duration {
-        let Some(since) = self.ending.filter(|_| !self.was_killed) else {
+    /// Ends what did not do so by itself, and then goes on without it. Returns when to look again.
+    fn enforce_end(&mut self, now: Duration, tell: &mut Tell) -> Duration {
+        let Some(since) = self.ending else {
             return now + LONG;
         };
-        if now < since + TO_END {
-            return since + TO_END;
+        let (kill_at, leave_at) = (since + TO_END, since + 2 * TO_END);
+        let late = self.list.iter_mut().filter(|one| one.awaits > 0);
+        if now < kill_at {
+            return kill_at;
         }
-        self.was_killed = true;
-        for one in self.list.iter().filter(|one| one.awaits > 0) {
-            if let Some(process) = &one.process {
-                process.send(Signal::KILL);
+        if now >= leave_at {
+            for one in late {
+                one.awaits = 0;
+                tell.notes.push(Note {
+                    text: format!("{}: does not end; what it still holds is left", one.name),
+                    is_problem: true,
+                });
             }
-            one.stop.ask();
+            return now;
         }
-        now + LONG
+        if !mem::replace(&mut self.was_killed, true) {
+            for one in late {
+                if let Some(process) = &one.process {
+                    process.send(Signal::KILL);
+                }
+                one.stop.ask();
+            }
+        }
+        leave_at
     }
 }
 
@@ -304,6 +317,12 @@ impl One {
             match news {
                 News::Read(report) => {
                     tell.missing_bytes += report.bytes.saturating_sub(self.handed);
+                    // Said now: the run, which asks for the exit code, may go on for months.
+                    tell.notes
+                        .extend(report.problems.iter().map(|(text, _)| Note {
+                            text: text.clone(),
+                            is_problem: true,
+                        }));
                     tell.problems.extend(report.problems);
                     if !report.finished {
                         tell.problems.push((self.died(), 3));
@@ -446,7 +465,7 @@ impl Follower for Several {
         if self.files_are_over && (self.leaves_streams() || streams.are_over()) {
             return Step::End;
         }
-        let look = streams.enforce_end(self.clock.monotonic());
+        let look = streams.enforce_end(self.clock.monotonic(), &mut self.tell);
         let until = until.get_or_insert(look);
         Step::Idle {
             until: look.min(*until),

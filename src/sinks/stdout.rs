@@ -20,7 +20,7 @@ impl Stdout {
         let stdout = io::stdout();
         let escape = !raw && stdout.is_terminal();
         Ok(Stdout {
-            file: File::from(rustix::io::dup(stdout.as_fd())?),
+            file: File::from(rustix::io::fcntl_dupfd_cloexec(stdout.as_fd(), 0)?),
             escape,
             scratch: Vec::new(),
         })

@@ -102,7 +102,7 @@ pub fn start(argv: &[OsString], tee: Tee, now: Time) -> Result<(Running, Source)
         let thread = std::thread::Builder::new().name("tee".to_owned());
         copies.push(thread.spawn(move || copy.run()).map_err(fail)?);
     }
-    let live = rustix::io::dup(&read).map_err(|error| fail(error.into()))?;
+    let live = rustix::io::fcntl_dupfd_cloexec(&read, 0).map_err(|error| fail(error.into()))?;
     let source = Source {
         name: program.to_string_lossy().into_owned(),
         bytes: Box::new(File::from(read)),

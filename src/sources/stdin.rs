@@ -16,8 +16,8 @@ pub fn open(now: Time) -> Result<Source, OpenError> {
         message: format!("standard input: {error}"),
         exit_code: 74,
     };
-    let descriptor =
-        rustix::io::dup(std::io::stdin().as_fd()).map_err(|error| fail(error.into()))?;
+    let descriptor = rustix::io::fcntl_dupfd_cloexec(std::io::stdin().as_fd(), 0)
+        .map_err(|error| fail(error.into()))?;
     let file = File::from(descriptor);
     let metadata = file.metadata().map_err(fail)?;
     if metadata.is_dir() {
@@ -31,7 +31,7 @@ pub fn open(now: Time) -> Result<Source, OpenError> {
     let live = if metadata.is_file() {
         None
     } else {
-        Some(rustix::io::dup(&file).map_err(|error| fail(error.into()))?)
+        Some(rustix::io::fcntl_dupfd_cloexec(&file, 0).map_err(|error| fail(error.into()))?)
     };
     let size = metadata.is_file().then_some(metadata.len());
     // Waiting for the magic bytes of a terminal or a quiet pipe would hold up everything.

@@ -190,6 +190,7 @@ impl Lines {
     }
 
     /// Lets a line go out, if it does not repeat another.
+    #[inline]
     fn line(
         &mut self,
         line: &Line,

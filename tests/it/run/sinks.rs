@@ -2,10 +2,11 @@
 //! would write them, and none is lost over kills, reloads and rotations.
 
 use std::fs;
+use std::io::Write;
 
 use super::{at, configured, contains, start};
 use crate::follow::scene::{Scene, until};
-use crate::program::{Ran, feed, weir};
+use crate::program::{Ran, feed, run_in, weir};
 
 const FILES: &str = r#"
 [[source]]
@@ -101,6 +102,31 @@ fn a_record_that_no_sink_takes_is_filtered_and_one_for_several_is_kept_once() {
     assert_eq!(ledger["filtered"], 2100 - 1100);
     assert_eq!(ledger["unaccounted"], 0);
     assert_eq!(report["inputs"][0]["kept"].as_u64().unwrap_or(1100), 1100);
+}
+
+#[test]
+fn a_rehearsal_has_the_lines_of_all_sinks_each_once() {
+    for dedup in ["", "[dedup]\nmode = \"message\"\n"] {
+        let scene = configured(&format!(
+            "{dedup}{}{}[[sink]]\ntype = \"stdout\"\nwhat = \"summary\"\n[run]\nmultiline = \"off\"\n",
+            sink("errors", "level >= error"),
+            sink("api", "service == \"api\""),
+        ));
+        let input = records(0, 2100);
+        let ran = fed(&scene, &input).exits(0);
+        let report: serde_json::Value =
+            serde_json::from_str(ran.text().lines().last().unwrap()).unwrap();
+        fs::write(scene.path("app.log"), &input).unwrap();
+        let arguments = ["replay", "-o", "json", "-c", "weir.toml", "app.log"];
+        let replayed = run_in(scene.folder(), arguments).exits(0).json();
+        assert_eq!(replayed["lines"], report["ledger"]["kept"], "{dedup}");
+        // With dedup: five messages of errors, and five of the service.
+        let [errors, api] = ["errors", "api"].map(|name| scene.read(name));
+        let both = errors.split(|&byte| byte == b'\n').count()
+            + api.split(|&byte| byte == b'\n').count()
+            - 2;
+        assert_eq!(both, if dedup.is_empty() { 600 + 700 } else { 5 + 5 });
+    }
 }
 
 #[test]
@@ -230,6 +256,53 @@ fn a_reload_adds_changes_and_takes_away_sinks_without_losing_a_line() {
         let web = those(&records(1100, 1500), &["\"service\":\"web\""]);
         assert!(contains(&scene.read("api"), web.as_bytes()));
     }
+}
+
+#[test]
+fn a_reload_with_a_file_that_cannot_be_written_is_refused() {
+    let base = format!("{FILES}{}", sink("all", ""));
+    let scene = configured(&base);
+    fs::create_dir(scene.path("folder")).unwrap();
+    let running = start(&scene);
+    scene.append("app.log", records(0, 10).as_bytes());
+    scene.until_length("all", records(0, 10).len() as u64);
+    let more = format!("{base}{}", sink("folder", "level >= error"));
+    fs::write(scene.path("weir.toml"), more).unwrap();
+    running.signal("HUP");
+    until("a refusal", || {
+        let said = running.stderr();
+        said.contains("folder: is a directory") && said.contains("going on with the old one")
+    });
+    scene.append("app.log", records(10, 20).as_bytes());
+    scene.until_length("all", records(0, 20).len() as u64);
+    running.terminate();
+    assert!(scene.read("all") == records(0, 20).as_bytes());
+}
+
+#[test]
+fn a_standard_output_that_nobody_reads_leaves_the_others_their_lines() {
+    let scene = configured(&format!(
+        "[[sink]]\ntype = \"stdout\"\n{}{}[run]\nmultiline = \"off\"\n",
+        sink("errors", "level >= error"),
+        sink("all", ""),
+    ));
+    let mut command = scene.command(&[], &["run", "-q", "-c", "weir.toml"]);
+    let piped = std::process::Stdio::piped;
+    let mut child = command
+        .stdin(piped())
+        .stdout(piped())
+        .stderr(piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let input = records(0, 20_000);
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).unwrap();
+    drop(stdin);
+    let ran = Ran::new(child.wait_with_output().unwrap()).exits(0);
+    assert_eq!(ran.stderr.matches("the other sinks go on").count(), 1);
+    assert!(scene.read("all") == input.as_bytes());
+    assert!(scene.read("errors") == those(&input, &[ERROR]).as_bytes());
 }
 
 #[test]

@@ -123,6 +123,38 @@ fn streams_alone_end_the_run_with_the_last_of_them() {
 }
 
 #[test]
+fn records_of_several_lines_stay_whole_in_every_stream() {
+    let [mut input, mut one] = [1, 2].map(Source::traces);
+    let scene = configured(&format!(
+        "{STDIN}{}{}{SUMMARY}",
+        command("cat one"),
+        SINK.replace("multiline = \"off\"\n", "")
+    ));
+    // Many more than one read of each, so that the cuts fall anywhere.
+    fs::write(scene.path("one"), one.next(20_000)).unwrap();
+    let (running, mut stdin) = piped(&scene, &[]);
+    stdin.write_all(&input.next(20_000)).unwrap();
+    drop(stdin);
+    let ran = running.ended().exits(0);
+    let report: Value = serde_json::from_str(ran.text().lines().last().unwrap()).unwrap();
+    assert_eq!(report["ledger"]["records"], 40_000);
+    assert_eq!(report["ledger"]["lines"], 120_000);
+    exactly(&scene.read("out"), &[&input, &one]);
+}
+
+#[test]
+fn a_program_that_does_not_want_to_end_is_killed() {
+    let script = "trap \"\" TERM; echo ready; while :; do sleep 0.05; done";
+    let scene = configured(&format!("{FILES}{}{SINK}", command(script)));
+    let running = scene.start(&[], &["run", "-c", "weir.toml"]);
+    until("it runs", || scene.read("out") == b"ready\n");
+    let began = std::time::Instant::now();
+    running.terminate();
+    assert!(began.elapsed() < Duration::from_secs(20));
+    assert_eq!(scene.read("out"), b"ready\n");
+}
+
+#[test]
 fn a_busy_stream_and_a_busy_file_leave_each_other_room() {
     let scene = configured(&format!("{FILES}{}{SINK}", command("yes from the command")));
     let running = scene.start(&[], &["run", "-c", "weir.toml"]);
@@ -147,6 +179,28 @@ fn a_program_is_asked_to_end_and_what_it_then_writes_is_read() {
     until("it runs", || scene.read("out") == b"ready\n");
     running.terminate();
     assert_eq!(scene.read("out"), b"ready\nlast words\n");
+}
+
+/// What a program inherits it keeps open: whoever writes to our standard input would not learn that we are
+/// gone.
+#[test]
+fn programs_inherit_nothing_but_their_own_streams() {
+    let scene = configured(&format!(
+        "{STDIN}{}{}{SINK}[[sink]]\ntype = \"stdout\"\n",
+        command("sleep 0.1"),
+        command("ls /proc/self/fd"),
+    ));
+    let (running, stdin) = piped(&scene, &["--state", "state"]);
+    drop(stdin);
+    running.ended().exits(0);
+    // What this test itself passes on, it passes on to both.
+    let mut plain = std::process::Command::new("sh");
+    plain.args(["-c", "ls /proc/self/fd"]).stdin(Stdio::null());
+    let plain = plain.output().unwrap().stdout;
+    assert_eq!(
+        String::from_utf8(scene.read("out")).unwrap(),
+        String::from_utf8(plain).unwrap()
+    );
 }
 
 #[test]
