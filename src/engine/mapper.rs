@@ -3,6 +3,7 @@
 
 mod hits;
 mod output;
+mod run;
 #[cfg(test)]
 mod tests;
 
@@ -11,14 +12,14 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use crate::config::plan::{Plan, ReportTask, RunTask, Task};
+use crate::config::plan::{Plan, ReportTask, Task};
 use crate::engine::failpoint::{self, Failpoint};
 use crate::expr::condition::{Condition, View};
 use crate::flow::batch::{Batch, Content};
 use crate::flow::facts::Facts;
 use crate::flow::format::Format;
 use crate::flow::level::Level;
-use crate::flow::mapped::{Mapped, SAMPLE_BYTES_MAX, Second, Tables};
+use crate::flow::mapped::{Mapped, Second, Tables};
 use crate::flow::output::{Branches, DedupMode, LinesTask};
 use crate::flow::row::Row;
 use crate::flow::span::Span;
@@ -30,7 +31,7 @@ use crate::parsers::detect::Parsers;
 use crate::stages::aggregate::Aggregate;
 use crate::stages::literals::Literals;
 use crate::stages::messages::{Distinct, Sighting};
-use crate::stages::observe::{self, Observer};
+use crate::stages::observe::Observer;
 use crate::stages::quantities::Quantities;
 
 /// The scratch of one mapper thread. Nothing in it outlives a batch but memory and caches.
@@ -234,24 +235,6 @@ impl<'p> Mapper<'p> {
         }
     }
 
-    /// Begins another part if the record at hand belongs to another window than those before.
-    fn turn_window(&mut self, seconds: i64, mapped: &mut Mapped) {
-        let Some(time) = self.row.time else { return };
-        let window = Some(time.second().div_euclid(seconds));
-        if mapped.tables.window == window {
-            return;
-        }
-        let tables = Tables {
-            window,
-            ..Tables::default()
-        };
-        let mut before = std::mem::replace(&mut mapped.tables, tables);
-        if before.levels != [0; 7] {
-            self.close_part(&mut before);
-            mapped.earlier.push(before);
-        }
-    }
-
     fn chunk(&mut self, batch: &Batch, chunk: &[u8], mapped: &mut Mapped) {
         let plan = self.plan;
         let whole_records_pass = match &plan.task {
@@ -405,113 +388,6 @@ impl<'p> Mapper<'p> {
             Task::Lines(task) => self.line(batch, chunk, entry, payload, task, mapped),
             Task::Run(task) => self.run(batch, chunk, entry, payload, task, mapped),
         }
-    }
-
-    /// Shows a record to tables and rules, and lets its lines go out if they are to.
-    fn run(
-        &mut self,
-        batch: &Batch,
-        chunk: &[u8],
-        entry: &Entry<'_>,
-        payload: &[u8],
-        task: &RunTask,
-        mapped: &mut Mapped,
-    ) {
-        if let Some(seconds) = task.interval_seconds {
-            self.turn_window(seconds, mapped);
-        }
-        self.report(batch, chunk, entry, payload, &task.tables, mapped);
-        self.observe(batch, chunk, entry, payload);
-        let Some(lines) = &task.lines else {
-            return self.count(batch, chunk, entry, payload, mapped);
-        };
-        let is_found = match (&lines.literals, entry.searched) {
-            (Some(literals), Some(searched)) => {
-                literals.hold_in(searched, &mut self.lowered) != lines.invert
-            }
-            _ => true,
-        };
-        if !is_found || !self.keeps(batch, chunk, entry, payload) {
-            return self.drop(batch, chunk, entry, mapped);
-        }
-        if self.branches.is_empty() {
-            return self.line(batch, chunk, entry, payload, &lines.task, mapped);
-        }
-        let branches = self.branches(batch, chunk, entry, payload);
-        if branches.is_empty() {
-            return self.drop(batch, chunk, entry, mapped);
-        }
-        let entry = Entry { branches, ..*entry };
-        self.line(batch, chunk, &entry, payload, &lines.task, mapped);
-    }
-
-    /// Whether the record meets the condition for lines of a run.
-    fn keeps(&mut self, batch: &Batch, chunk: &[u8], entry: &Entry<'_>, payload: &[u8]) -> bool {
-        let Some(needs) = self.kept.as_ref().map(Condition::needs) else {
-            return true;
-        };
-        if needs.fingerprint {
-            self.label(payload);
-        }
-        self.original(chunk, entry);
-        let view = self.view(batch, chunk, entry, payload);
-        self.kept.as_ref().is_some_and(|kept| kept.holds(&view))
-    }
-
-    /// The branches whose condition the record meets.
-    fn branches(
-        &mut self,
-        batch: &Batch,
-        chunk: &[u8],
-        entry: &Entry<'_>,
-        payload: &[u8],
-    ) -> Branches {
-        let mut conditions = self.branches.iter().flatten();
-        if conditions.any(|condition| condition.needs().fingerprint) {
-            self.label(payload);
-        }
-        self.original(chunk, entry);
-        let view = self.view(batch, chunk, entry, payload);
-        let mut branches = Branches::default();
-        for (branch, condition) in self.branches.iter().enumerate() {
-            if condition
-                .as_ref()
-                .is_none_or(|condition| condition.holds(&view))
-            {
-                branches.add(branch);
-            }
-        }
-        branches
-    }
-
-    /// Shows a record to states, sets and rules.
-    fn observe(&mut self, batch: &Batch, chunk: &[u8], entry: &Entry<'_>, payload: &[u8]) {
-        // The view borrows all of the mapper.
-        let Some(mut observer) = self.observer.take() else {
-            return;
-        };
-        observer.advance(&self.row, entry.ordinal);
-        if observer.is_blind() {
-            self.observer = Some(observer);
-            return;
-        }
-        if observer.labels {
-            self.label(payload);
-        }
-        self.original(chunk, entry);
-        let mut quantities = std::mem::take(&mut self.quantities);
-        let view = self.view(batch, chunk, entry, payload);
-        let first = first_line(chunk, entry.lines[0]);
-        let start = first.start as usize + batch.header_bytes;
-        let length = framing::text(first.of(chunk)).len().min(SAMPLE_BYTES_MAX);
-        let sighting = observe::Sighting {
-            line: Span::new(start..start + length),
-            ordinal: entry.ordinal,
-            groups: self.aggregate.groups(),
-        };
-        observer.record(&self.row, payload, &view, &sighting, &mut quantities);
-        self.quantities = quantities;
-        self.observer = Some(observer);
     }
 
     /// Whether the parsed record passes the condition and the bounds of time.

@@ -37,7 +37,10 @@ fn a_checkpoint_that_is_cut_anywhere_is_no_checkpoint() {
 fn a_large_checkpoint_is_written_in_pieces() {
     let mut large = sample(3);
     for row in 0..40_000u32 {
-        large.state.groups.add(0, &row.to_be_bytes(), u64::from(row));
+        large
+            .state
+            .groups
+            .add(0, &row.to_be_bytes(), u64::from(row));
     }
     let pieces = encode(&large);
     assert!(pieces.len() > 1, "{}", pieces[0].len());
