@@ -100,7 +100,7 @@ fn benches(criterion: &mut Criterion) {
         output: None,
         watched: None,
     };
-    let bytes = encode(&checkpoint);
+    let bytes = encode(&checkpoint).concat();
     group.bench_function(format!("encode {} bytes", bytes.len()), |bencher| {
         bencher.iter(|| encode(&checkpoint));
     });
