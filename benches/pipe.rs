@@ -16,7 +16,6 @@ use logweir::engine::writer::Destination;
 use logweir::engine::{self, BUDGET_BYTES, NoWatcher, Reading, Run};
 use logweir::flow::format::Format;
 use logweir::flow::level::Level;
-use logweir::flow::output::Output;
 use logweir::flow::time::Time;
 use logweir::flow::wanted::Wanted;
 use logweir::framing::Multiline;
@@ -30,8 +29,8 @@ const FILE_BYTES: usize = 32 << 20;
 struct Nowhere;
 
 impl Sink for Nowhere {
-    fn write(&mut self, output: &Output) -> io::Result<()> {
-        black_box(output.bytes.len());
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        black_box(lines.len());
         Ok(())
     }
 
@@ -89,7 +88,7 @@ fn benches(criterion: &mut Criterion) {
                         threads,
                         budget_bytes: BUDGET_BYTES,
                         sink: sink.map(Destination::Plain),
-                        also: Vec::new(),
+                        further: Vec::new(),
                         carries: None,
                         store: None,
                         stop: Stop::new().expect("a pair of sockets"),

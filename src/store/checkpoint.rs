@@ -55,12 +55,16 @@ pub enum Unreadable {
 /// The bytes of a checkpoint, in pieces to be written one after the other: one vector that grows would
 /// take three times as much at its end.
 pub fn encode(checkpoint: &Checkpoint) -> Vec<Vec<u8>> {
-    let mut head = MAGIC.to_vec();
-    head.extend_from_slice(&[0; 4]);
-    let mut pieces = Pieces(vec![head]);
+    let mut pieces = Pieces {
+        full: Vec::new(),
+        open: MAGIC.to_vec(),
+    };
+    pieces.open.extend_from_slice(&[0; 4]);
     rmp_serde::encode::write_named(&mut pieces, checkpoint)
         .expect("a checkpoint has no type that MessagePack lacks");
-    let mut pieces = pieces.0;
+    let Pieces { full, open } = pieces;
+    let mut pieces = full;
+    pieces.push(open);
     let body = std::iter::once(&pieces[0][HEAD_BYTES..]);
     let sum = checksum(&MAGIC, body.chain(pieces[1..].iter().map(Vec::as_slice)));
     pieces[0][8..HEAD_BYTES].copy_from_slice(&sum.to_le_bytes());
@@ -73,20 +77,27 @@ const HEAD_BYTES: usize = 12;
 /// How large a piece grows.
 const PIECE_BYTES: usize = 256 << 10;
 
-/// Takes bytes in, the last piece being open.
-struct Pieces(Vec<Vec<u8>>);
+/// Takes bytes in.
+struct Pieces {
+    full: Vec<Vec<u8>>,
+    open: Vec<u8>,
+}
 
 impl Write for Pieces {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let piece = self.0.last_mut().expect("there is always an open one");
-        if piece.len() + bytes.len() <= PIECE_BYTES {
-            piece.extend_from_slice(bytes);
-        } else {
-            let mut piece = Vec::with_capacity(PIECE_BYTES.max(bytes.len()));
-            piece.extend_from_slice(bytes);
-            self.0.push(piece);
-        }
+        self.write_all(bytes)?;
         Ok(bytes.len())
+    }
+
+    // Most writes are of a few bytes.
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.open.len() + bytes.len() > PIECE_BYTES {
+            let open = Vec::with_capacity(PIECE_BYTES.max(bytes.len()));
+            self.full.push(std::mem::replace(&mut self.open, open));
+        }
+        self.open.extend_from_slice(bytes);
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {
