@@ -5,19 +5,24 @@
 //! What decides is always what `stat` and `read` say; hints only say when to look.
 //!
 //! * [`patterns`] names the paths, [`Follower::scan`](scan) finds out what stands behind them;
-//! * [`followed`] is one generation while it is read;
+//! * [`followed`] is one generation while it is read, through its [`handle`]; [`followed::made`] says what
+//!   goes out of it;
 //! * [`copies`] recognises a copy by its content, [`nul`] tells holes from lines;
-//! * [`resume`] finds files again after a restart and reads a journal's batches once more.
+//! * [`resume`] finds files again after a restart, `replay` reads a journal's batches once more, and `settle`
+//!   lets every file go on.
 
 pub mod copies;
 pub mod decoded;
 pub mod followed;
+pub mod handle;
 pub mod nul;
 pub mod patterns;
 mod pieces;
 mod recent;
+mod replay;
 pub mod resume;
 pub mod scan;
+mod settle;
 #[cfg(test)]
 mod tests;
 pub mod turn;
@@ -42,7 +47,8 @@ use crate::flow::format::Format;
 use crate::flow::mark::{Birth, Fate, Generation, Kind, Mark, Piece, Place};
 use crate::flow::time::Time;
 use crate::framing::Multiline;
-use crate::sources::follow::followed::{Followed, Made, Phase, Rule, Why};
+use crate::sources::follow::followed::made::{Made, Why};
+use crate::sources::follow::followed::{Followed, Phase, Rule};
 use crate::sources::follow::patterns::Patterns;
 use crate::sources::follow::watch::{Changes, Hints};
 

@@ -4,7 +4,7 @@
 
 use std::io;
 
-use crate::sources::follow::followed::Handle;
+use crate::sources::follow::handle::Handle;
 
 /// A shorter run at the start of a line is taken for a part of the line.
 const HOLE_BYTES_MIN: u64 = 4096;

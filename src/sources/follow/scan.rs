@@ -9,7 +9,8 @@ use crate::disk::{Identity, Kind, Stat, directory_of};
 use crate::flow::batch::SourceId;
 use crate::flow::mark::{Birth, Fate, Generation, HEAD_BYTES, Marker, Place};
 use crate::flow::time::Time;
-use crate::sources::follow::followed::{Followed, Handle, Phase};
+use crate::sources::follow::followed::{Followed, Phase};
+use crate::sources::follow::handle::Handle;
 use crate::sources::follow::patterns::{self, Found};
 use crate::sources::follow::{ENDED_MAX, Follower, From, POLL, RESTLESS, SWEEP};
 

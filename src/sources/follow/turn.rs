@@ -9,7 +9,9 @@ use std::time::Duration;
 use crate::disk::{Kind, Stat};
 use crate::flow::mark::{self, Fate, Generation};
 use crate::sources::follow::decoded::Decoded;
-use crate::sources::follow::followed::{Followed, Handle, Phase, Read, Why};
+use crate::sources::follow::followed::made::Why;
+use crate::sources::follow::followed::{Followed, Phase, Read};
+use crate::sources::follow::handle::Handle;
 use crate::sources::follow::{
     FAILING, FAILURES, Follower, GONE, Note, PATIENCE, POLL, QUIET, RESTLESS, SETTLED, TIMED, TORN,
     patterns,
