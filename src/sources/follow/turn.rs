@@ -485,7 +485,11 @@ impl Follower {
                 let quiet = now.saturating_sub(older.read_at);
                 let waited = now.saturating_sub(found_at);
                 let is_rotated = self.is_rotated(older);
-                let is_settled = quiet >= SETTLED || waited >= PATIENCE;
+                // Where both have rotated names, whoever writes has moved on twice since: a backlog is
+                // read without waiting for each of its files.
+                let is_backlog =
+                    has_rotated_name(older) && has_rotated_name(&self.files[&generation]);
+                let is_settled = quiet >= SETTLED || waited >= PATIENCE || is_backlog;
                 // Its torn line goes out first, unless somebody still writes to it.
                 let is_torn = is_rotated && older.ends_torn();
                 let is_whole = !is_torn || quiet >= TORN || waited >= 2 * PATIENCE;
@@ -573,4 +577,10 @@ impl Follower {
             self.files.insert(generation, file);
         }
     }
+}
+
+/// Whether a file stands under another name than the one that is written to.
+fn has_rotated_name(file: &Followed) -> bool {
+    let path = file.path.as_deref();
+    path.is_some_and(|path| patterns::stem(path) != path)
 }
