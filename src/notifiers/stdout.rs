@@ -51,7 +51,7 @@ pub async fn send(notification: &Notification, words: &Words) -> Attempt {
 fn write(mut bytes: &[u8]) -> io::Result<()> {
     let stdout = io::stdout();
     let _lock = stdout.lock();
-    let mut file = File::from(rustix::io::dup(stdout.as_fd())?);
+    let mut file = File::from(rustix::io::fcntl_dupfd_cloexec(stdout.as_fd(), 0)?);
     while !bytes.is_empty() {
         match file.write(bytes) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

@@ -44,7 +44,7 @@ pub fn open(path: &Path, now: Time) -> Result<Source, OpenError> {
     let kind = metadata.file_type();
     let stream = kind.is_fifo() || kind.is_char_device() || kind.is_socket();
     let live = if stream {
-        Some(rustix::io::dup(&file).map_err(|error| fail(error.into()))?)
+        Some(rustix::io::fcntl_dupfd_cloexec(&file, 0).map_err(|error| fail(error.into()))?)
     } else {
         None
     };
