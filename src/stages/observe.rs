@@ -386,9 +386,9 @@ impl Observer {
         self.key_spans.clear();
         self.by_text.clear();
         self.moments.clear();
+        self.part_ended();
         for watching in &mut self.groupings {
             watching.last = NONE;
-            watching.known.clear();
         }
         self.inputs
             .iter_mut()

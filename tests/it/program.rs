@@ -35,6 +35,14 @@ impl Ran {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
+    /// The last line of standard output as JSON: a run's whole report, behind what went there before.
+    #[track_caller]
+    pub fn last_json(&self) -> Value {
+        let text = self.text();
+        let last = text.lines().last().expect("something was written");
+        serde_json::from_str(last).unwrap_or_else(|error| panic!("no JSON: {error}\n{last}"))
+    }
+
     /// Standard output as one JSON object; the ledger of a report must balance.
     #[track_caller]
     pub fn json(&self) -> Value {

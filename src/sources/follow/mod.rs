@@ -374,13 +374,8 @@ impl Follower {
     /// From now on what is open is ended and handed out; then [`Step::End`].
     pub fn finish(&mut self) {
         if self.finishing.is_none() {
-            let open: Vec<Generation> = self
-                .files
-                .values()
-                .filter(|file| file.phase == Phase::Open)
-                .map(|file| file.generation())
-                .collect();
-            open.into_iter()
+            self.open_files()
+                .into_iter()
                 .for_each(|generation| self.ready(generation));
             self.finishing = Some(Finishing::Reading);
         }
@@ -465,6 +460,13 @@ impl Follower {
         } else {
             now + POLL + POLL * (polled.len() / 1000) as u32
         };
+    }
+
+    /// What is being read.
+    fn open_files(&self) -> Vec<Generation> {
+        let open = self.files.values();
+        let open = open.filter(|file| file.phase == Phase::Open);
+        open.map(|file| file.generation()).collect()
     }
 
     /// Gives a file its turn.

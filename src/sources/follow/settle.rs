@@ -54,13 +54,7 @@ impl Follower {
         self.line_up();
         self.located = HashMap::new();
         self.unfound = HashSet::new();
-        let open: Vec<Generation> = self
-            .files
-            .values()
-            .filter(|file| file.phase == Phase::Open)
-            .map(|file| file.generation())
-            .collect();
-        for generation in open {
+        for generation in self.open_files() {
             if let Err(error) = self.settle(generation, now) {
                 self.failing(generation, &error, now);
             }

@@ -93,8 +93,7 @@ fn a_record_that_no_sink_takes_is_filtered_and_one_for_several_is_kept_once() {
     ));
     let input = records(0, 2100);
     let ran = fed(&scene, &input).exits(0);
-    let report: serde_json::Value =
-        serde_json::from_str(ran.text().lines().last().unwrap()).unwrap();
+    let report = ran.last_json();
     let ledger = &report["ledger"];
     // Two of seven are errors, one of three is of the service, and two of 21 are both.
     assert_eq!(ledger["records"], 2100);
@@ -114,8 +113,7 @@ fn a_rehearsal_has_the_lines_of_all_sinks_each_once() {
         ));
         let input = records(0, 2100);
         let ran = fed(&scene, &input).exits(0);
-        let report: serde_json::Value =
-            serde_json::from_str(ran.text().lines().last().unwrap()).unwrap();
+        let report = ran.last_json();
         fs::write(scene.path("app.log"), &input).unwrap();
         let arguments = ["replay", "-o", "json", "-c", "weir.toml", "app.log"];
         let replayed = run_in(scene.folder(), arguments).exits(0).json();

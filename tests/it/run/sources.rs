@@ -32,6 +32,19 @@ fn piped(scene: &Scene, args: &[&str]) -> (Following, ChildStdin) {
     (running, stdin)
 }
 
+/// Names of the report's inputs with their records, by name.
+fn records_by_input(report: &Value) -> Vec<(&str, u64)> {
+    let rows = report["inputs"].as_array().unwrap().iter();
+    let mut inputs: Vec<(&str, u64)> = rows
+        .map(|input| {
+            let name = input["name"].as_str().unwrap();
+            (name, input["records"].as_u64().unwrap())
+        })
+        .collect();
+    inputs.sort_unstable();
+    inputs
+}
+
 #[test]
 fn files_standard_input_and_commands_go_out_together() {
     let [mut file, mut input, mut one, mut two] = [0, 1, 2, 3].map(Source::new);
@@ -73,19 +86,9 @@ fn files_standard_input_and_commands_go_out_together() {
         .partition(|line| *line == "to stderr\n");
     assert_eq!(of_stderr.len(), 1);
     exactly(of_sources.concat().as_bytes(), &[&file, &input, &one, &two]);
-    let report: Value = serde_json::from_str(ran.text().lines().last().unwrap()).unwrap();
-    let mut inputs: Vec<(&str, u64)> = report["inputs"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|input| {
-            let name = input["name"].as_str().unwrap();
-            (name, input["records"].as_u64().unwrap())
-        })
-        .collect();
-    inputs.sort_unstable();
+    let report = ran.last_json();
     assert_eq!(
-        inputs,
+        records_by_input(&report),
         [
             ("-", 20_000),
             ("app.log", 20_010),
@@ -110,7 +113,7 @@ fn streams_alone_end_the_run_with_the_last_of_them() {
         drop(stdin);
         let ran = running.ended().exits(0);
         assert_eq!(ran.stderr.matches("ended").count(), 2, "{}", ran.stderr);
-        let report: Value = serde_json::from_str(ran.text().lines().last().unwrap()).unwrap();
+        let report = ran.last_json();
         assert_eq!(
             report["ledger"]["records"], 10_000,
             "the whole report is last"
@@ -136,7 +139,7 @@ fn records_of_several_lines_stay_whole_in_every_stream() {
     stdin.write_all(&input.next(20_000)).unwrap();
     drop(stdin);
     let ran = running.ended().exits(0);
-    let report: Value = serde_json::from_str(ran.text().lines().last().unwrap()).unwrap();
+    let report = ran.last_json();
     assert_eq!(report["ledger"]["records"], 40_000);
     assert_eq!(report["ledger"]["lines"], 120_000);
     exactly(&scene.read("out"), &[&input, &one]);
@@ -235,20 +238,8 @@ fn names_and_numbers_stay_over_a_restart() {
     let (running, stdin) = piped(&scene, &["--state", "state"]);
     drop(stdin);
     let ran = running.ended().exits(0);
-    let report: Value = serde_json::from_str(ran.text().lines().last().unwrap()).unwrap();
-    let mut inputs: Vec<(&str, u64)> = report["inputs"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|input| {
-            (
-                input["name"].as_str().unwrap(),
-                input["records"].as_u64().unwrap(),
-            )
-        })
-        .collect();
-    inputs.sort_unstable();
-    assert_eq!(inputs, [("app.log", 300), ("pipe", 150)]);
+    let report = ran.last_json();
+    assert_eq!(records_by_input(&report), [("app.log", 300), ("pipe", 150)]);
 }
 
 /// Reloads while a file, standard input and a command bring lines: none is lost, doubled or out of order.

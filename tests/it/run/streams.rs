@@ -86,7 +86,7 @@ fn what_was_seen_before_is_not_new_after_a_restart() {
         &[error(1, "disk is full"), backup(2, "db-1", "failed")],
     );
     // The report at the end of the input has every record.
-    let report: Value = serde_json::from_str(ran.text().lines().last().unwrap()).unwrap();
+    let report = ran.last_json();
     assert_eq!(report["ledger"]["records"], 2);
     assert_eq!(report["states"][0]["status"], "bad", "{report}");
     let before = alerts(&home);
