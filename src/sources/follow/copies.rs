@@ -33,6 +33,8 @@ pub(super) enum Likeness {
 enum Compared {
     Same,
     Other,
+    /// It has all that the one that is read has, and more: that one is the copy.
+    Longer,
     /// The one that is read has changed.
     Changed,
     /// One of them cannot be read at present.
@@ -100,6 +102,14 @@ pub(super) fn persistently<T>(mut ask: impl FnMut() -> io::Result<T>) -> io::Res
         answer = ask();
     }
     answer
+}
+
+/// The bytes that are compared before an offset; none if the file is shorter.
+fn bytes_before(handle: &mut Handle, offset: u64) -> io::Result<Option<Vec<u8>>> {
+    let start = offset.saturating_sub(COMPARED_BYTES as u64);
+    let mut bytes = vec![0; (offset - start) as usize];
+    let count = handle.read_full(&mut bytes, start)?;
+    Ok((count == bytes.len()).then_some(bytes))
 }
 
 /// Bytes of text in a compressed file, up to `most`.
@@ -218,6 +228,10 @@ impl Follower {
                     true
                 }
                 Compared::Other => false,
+                Compared::Longer => {
+                    self.go_on_behind(generation, original, now)?;
+                    true
+                }
                 Compared::Changed => {
                     // The original is not what was read of it: it comes first.
                     self.ready(original);
@@ -276,30 +290,35 @@ impl Follower {
                 Err(_) => return Ok(Compared::Same),
             },
         };
-        let start = length.saturating_sub(COMPARED_BYTES as u64);
-        let mut bytes = [0; COMPARED_BYTES];
-        let bytes = &mut bytes[..(length - start) as usize];
-        if handle.read_full(bytes, start)? < bytes.len() {
+        let Some(bytes) = bytes_before(handle, length)? else {
             return Ok(Compared::Unknown);
-        }
+        };
         let file = self.files.get_mut(&original).expect("both are there");
         let front = file.front();
         let Some(handle) = &mut file.handle else {
             return Ok(Compared::Unknown);
         };
-        let mut others = [0; COMPARED_BYTES];
-        let others = &mut others[..bytes.len()];
-        let is_same = handle.holds(head)?
-            && handle.read_full(others, start)? == others.len()
-            && bytes == others;
-        if is_same {
+        let is_head = handle.holds(head)?;
+        if is_head && bytes_before(handle, length)?.is_some_and(|others| others == bytes) {
             return Ok(Compared::Same);
         }
-        // Truncated and perhaps written anew since it was read, and nobody has noticed yet.
-        let is_shorter = match handle {
-            Handle::Plain(plain) => plain.stat()?.length < front,
-            Handle::Decoded(_) => false,
+        let others_length = match handle {
+            Handle::Plain(plain) => plain.stat()?.length,
+            Handle::Decoded(_) => u64::MAX,
         };
+        // Truncated and perhaps written anew since it was read, and nobody has noticed yet.
+        let is_shorter = others_length < front;
+        if is_head && !is_shorter && others_length < length && front > 0 {
+            let others = bytes_before(handle, others_length)?;
+            let own = self.files.get_mut(&generation).expect("both are there");
+            if let (Some(Handle::Plain(_)), Some(others)) = (&own.handle, others) {
+                let handle = own.handle.as_mut().expect("it was just there");
+                if bytes_before(handle, others_length)?.is_some_and(|bytes| bytes == others) {
+                    return Ok(Compared::Longer);
+                }
+            }
+        }
+        let file = self.files.get_mut(&original).expect("both are there");
         Ok(match is_shorter || !file.is_same()? {
             true => Compared::Changed,
             false => Compared::Other,
@@ -313,6 +332,35 @@ impl Follower {
         // Until the original was read that far, or if this one is not whole yet, it may turn out to be
         // no copy.
         self.timed.insert(generation);
+    }
+
+    /// The copy of a file was read before the file itself, which nobody had begun when the copy was made:
+    /// the file goes on where the copy stands, and the copy is one.
+    fn go_on_behind(
+        &mut self,
+        generation: Generation,
+        copy: Generation,
+        now: Duration,
+    ) -> io::Result<()> {
+        let file = self.files.get_mut(&generation).expect("both are there");
+        let (Some(Handle::Plain(plain)), Some(path)) = (&file.handle, file.path.clone()) else {
+            self.timed.insert(generation);
+            return Ok(());
+        };
+        let stat = plain.stat()?;
+        let read = self.files.get_mut(&copy).expect("both are there");
+        read.drop_torn();
+        let (start, head) = (read.front(), read.place.head);
+        let file = self.files.get_mut(&generation).expect("both are there");
+        let handle = file.handle.as_mut().expect("it was just there");
+        let tail = handle.tail(start)?;
+        let name = file.name.to_string();
+        self.forget(generation, copy);
+        let birth = self.birth(&path, &name, &stat, start, head, tail);
+        let young = self.add(birth, &path, &stat, Some(copy), now);
+        self.set_copy(copy, young);
+        self.start(young);
+        Ok(())
     }
 
     /// Whether a copy has to be looked at again soon: its original is not known well enough.

@@ -16,6 +16,7 @@ use crate::framing::cut::CHUNK_BYTES_MAX;
 use crate::sources::follow::followed::made::feeds;
 use crate::sources::follow::handle::Handle;
 use crate::sources::follow::nul;
+use crate::sources::follow::pieces::up_to;
 use crate::sources::follow::recent::Recent;
 
 /// What is being done with a generation.
@@ -226,6 +227,19 @@ impl Followed {
         self.discard();
         self.before = Recent::default();
         self.recent = Recent::default();
+    }
+
+    /// Drops what was read of a line of which more may follow, as if it had not been read.
+    pub fn drop_torn(&mut self) {
+        if self.overlong.is_some() {
+            return self.rewind_blindly();
+        }
+        let bytes = &self.buffer[..self.filled];
+        let whole = memchr::memrchr(b'\n', bytes).map_or(0, |feed| feed + 1);
+        let surplus = (self.filled - whole.max(self.context)) as u64;
+        self.filled -= surplus as usize;
+        self.front -= surplus;
+        self.pieces = up_to(&self.pieces, self.filled);
     }
 
     /// Drops what was read and not handed out: it is lost, or was handed out otherwise.
