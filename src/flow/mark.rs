@@ -76,8 +76,17 @@ pub struct Birth {
     pub identity: Identity,
     /// Year anchor: the file's modification time when it was first seen.
     pub anchor: Time,
-    /// Where reading began: not 0 with `--from end` or `--tail`.
+    /// Where reading began: not 0 with `--from end` or `--tail`, or where a copy was read before.
     pub start: u64,
+    /// Where the record began whose first lines stand before `start` and went out already, if there is
+    /// one.
+    #[serde(default)]
+    pub open_from: Option<u64>,
+    /// The generations of its rotated set between which it belongs, as far as they were known.
+    #[serde(default)]
+    pub after: Option<Generation>,
+    #[serde(default)]
+    pub before: Option<Generation>,
     /// The first bytes, as many as were there.
     pub head: Marker,
     /// The bytes before `start`.
@@ -184,10 +193,15 @@ impl Place {
     pub fn new(birth: Birth) -> Place {
         let mut waypoints = Waypoints::default();
         waypoints.add(birth.tail);
+        let open = birth.open_from.map(|from| Piece {
+            generation: birth.generation,
+            from,
+            to: birth.start,
+        });
         Place {
             head: birth.head,
             offset: birth.start,
-            open: Vec::new(),
+            open: open.into_iter().collect(),
             lines: 0,
             waypoints,
             ended: false,
@@ -304,6 +318,9 @@ mod tests {
             },
             anchor: Time(0),
             start: 10,
+            open_from: None,
+            after: None,
+            before: None,
             head: Marker::default(),
             tail: Marker::default(),
         };

@@ -141,6 +141,9 @@ mod tests {
             },
             anchor: Time(0),
             start: 0,
+            open_from: None,
+            after: None,
+            before: None,
             head: Default::default(),
             tail: Default::default(),
         }

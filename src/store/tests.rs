@@ -144,6 +144,9 @@ fn birth(path: &Path, identity: Identity) -> Birth {
         identity,
         anchor: Time(0),
         start: 0,
+        open_from: None,
+        after: None,
+        before: None,
         head: Default::default(),
         tail: Default::default(),
     }

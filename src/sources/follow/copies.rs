@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::disk::{Identity, directory_of};
 use crate::flow::mark::{Fate, Generation, HEAD_BYTES, Marker, Place};
 use crate::sources::follow::decoded::Decoded;
+use crate::sources::follow::followed::made::Why;
 use crate::sources::follow::followed::{Followed, Phase};
 use crate::sources::follow::handle::Handle;
 use crate::sources::follow::{Follower, patterns};
@@ -335,31 +336,59 @@ impl Follower {
     }
 
     /// The copy of a file was read before the file itself, which nobody had begun when the copy was made:
-    /// the file goes on where the copy stands, and the copy is one.
+    /// the file goes on where the copy was read to. The copy is forgotten; when it is found again, it is
+    /// one like any other.
     fn go_on_behind(
         &mut self,
         generation: Generation,
         copy: Generation,
         now: Duration,
     ) -> io::Result<()> {
+        // What the copy took over from an older file stands in no other.
+        if self.files[&copy].carries() {
+            self.flush(copy, Why::Quiet);
+        }
+        let read = self.files[&copy].place.clone();
         let file = self.files.get_mut(&generation).expect("both are there");
         let (Some(Handle::Plain(plain)), Some(path)) = (&file.handle, file.path.clone()) else {
             self.timed.insert(generation);
             return Ok(());
         };
+        // What is told of a generation goes out behind what was read of it.
+        if !self.outgoing.is_empty() {
+            self.timed.insert(generation);
+            return Ok(());
+        }
         let stat = plain.stat()?;
-        let read = self.files.get_mut(&copy).expect("both are there");
-        read.drop_torn();
-        let (start, head) = (read.front(), read.place.head);
-        let file = self.files.get_mut(&generation).expect("both are there");
         let handle = file.handle.as_mut().expect("it was just there");
-        let tail = handle.tail(start)?;
+        let tail = handle.tail(read.offset)?;
         let name = file.name.to_string();
-        self.forget(generation, copy);
-        let birth = self.birth(&path, &name, &stat, start, head, tail);
-        let young = self.add(birth, &path, &stat, Some(copy), now);
-        self.set_copy(copy, young);
-        self.start(young);
+        let mut birth = self.birth(&path, &name, &stat, read.offset, read.head, tail);
+        // Lines that went out as they came stand here as well as there.
+        birth.open_from = match &read.open[..] {
+            [open] if open.generation == copy => Some(open.from),
+            _ => None,
+        };
+        let young = birth.generation;
+        if let Some(copied) = self.forget(copy, None)
+            && self.by_identity.get(&copied.identity) == Some(&copy)
+        {
+            self.by_identity.remove(&copied.identity);
+        }
+        let Some(found) = self.forget(generation, Some(young)) else {
+            return Ok(());
+        };
+        (birth.after, birth.before) = (found.after, found.younger);
+        self.news.births.push(birth.clone());
+        let mut file = Followed::new(Place::new(birth), Some(path.clone()), Some(&stat), now);
+        (file.after, file.younger) = (found.after, found.younger);
+        file.is_polled = !self.hints.watch_file(&path, young);
+        // What stands before its start is known as after a restart.
+        file.is_unsettled = true;
+        self.by_identity.insert(stat.identity, young);
+        self.files.insert(young, Box::new(file));
+        self.ready(young);
+        self.scan_at = now;
         Ok(())
     }
 
@@ -504,7 +533,7 @@ impl Follower {
 
     /// The generation goes on in the file that was found as `copy`, which is forgotten.
     fn move_to(&mut self, generation: Generation, copy: Generation) {
-        let Some(mut found) = self.forget(copy, generation) else {
+        let Some(mut found) = self.forget(copy, Some(generation)) else {
             return;
         };
         if let (Some(handle), Some(path)) = (found.handle.take(), found.path.take()) {
@@ -512,11 +541,12 @@ impl Follower {
         }
     }
 
-    /// A generation that was never read is forgotten: its file is another one's.
+    /// A generation is forgotten whose file is another one's. Its neighbours in its rotated set have
+    /// `instead` for it, or each other.
     pub(super) fn forget(
         &mut self,
         generation: Generation,
-        instead: Generation,
+        instead: Option<Generation>,
     ) -> Option<Box<Followed>> {
         self.hints.forget_file(generation);
         let found = self.files.remove(&generation)?;
@@ -526,19 +556,21 @@ impl Follower {
         self.news.source = found.place.birth.source;
         for file in self.files.values_mut() {
             if file.after == Some(generation) {
-                file.after = Some(instead);
+                file.after = instead.or(found.after);
             }
             if file.younger == Some(generation) {
-                file.younger = match file.generation() == instead {
+                file.younger = match Some(file.generation()) == instead {
                     true => found.younger,
-                    false => Some(instead),
+                    false => instead.or(found.younger),
                 };
             }
         }
-        self.chains
-            .values_mut()
-            .filter(|last| **last == generation)
-            .for_each(|last| *last = instead);
+        let youngest = instead.or(found.after);
+        self.chains.retain(|_, last| {
+            let is_it = *last == generation;
+            *last = youngest.filter(|_| is_it).unwrap_or(*last);
+            *last != generation
+        });
         Some(found)
     }
 

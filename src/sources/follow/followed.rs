@@ -16,7 +16,6 @@ use crate::framing::cut::CHUNK_BYTES_MAX;
 use crate::sources::follow::followed::made::feeds;
 use crate::sources::follow::handle::Handle;
 use crate::sources::follow::nul;
-use crate::sources::follow::pieces::up_to;
 use crate::sources::follow::recent::Recent;
 
 /// What is being done with a generation.
@@ -229,19 +228,6 @@ impl Followed {
         self.recent = Recent::default();
     }
 
-    /// Drops what was read of a line of which more may follow, as if it had not been read.
-    pub fn drop_torn(&mut self) {
-        if self.overlong.is_some() {
-            return self.rewind_blindly();
-        }
-        let bytes = &self.buffer[..self.filled];
-        let whole = memchr::memrchr(b'\n', bytes).map_or(0, |feed| feed + 1);
-        let surplus = (self.filled - whole.max(self.context)) as u64;
-        self.filled -= surplus as usize;
-        self.front -= surplus;
-        self.pieces = up_to(&self.pieces, self.filled);
-    }
-
     /// Drops what was read and not handed out: it is lost, or was handed out otherwise.
     pub fn discard(&mut self) {
         self.filled = 0;
@@ -302,6 +288,11 @@ impl Followed {
         older.filled = 0;
         older.context = 0;
         older.before = older.recent;
+    }
+
+    /// Whether bytes of older files are held.
+    pub fn carries(&self) -> bool {
+        self.carried() > 0
     }
 
     /// How many of the filled bytes stand in older files.

@@ -205,7 +205,7 @@ impl Follower {
             if let Some(copy) = other
                 && self.files.get(&copy).is_some_and(|copy| !copy.place.ended)
             {
-                self.forget(copy, generation);
+                self.forget(copy, Some(generation));
             }
             self.settle_in(generation, stat.identity);
         }

@@ -452,6 +452,9 @@ impl Follower {
             identity: stat.identity,
             anchor: Time(stat.modified),
             start,
+            open_from: None,
+            after: None,
+            before: None,
             head,
             tail,
         }
@@ -470,21 +473,22 @@ impl Follower {
     /// Adds a generation to those that are followed.
     pub(super) fn add(
         &mut self,
-        birth: Birth,
+        mut birth: Birth,
         path: &Path,
         stat: &Stat,
         after: Option<Generation>,
         now: Duration,
     ) -> Generation {
         let generation = birth.generation;
-        self.news.births.push(birth.clone());
-        let mut file = Followed::new(Place::new(birth), Some(path.to_owned()), Some(stat), now);
-        file.is_polled = !self.hints.watch_file(path, generation);
         let Neighbours {
             after,
             next,
             is_youngest,
         } = self.neighbours(path, after);
+        (birth.after, birth.before) = (after, next);
+        self.news.births.push(birth.clone());
+        let mut file = Followed::new(Place::new(birth), Some(path.to_owned()), Some(stat), now);
+        file.is_polled = !self.hints.watch_file(path, generation);
         file.after = after;
         let waits = after
             .and_then(|older| self.files.get_mut(&older))

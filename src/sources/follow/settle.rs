@@ -1,7 +1,7 @@
 //! Where files go on after a restart, once the journal was read again: at the place where their last
 //! batch ended, or at the last one where they are still what they were.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -113,30 +113,46 @@ impl Follower {
         Ok(())
     }
 
+    /// All generations, those of a rotated set in their order there: one that was found late belongs
+    /// before the one with the plain name.
+    fn in_sets(&self) -> Vec<Generation> {
+        let mut sets: BTreeMap<PathBuf, Vec<Generation>> = BTreeMap::new();
+        for (generation, file) in &self.files {
+            let birth = &file.place.birth;
+            let set = sets.entry(patterns::stem(&birth.path())).or_default();
+            let place = |other: Option<Generation>| set.iter().position(|one| Some(*one) == other);
+            let place = place(birth.before).or_else(|| place(birth.after).map(|after| after + 1));
+            set.insert(place.unwrap_or(set.len()), *generation);
+        }
+        sets.into_values().flatten().collect()
+    }
+
     /// A generation that was not begun waits again for the one before it in its rotated set.
     fn line_up(&mut self) {
         // What comes later comes after the last that is open, or after none.
         self.chains.clear();
-        for (generation, file) in &self.files {
+        for generation in self.in_sets() {
+            let file = &self.files[&generation];
             let stem = patterns::stem(&file.place.birth.path());
             if file.phase == Phase::Open || !self.chains.contains_key(&stem) {
-                self.chains.insert(stem, *generation);
+                self.chains.insert(stem, generation);
             }
         }
         let mut last: HashMap<PathBuf, Generation> = HashMap::new();
         let mut pairs = Vec::new();
-        for (generation, file) in &mut self.files {
+        for generation in self.in_sets() {
+            let file = self.files.get_mut(&generation).expect("it was just there");
             if file.phase != Phase::Open {
                 continue;
             }
-            let older = last.insert(patterns::stem(&file.place.birth.path()), *generation);
+            let older = last.insert(patterns::stem(&file.place.birth.path()), generation);
             file.after = older;
-            pairs.extend(older.map(|older| (older, *generation)));
+            pairs.extend(older.map(|older| (older, generation)));
             // Nothing was read of it: perhaps because it is a copy.
             file.is_unchecked = file.place.offset == 0;
             if older.is_some() && file.place.offset == 0 {
                 file.phase = Phase::Waiting;
-                self.timed.insert(*generation);
+                self.timed.insert(generation);
             }
         }
         for (older, younger) in pairs {

@@ -533,7 +533,7 @@ impl Follower {
     }
 
     /// From now on the file is read.
-    pub(super) fn start(&mut self, generation: Generation) {
+    fn start(&mut self, generation: Generation) {
         self.timed.remove(&generation);
         if let Some(file) = self.files.get_mut(&generation) {
             file.phase = Phase::Open;
