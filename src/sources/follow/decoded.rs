@@ -12,6 +12,8 @@ pub struct Decoded {
     file: Arc<dyn DiskFile>,
     name: String,
     reader: Box<dyn Read + Send>,
+    /// Where the reader stands; behind everything once it has met an error, after which nothing says
+    /// where it stands.
     offset: u64,
 }
 
@@ -37,14 +39,14 @@ impl Decoded {
             self.reader = start(&self.file, &self.name)?;
             self.offset = 0;
         }
-        let behind = offset - self.offset;
+        let before = std::mem::replace(&mut self.offset, u64::MAX);
+        let behind = offset - before;
         let skipped = io::copy(&mut (&mut self.reader).take(behind), &mut io::sink())?;
-        self.offset += skipped;
-        if skipped < behind {
-            return Ok(0);
-        }
-        let count = self.reader.read(buffer)?;
-        self.offset += count as u64;
+        let count = match skipped {
+            skipped if skipped < behind => 0,
+            _ => self.reader.read(buffer)?,
+        };
+        self.offset = before + skipped + count as u64;
         Ok(count)
     }
 }
@@ -68,5 +70,89 @@ impl Read for Front {
         let count = self.file.read_at(buffer, self.offset)?;
         self.offset += count as u64;
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use flate2::{Compression, write::GzEncoder};
+
+    use super::*;
+    use crate::disk::Stat;
+
+    /// A file in memory of which few bytes are read at a time, and one of so many reads fails.
+    struct Failing {
+        bytes: Vec<u8>,
+        reads: AtomicUsize,
+    }
+
+    impl DiskFile for Failing {
+        fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+            if self.reads.fetch_add(1, Ordering::Relaxed) % 23 == 22 {
+                return Err(io::Error::other("a bad sector"));
+            }
+            let rest = &self.bytes[self.bytes.len().min(offset as usize)..];
+            let count = rest.len().min(buffer.len()).min(300);
+            buffer[..count].copy_from_slice(&rest[..count]);
+            Ok(count)
+        }
+
+        fn stat(&self) -> io::Result<Stat> {
+            unreachable!()
+        }
+
+        fn append(&self, _: &[u8]) -> io::Result<usize> {
+            unreachable!()
+        }
+
+        fn set_length(&self, _: u64) -> io::Result<()> {
+            unreachable!()
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            unreachable!()
+        }
+
+        fn data_from(&self, _: u64) -> io::Result<Option<u64>> {
+            unreachable!()
+        }
+    }
+
+    #[test]
+    fn the_text_is_the_same_over_errors_of_reading() {
+        let text: String = (0..700_u32)
+            .map(|n| format!("{:x}\n", n.wrapping_mul(2_654_435_761)))
+            .collect();
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        packed.write_all(text.as_bytes()).unwrap();
+        let file: Arc<dyn DiskFile> = Arc::new(Failing {
+            bytes: packed.finish().unwrap(),
+            reads: AtomicUsize::new(0),
+        });
+        // Opened anew after every read, as where descriptors are few: all before it is skipped then.
+        let open = || loop {
+            if let Ok(decoded) = Decoded::open(&file, "a.gz") {
+                break decoded.unwrap();
+            }
+        };
+        let mut decoded = open();
+        let mut read = Vec::new();
+        let mut errors = 0;
+        let mut buffer = [0; 97];
+        loop {
+            match decoded.read_at(&mut buffer, read.len() as u64) {
+                Ok(0) => break,
+                Ok(count) => {
+                    read.extend_from_slice(&buffer[..count]);
+                    decoded = open();
+                }
+                Err(_) => errors += 1,
+            }
+        }
+        assert_eq!(String::from_utf8(read).unwrap(), text);
+        assert!(errors > 0);
     }
 }

@@ -58,7 +58,8 @@ pub struct Followed {
     /// Length and modification time when its name was last looked at.
     pub length: u64,
     pub modified: i64,
-    /// Its end when there was more to read than one read brought: if it is truncated, so much is gone.
+    /// Its end when there was more to read than one read brought: if it is truncated or removed, so much
+    /// is gone.
     pub unread_until: u64,
     /// No hint will tell of its changes.
     pub is_polled: bool,

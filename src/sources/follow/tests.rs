@@ -1,6 +1,8 @@
 //! The follower on real files with a clock of our own. Faults, crashes and random schedules are the
 //! simulation's (`tests/it/sim`).
 
+mod copies;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -37,6 +39,7 @@ struct Bench {
     multiline: Multiline,
     as_they_come: bool,
     chunk_bytes: usize,
+    files_open_max: usize,
     from: From,
     pattern: &'static str,
 }
@@ -53,6 +56,7 @@ impl Bench {
             multiline: Multiline::Off,
             as_they_come: true,
             chunk_bytes: 4096,
+            files_open_max: 100,
             from: From::Start,
             pattern,
         }
@@ -111,7 +115,7 @@ impl Bench {
             zone: TimeZone::UTC,
             format: None,
             csv_header: |_, _| None,
-            files_open_max: 100,
+            files_open_max: self.files_open_max,
             refused: Vec::new(),
             outputs: Vec::new(),
             keeps_torn: true,
@@ -159,14 +163,25 @@ impl Bench {
 
     /// Until there is nothing more to do at this moment.
     fn drain(&mut self) {
-        for _ in 0..10_000 {
-            match self.follower.as_mut().unwrap().step() {
-                Step::Batch(batch) => self.take(batch),
-                Step::Idle { .. } => return,
-                Step::End => panic!("nobody asked for an end"),
-            }
+        let mut steps = 0..10_000;
+        assert!(steps.any(|_| !self.step()), "never idle");
+    }
+
+    /// One batch; false if there is nothing to do at this moment.
+    fn step(&mut self) -> bool {
+        match self.follower.as_mut().unwrap().step() {
+            Step::Batch(batch) => self.take(batch),
+            Step::Idle { .. } => return false,
+            Step::End => panic!("nobody asked for an end"),
         }
-        panic!("never idle");
+        true
+    }
+
+    /// Bytes that were said to be lost.
+    fn lost(&self) -> u64 {
+        let lost = self.marks.iter().filter(|mark| mark.kind == Kind::Lost);
+        let pieces = lost.flat_map(|mark| &mark.pieces);
+        pieces.map(|piece| piece.to - piece.from).sum()
     }
 
     /// Lets time pass.
@@ -643,44 +658,6 @@ fn files_that_had_the_name_between_two_looks_are_read_too() {
 }
 
 #[test]
-fn a_copy_that_ends_within_one_large_read_is_known() {
-    let mut bench = Bench::new("a.log*");
-    bench.chunk_bytes = 1 << 20;
-    bench.start(None);
-    let text: String = (0..20_000).map(|n| format!("line {n}\n")).collect();
-    bench.append("a.log", text.as_bytes());
-    bench.pass(300);
-    bench.want(&text);
-    // Made while the file was written on, and first looked at when that is truncated.
-    fs::write(bench.path("a.log.1"), &text.as_bytes()[..150_000]).unwrap();
-    bench.truncate("a.log");
-    bench.append("a.log", b"new\n");
-    bench.pass(6000);
-    bench.want("new\n");
-}
-
-#[test]
-fn a_copy_that_loses_its_name_before_it_is_looked_into_is_known() {
-    let mut bench = Bench::new("a.log a.log.1");
-    bench.start(None);
-    let text: String = (0..300).map(|n| format!("line {n}\n")).collect();
-    bench.append("a.log", text.as_bytes());
-    bench.pass(300);
-    fs::copy(bench.path("a.log"), bench.path("a.log.1")).unwrap();
-    // Written between the copy and the truncation, and read.
-    bench.append("a.log", b"between\n");
-    bench.pass(11_000);
-    bench.want(&format!("{text}between\n"));
-    // Killed before it has seen more; meanwhile the next rotation gives the copy a name that is not followed.
-    bench.truncate("a.log");
-    bench.append("a.log", b"new\n");
-    bench.rename("a.log.1", "a.log.2");
-    bench.restart(bench.marks.len());
-    bench.pass(11_000);
-    bench.want("new\n");
-}
-
-#[test]
 fn a_rotated_file_that_is_found_late_is_read_before_the_one_that_has_the_name() {
     let mut bench = Bench::new("a.log*");
     bench.append("a.log.2", b"first\n");
@@ -696,33 +673,4 @@ fn a_rotated_file_that_is_found_late_is_read_before_the_one_that_has_the_name() 
     older.set_modified(hour_ago).unwrap();
     bench.pass(3000);
     bench.want("first\nsecond\nthird\n");
-}
-
-#[test]
-fn a_packed_file_that_a_power_cut_damaged_is_read_from_where_it_is_known() {
-    use flate2::{Compression, write::GzEncoder};
-    let mut bench = Bench::new("a.log");
-    bench.start(None);
-    let text: String = (0..400).map(|n| format!("line {n}\n")).collect();
-    for part in text.as_bytes().chunks(500) {
-        bench.append("a.log", part);
-        bench.pass(300);
-    }
-    bench.out.clear();
-    let known = bench.marks.len();
-    bench.follower = None;
-    // The last bytes that were read are not what they were, and more was written behind them.
-    let mut bytes = text.into_bytes();
-    let end = bytes.len();
-    bytes[end - 20..].fill(b'#');
-    bytes.extend_from_slice(b"\nnew\n");
-    let packed = File::create(bench.path("a.log.1.gz")).unwrap();
-    let mut packed = GzEncoder::new(packed, Compression::fast());
-    packed.write_all(&bytes).unwrap();
-    packed.finish().unwrap();
-    fs::remove_file(bench.path("a.log")).unwrap();
-    bench.restart(known);
-    bench.pass(3000);
-    assert!(bench.out.ends_with(b"\nnew\n"));
-    assert!(bench.out.len() < end / 2, "most of it was known");
 }

@@ -430,7 +430,7 @@ impl Follower {
     /// copy.
     fn let_go(&mut self, generation: Generation, now: Duration) -> bool {
         let file = &self.files[&generation];
-        let (front, length) = (file.front(), file.length);
+        let (front, length) = (file.front(), file.length.max(file.unread_until));
         let is_cut = file.handle.is_none() && length > front && !file.is_compressed();
         // What it was packed to may wait for this one's end to be looked into.
         if is_cut && self.move_to_copy(generation, now) {
