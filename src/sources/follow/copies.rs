@@ -154,10 +154,7 @@ impl Follower {
         {
             *handle = Handle::Decoded(Box::new(decoded));
         }
-        let length = match handle {
-            Handle::Plain(plain) => Some(plain.stat()?.length),
-            Handle::Decoded(_) => None,
-        };
+        let length = handle.length()?;
         if length == Some(0) {
             file.caught_up = true;
             self.start_younger(generation, now);
@@ -222,7 +219,7 @@ impl Follower {
         let stands = matches!(other.phase, Phase::Open | Phase::Waiting)
             && (other.path.is_some() || other.handle.is_some())
             && (other.phase == Phase::Open || !is_known);
-        if stands && self.open(original)? && self.open(generation)? {
+        if stands && self.open_both(original, generation)? {
             return Ok(match self.compare(generation, original, head, length)? {
                 Compared::Same => {
                     self.set_copy(generation, original);
@@ -269,6 +266,47 @@ impl Follower {
             }
             Likeness::Other => false,
         })
+    }
+
+    /// Whether a file that nobody has begun is what another was copied from; then it goes on behind that.
+    pub(super) fn is_longer(
+        &mut self,
+        generation: Generation,
+        copy: Generation,
+        now: Duration,
+    ) -> bool {
+        let is_begun = |file: &Followed| !file.is_unchecked || file.place.offset > 0;
+        if generation == copy
+            || self
+                .files
+                .get(&generation)
+                .is_none_or(|file| is_begun(file))
+        {
+            return false;
+        }
+        let mut judge = || -> io::Result<bool> {
+            if !self.open_both(copy, generation)? {
+                return Ok(false);
+            }
+            let file = self.files.get_mut(&generation).expect("it was just there");
+            let Some(handle @ Handle::Plain(_)) = &mut file.handle else {
+                return Ok(false);
+            };
+            let head = handle.head()?;
+            let length = handle.length()?;
+            let is_head =
+                usize::from(head.length) == HEAD_BYTES && head == self.files[&copy].place.head;
+            let compared = match is_head {
+                true => self.compare(generation, copy, &head, length)?,
+                false => Compared::Other,
+            };
+            let is_longer = matches!(compared, Compared::Longer);
+            if is_longer {
+                self.go_on_behind(generation, copy, now)?;
+            }
+            Ok(is_longer)
+        };
+        judge().unwrap_or(false)
     }
 
     /// Compares a file with one that is read, byte by byte at its end.
@@ -515,10 +553,7 @@ impl Follower {
             self.move_to(generation, copy);
             return Ok(true);
         }
-        let length = match handle {
-            Handle::Plain(plain) => Some(plain.stat()?.length),
-            Handle::Decoded(_) => None,
-        };
+        let length = handle.length()?;
         if likeness(&place, handle, length)? == Likeness::Part {
             // A part of what was read, made while it was written on.
             self.end(copy);

@@ -41,6 +41,14 @@ impl Handle {
         Ok(filled)
     }
 
+    /// Bytes of the file; `None` for a compressed one, whose text has to be read to know.
+    pub fn length(&self) -> io::Result<Option<u64>> {
+        match self {
+            Handle::Plain(plain) => Ok(Some(plain.stat()?.length)),
+            Handle::Decoded(_) => Ok(None),
+        }
+    }
+
     /// Whether the bytes that a marker is of stand in the file.
     pub fn holds(&mut self, marker: &Marker) -> io::Result<bool> {
         let mut buffer = [0; HEAD_BYTES];

@@ -194,8 +194,22 @@ impl Follower {
         if behind && file.knows_no_bytes() {
             file.rewind()?;
         }
-        self.close_one();
+        self.close_some();
         Ok(true)
+    }
+
+    /// Opens two files that are to be compared, however few descriptors there are.
+    pub(super) fn open_both(&mut self, one: Generation, other: Generation) -> io::Result<bool> {
+        if !self.open(one)? {
+            return Ok(false);
+        }
+        // Not to be closed for the other.
+        let file = self.files.get_mut(&one).expect("it was just opened");
+        let handle = file.handle.take();
+        let is_open = self.open(other);
+        let file = self.files.get_mut(&one).expect("it was just there");
+        file.handle = handle;
+        is_open
     }
 
     /// Opens what stands at a path; `None` if nothing that can be followed does any more.
@@ -215,20 +229,19 @@ impl Follower {
         Ok(Some((handle, stat)))
     }
 
-    /// Closes the file that was not used for longest, if too many are open. One without a name could
+    /// Closes the files that were not used for longest, if too many are open. One without a name could
     /// not be opened again.
-    fn close_one(&mut self) {
-        if self.handles <= self.settings.files_open_max {
-            return;
-        }
-        let idle = self
-            .files
-            .values()
-            .filter(|file| file.handle.is_some() && file.path.is_some() && file.used < self.uses);
-        let longest = idle
-            .min_by_key(|file| file.used)
-            .map(|file| file.generation());
-        if let Some(file) = longest.and_then(|generation| self.files.get_mut(&generation)) {
+    fn close_some(&mut self) {
+        while self.handles > self.settings.files_open_max {
+            let idle = self.files.values().filter(|file| {
+                file.handle.is_some() && file.path.is_some() && file.used < self.uses
+            });
+            let longest = idle
+                .min_by_key(|file| file.used)
+                .map(|file| file.generation());
+            let Some(file) = longest.and_then(|generation| self.files.get_mut(&generation)) else {
+                return;
+            };
             file.handle = None;
             self.handles -= 1;
         }
@@ -301,8 +314,8 @@ impl Follower {
         let young = self.add(birth, &path, &stat, after, now);
         if let Some(file) = self.files.get_mut(&young) {
             file.after_truncation = true;
-            // Then it may also be a copy.
-            file.is_unchecked = path != older_path;
+            // Then it may also be a copy, as where a backup is written over the one before.
+            file.is_unchecked = path != older_path || path != stem;
         }
     }
 
@@ -398,7 +411,10 @@ impl Follower {
         }
         let file = &self.files[&generation];
         let is_rotated = self.is_rotated(file);
-        if is_rotated && file.holds_bytes() && file.caught_up && quiet >= TORN {
+        // One that waits for it may have the line's rest.
+        let younger = file.younger.and_then(|younger| self.files.get(&younger));
+        let is_awaited = younger.is_some_and(|younger| younger.phase == Phase::Waiting);
+        if is_rotated && file.holds_bytes() && file.caught_up && quiet >= TORN && !is_awaited {
             self.flush(generation, Why::End);
         }
         let file = &self.files[&generation];
@@ -507,6 +523,15 @@ impl Follower {
             // One that cannot be read may have the line's rest.
             let is_quiet = older.caught_up && now.saturating_sub(older.read_at) >= TORN;
             if is_quiet && older.ends_torn() && self.is_rotated(older) {
+                // So may one that waits, if the older is a copy of it.
+                let mut waiting = Some(generation);
+                for _ in 0..self.files.len() {
+                    let Some(one) = waiting else { break };
+                    if self.is_longer(one, older_generation, now) {
+                        return;
+                    }
+                    waiting = self.files.get(&one).and_then(|file| file.younger);
+                }
                 self.flush(older_generation, Why::End);
             }
             self.start(generation);

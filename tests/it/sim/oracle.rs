@@ -263,7 +263,12 @@ impl Oracle {
         let lines = memchr::memchr_iter(b'\n', content).count();
         for (number, line) in content.split(|&byte| byte == b'\n').enumerate() {
             let mut last = None;
-            for tile in self.tiles(line) {
+            let tiles = self.tiles(line);
+            // What is torn elsewhere may be how it begins; a longer beginning may be torn later.
+            if let [Ok(Tile::Torn), Err(_)] = &tiles[..] {
+                torn.push(line.iter().copied().filter(|&byte| byte != 0).collect());
+            }
+            for tile in tiles {
                 match tile {
                     Ok(Tile::Whole(id)) => last = Some(id),
                     Ok(Tile::Torn) => {}

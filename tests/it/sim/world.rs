@@ -638,6 +638,11 @@ impl World {
         copying.to.put(&content[done..]);
         let file = copying.to.serial;
         let content = self.disk.content(file);
+        if content.contains(&0) {
+            // Space that was reserved when its first part was copied, and written before the second: lines
+            // are torn in the copy itself.
+            self.oracle.survived(&content, false);
+        }
         if copying.recognisable {
             self.known_copies.push(file);
         } else if self.setting.broad || self.setting.renames || self.setting.deletes {

@@ -104,6 +104,17 @@ fn a_log_whose_copy_is_found_first_goes_on_behind_it() {
 }
 
 #[test]
+fn a_log_goes_on_within_the_line_that_its_copy_ends_in() {
+    let mut bench = Bench::new("a.log*");
+    let (text, _) = copied_before_it_was_read(&mut bench);
+    let copy = File::options().write(true).open(bench.path("a.log.1"));
+    copy.unwrap().set_len(text.len() as u64 - 3).unwrap();
+    bench.start(None);
+    bench.pass(11_000);
+    bench.want(&format!("{text}between\n"));
+}
+
+#[test]
 fn a_trace_goes_on_behind_a_copy_that_ends_within_it() {
     let mut bench = Bench::new("a.log*");
     bench.multiline = crate::framing::Multiline::Auto;
