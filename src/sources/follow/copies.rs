@@ -7,6 +7,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::disk::{Identity, directory_of};
@@ -139,7 +140,7 @@ impl Follower {
         // A compressor makes its file first and fills it later: what was opened empty may turn out to
         // be compressed.
         if let Handle::Plain(plain) = handle
-            && let Some(decoded) = Decoded::open(plain, &file.name)?
+            && let Some(decoded) = Decoded::open(plain, &file.place.birth.name)?
         {
             *handle = Handle::Decoded(Box::new(decoded));
         }
@@ -527,7 +528,7 @@ impl Follower {
             self.by_identity.remove(&file.identity);
         }
         file.identity = identity;
-        file.place.birth.identity = identity;
+        Arc::make_mut(&mut file.place.birth).identity = identity;
         self.by_identity.insert(identity, generation);
     }
 
