@@ -2,6 +2,7 @@
 //! its remedy.
 
 use std::os::unix::ffi::OsStrExt;
+use std::{env, fs};
 
 use jiff::tz::TimeZone;
 
@@ -132,7 +133,9 @@ pub fn now() -> Time {
 pub fn zone(name: Option<&str>) -> Result<(TimeZone, String), Failure> {
     match name {
         None => {
-            let zone = TimeZone::try_system().unwrap_or(TimeZone::UTC);
+            let zone = local_zone()
+                .or_else(|| TimeZone::try_system().ok())
+                .unwrap_or(TimeZone::UTC);
             let name = zone.iana_name().unwrap_or("UTC").to_owned();
             Ok((zone, name))
         }
@@ -142,6 +145,18 @@ pub fn zone(name: Option<&str>) -> Result<(TimeZone, String), Failure> {
             Ok((zone, name.to_owned()))
         }
     }
+}
+
+/// The zone of `/etc/localtime`, if that is a link to it and `TZ` does not name another. Asked for it,
+/// the database would list all zones there are.
+fn local_zone() -> Option<TimeZone> {
+    if env::var_os("TZ").is_some() {
+        return None;
+    }
+    let target = fs::read_link("/etc/localtime").ok()?;
+    let (_, name) = target.to_str()?.rsplit_once("zoneinfo/")?;
+    let bytes = fs::read("/etc/localtime").ok()?;
+    TimeZone::tzif(name, &bytes).ok()
 }
 
 /// A time, or a duration before now.

@@ -130,6 +130,7 @@ impl Fold {
     /// Takes in the next batch; returns what of it goes to the sink.
     pub fn absorb(&mut self, mapped: &mut Mapped) -> Output {
         if let Some(mark) = &mapped.mark {
+            self.state.inputs.reserve(mark.births.len());
             for birth in &mark.births {
                 self.state.open_followed(birth.source, &birth.name);
             }

@@ -21,9 +21,10 @@ use crate::engine::systemd::Systemd;
 use crate::flow::batch::Batch;
 use crate::sources::follow::{self, Note, Step};
 
-/// What a batch costs besides its content: a batch that only carries news has none, and a queue of
-/// them is to have a limit too.
-const BATCH_BYTES: usize = 512;
+/// What a batch costs besides its content, with its mark and all that is made of it on its way. A
+/// batch that only carries news has no content, and one of thousands of small files has little: a queue
+/// of them is to have a limit too, of a thousand with the default budget.
+const BATCH_BYTES: usize = 16 << 10;
 
 /// How long after the last batch the buffers that came back are let go, so that a quiet run holds
 /// none of what it needed under load.

@@ -7,6 +7,7 @@
 
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +70,7 @@ pub struct Birth {
     /// Row of the inputs that it counts for.
     pub source: SourceId,
     /// The source's name as shown.
-    pub name: String,
+    pub name: Arc<str>,
     /// Where it was first seen.
     #[serde(with = "serde_bytes")]
     pub path: Vec<u8>,
@@ -156,7 +157,7 @@ pub struct Mark {
     /// The first bytes of the last piece's generation, when more of them are known than before.
     pub head: Option<Marker>,
     /// Generations that are named here first.
-    pub births: Vec<Birth>,
+    pub births: Vec<Arc<Birth>>,
     pub fates: Vec<(Generation, Fate)>,
     /// The bytes before the ends of the pieces that stand in older generations, and before some places
     /// within the last piece of a large batch, by which a shorter copy is known.
@@ -177,7 +178,8 @@ pub struct Mark {
 /// file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
-    pub birth: Birth,
+    /// One for all who know the file: there are thousands of them.
+    pub birth: Arc<Birth>,
     pub head: Marker,
     /// Offset of the next byte.
     pub offset: u64,
@@ -190,7 +192,7 @@ pub struct Place {
 }
 
 impl Place {
-    pub fn new(birth: Birth) -> Place {
+    pub fn new(birth: Arc<Birth>) -> Place {
         let mut waypoints = Waypoints::default();
         waypoints.add(birth.tail);
         let open = birth.open_from.map(|from| Piece {
@@ -227,7 +229,8 @@ impl Place {
             }
         }
         if own(&last) {
-            self.open.clone_from(&mark.open);
+            // Not `clone_from`, which makes room for four where there is one.
+            self.open = mark.open.clone();
             self.lines = mark.lines;
             self.head = mark.head.unwrap_or(self.head);
             self.waypoints.add(mark.tail);
@@ -309,7 +312,7 @@ mod tests {
         let birth = Birth {
             generation: Generation(3),
             source: SourceId(0),
-            name: "a".to_owned(),
+            name: "a".into(),
             path: b"a".to_vec(),
             identity: Identity {
                 device: 1,
@@ -324,7 +327,7 @@ mod tests {
             head: Marker::default(),
             tail: Marker::default(),
         };
-        let mut place = Place::new(birth);
+        let mut place = Place::new(Arc::new(birth));
         let piece = |generation, from, to| Piece {
             generation: Generation(generation),
             from,

@@ -1,9 +1,11 @@
 //! Bytes of followed files that no record was made of: what is known to be lost, named by source and
 //! range, and what nobody wrote. They are known, so they make nothing unaccounted.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use crate::flow::mark::{Generation, Kind, Mark, Piece};
+use crate::flow::mark::{Birth, Generation, Kind, Mark, Piece};
 use crate::state::places::Places;
 
 /// Ranges that are named one by one; of those beyond only the sum is kept, so that a disk which fails
@@ -114,10 +116,10 @@ impl Losses {
 }
 
 fn name(mark: &Mark, places: &Places, generation: Generation) -> String {
-    let born = |birth: &&crate::flow::mark::Birth| birth.generation == generation;
+    let born = |birth: &&Arc<Birth>| birth.generation == generation;
     let birth = places.get(generation).map(|place| &place.birth);
     let birth = birth.or_else(|| mark.births.iter().find(born));
-    birth.map_or_else(String::new, |birth| birth.name.clone())
+    birth.map_or_else(String::new, |birth| birth.name.to_string())
 }
 
 #[cfg(test)]
@@ -125,14 +127,13 @@ mod tests {
     use super::*;
     use crate::disk::Identity;
     use crate::flow::batch::SourceId;
-    use crate::flow::mark::Birth;
     use crate::flow::time::Time;
 
-    fn birth(generation: u64) -> Birth {
-        Birth {
+    fn birth(generation: u64) -> Arc<Birth> {
+        Arc::new(Birth {
             generation: Generation(generation),
             source: SourceId(0),
-            name: format!("file-{generation}"),
+            name: format!("file-{generation}").into(),
             path: Vec::new(),
             identity: Identity {
                 device: 0,
@@ -146,7 +147,7 @@ mod tests {
             before: None,
             head: Default::default(),
             tail: Default::default(),
-        }
+        })
     }
 
     fn mark(kind: Kind, pieces: &[(u64, u64, u64)]) -> Mark {

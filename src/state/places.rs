@@ -3,6 +3,7 @@
 //! with the rest of the state as a batch border can be.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,7 @@ impl Places {
     pub fn absorb(&mut self, mark: &Mark) {
         for birth in &mark.births {
             self.0
-                .insert(birth.generation, Box::new(Place::new(birth.clone())));
+                .insert(birth.generation, Box::new(Place::new(Arc::clone(birth))));
         }
         for (number, piece) in mark.pieces.iter().enumerate() {
             let repeated = mark.pieces[..number]
@@ -39,7 +40,7 @@ impl Places {
                 }
                 Fate::Moved(identity) => {
                     if let Some(place) = self.0.get_mut(generation) {
-                        place.birth.identity = *identity;
+                        Arc::make_mut(&mut place.birth).identity = *identity;
                         place.ended = false;
                     }
                 }

@@ -139,7 +139,7 @@ fn birth(path: &Path, identity: Identity) -> Birth {
     Birth {
         generation: Generation(1),
         source: SourceId(0),
-        name: "a.log".to_owned(),
+        name: "a.log".into(),
         path: path.as_os_str().as_bytes().to_vec(),
         identity,
         anchor: Time(0),

@@ -21,6 +21,9 @@ pub const ROOT: KeyId = 0;
 /// would fill any table, so at the limit all learned keys are forgotten.
 const LEARNED_MAX: usize = 1024;
 
+/// Room for the plan's keys and those of a usual stream, so that nothing grows step by step.
+const KEYS_USUAL: usize = 112;
+
 /// Longest name that is learned, in bytes.
 pub const NAME_BYTES_MAX: usize = 128;
 
@@ -89,13 +92,17 @@ impl Keys {
             name: (0, 0),
             path: (0, 0),
         };
+        let mut keys = Vec::with_capacity(KEYS_USUAL);
+        keys.push(root);
+        let mut found = Vec::with_capacity(KEYS_USUAL);
+        found.push(Found::default());
         Keys {
-            keys: vec![root],
-            text: Vec::new(),
-            table: HashTable::new(),
+            keys,
+            text: Vec::with_capacity(KEYS_USUAL * 16),
+            table: HashTable::with_capacity(KEYS_USUAL),
             hasher: RandomState::default(),
-            found: vec![Found::default()],
-            tops: Vec::new(),
+            found,
+            tops: Vec::with_capacity(KEYS_USUAL),
             learned: usize::MAX,
             learned_text: 0,
             line: 0,

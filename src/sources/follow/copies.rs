@@ -7,6 +7,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::disk::{Identity, directory_of};
@@ -150,7 +151,7 @@ impl Follower {
         // A compressor makes its file first and fills it later: what was opened empty may turn out to
         // be compressed.
         if let Handle::Plain(plain) = handle
-            && let Some(decoded) = Decoded::open(plain, &file.name)?
+            && let Some(decoded) = Decoded::open(plain, &file.place.birth.name)?
         {
             *handle = Handle::Decoded(Box::new(decoded));
         }
@@ -400,7 +401,7 @@ impl Follower {
         let stat = plain.stat()?;
         let handle = file.handle.as_mut().expect("it was just there");
         let tail = handle.tail(read.offset)?;
-        let name = file.name.to_string();
+        let name = Arc::clone(&file.place.birth.name);
         let mut birth = self.birth(&path, &name, &stat, read.offset, read.head, tail);
         // Lines that went out as they came stand here as well as there.
         birth.open_from = match &read.open[..] {
@@ -417,7 +418,8 @@ impl Follower {
             return Ok(());
         };
         (birth.after, birth.before) = (found.after, found.younger);
-        self.news.births.push(birth.clone());
+        let birth = Arc::new(birth);
+        self.news.births.push(Arc::clone(&birth));
         let mut file = Followed::new(Place::new(birth), Some(path.clone()), Some(&stat), now);
         (file.after, file.younger) = (found.after, found.younger);
         file.is_polled = !self.hints.watch_file(&path, young);
@@ -642,7 +644,7 @@ impl Follower {
             self.by_identity.remove(&file.identity);
         }
         file.identity = identity;
-        file.place.birth.identity = identity;
+        Arc::make_mut(&mut file.place.birth).identity = identity;
         self.by_identity.insert(identity, generation);
     }
 

@@ -53,7 +53,6 @@ pub struct Followed {
     /// The generations before and after it in its rotated set.
     pub after: Option<Generation>,
     pub younger: Option<Generation>,
-    pub name: Arc<str>,
     pub facts: Option<Arc<Facts>>,
     /// Length and modification time when its name was last looked at.
     pub length: u64,
@@ -140,7 +139,6 @@ impl Followed {
             phase: Phase::Open,
             after: None,
             younger: None,
-            name: place.birth.name.as_str().into(),
             facts: None,
             length: stat.map_or(0, |stat| stat.length),
             modified: stat.map_or(0, |stat| stat.modified),
@@ -428,7 +426,10 @@ impl Followed {
             }
             None => {
                 let doubled = (self.buffer.len() * 2).clamp(space, CHUNK_BYTES_MAX);
-                self.buffer.resize(doubled.max(self.filled + space), 0);
+                // Not `resize`: pages that nothing was read into are never touched.
+                let mut buffer = vec![0; doubled.max(self.filled + space)];
+                buffer[..self.filled].copy_from_slice(&self.buffer[..self.filled]);
+                self.buffer = buffer;
             }
         }
     }

@@ -176,7 +176,7 @@ pub struct Follower {
     /// The youngest generation of each rotated set.
     chains: HashMap<PathBuf, Generation>,
     /// Rows of the inputs by name.
-    sources: HashMap<String, SourceId>,
+    sources: HashMap<Arc<str>, SourceId>,
     sources_count: u32,
     next_generation: u64,
     /// Those that may have bytes, in turn.
@@ -215,7 +215,7 @@ pub struct Follower {
 /// News that no bytes have carried yet.
 #[derive(Default)]
 struct News {
-    births: Vec<Birth>,
+    births: Vec<Arc<Birth>>,
     fates: Vec<(Generation, Fate)>,
     urgent: bool,
     reopen: bool,
@@ -295,7 +295,7 @@ impl Follower {
             .enumerate()
         {
             let row = u32::try_from(row).expect("inputs are fewer than 2^32");
-            follower.sources.entry(name).or_insert(SourceId(row));
+            follower.sources.entry(name.into()).or_insert(SourceId(row));
             follower.sources_count = row + 1;
         }
         if let Some(resume) = resume {
@@ -563,7 +563,7 @@ impl Follower {
             _ => 0,
         };
         mark.head = mark.head.or_else(|| file.head(&chunk, &mark.pieces));
-        let (source, name) = (file.place.birth.source, Arc::clone(&file.name));
+        let (source, name) = (file.place.birth.source, Arc::clone(&file.place.birth.name));
         let mut moved: Vec<Generation> = mark.pieces.iter().map(|piece| piece.generation).collect();
         moved.dedup();
         for generation in moved {
@@ -629,7 +629,7 @@ impl Follower {
         mark.tail = file.tail();
         mark.lines = file.place.lines;
         file.place.advance(&mark);
-        let (source, name) = (file.place.birth.source, Arc::clone(&file.name));
+        let (source, name) = (file.place.birth.source, Arc::clone(&file.place.birth.name));
         let batch = self.empty(source, name, mark);
         self.outgoing.push_back(batch);
     }

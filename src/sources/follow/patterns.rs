@@ -87,6 +87,7 @@ impl Patterns {
                     expand(disk, root, parts, 0, &mut paths, directories);
                     paths.sort_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
                     paths.dedup();
+                    found.reserve(paths.len());
                     for path in paths {
                         if self.is_excluded(&path) || !is_new(&path) {
                             continue;
@@ -178,6 +179,7 @@ fn expand(
     match part {
         Part::Name(glob) => {
             let hidden = glob.glob().glob().starts_with('.');
+            paths.reserve(names.len());
             for name in names {
                 // As in a shell, a wildcard matches no leading dot.
                 if (!hidden && name.as_bytes().starts_with(b".")) || !glob.is_match(&name) {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::Arc;
 
 use crate::flow::batch::Batch;
 use crate::flow::chunk::Chunk;
@@ -34,7 +35,7 @@ impl Follower {
         let now = self.clock.monotonic();
         mark.replayed = true;
         for birth in std::mem::take(&mut mark.births) {
-            let place = Place::new(birth.clone());
+            let place = Place::new(Arc::clone(&birth));
             if !self.files.contains_key(&birth.generation) {
                 self.take_over(place, now);
             }
@@ -46,7 +47,7 @@ impl Follower {
         }
         let source = |follower: &Follower, generation: Generation| {
             let file = follower.files.get(&generation);
-            file.map(|file| (file.place.birth.source, file.name.clone()))
+            file.map(|file| (file.place.birth.source, Arc::clone(&file.place.birth.name)))
         };
         let Some(last) = mark.pieces.last().copied() else {
             let source = mark

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::disk::{Identity, Kind, Stat, directory_of};
@@ -32,8 +33,9 @@ impl Follower {
         let found = self.patterns.find(&*self.disk, &mut directories);
         directories.extend(self.linked_directories.iter().cloned());
         let is_watched = self.watch(directories);
-        let mut seen = HashSet::new();
-        let mut newcomers = Vec::new();
+        let mut seen = HashSet::with_capacity(found.len());
+        let expected = if self.is_first_scan { found.len() } else { 0 };
+        let mut newcomers = Vec::with_capacity(expected);
         for Found {
             path,
             stat,
@@ -69,6 +71,7 @@ impl Follower {
             true => self.settings.from,
             false => From::Start,
         };
+        self.make_room(newcomers.len());
         for (path, stat) in in_order(newcomers) {
             self.newcomer(&path, &stat, from, now);
         }
@@ -81,6 +84,16 @@ impl Follower {
             // However many files there are, looking at all of them is a small part of the time.
             now + SWEEP.max(took * 1000)
         };
+    }
+
+    /// For so many files more, at once: tables that grow step by step leave behind what they were.
+    fn make_room(&mut self, files: usize) {
+        self.by_identity.reserve(files);
+        self.chains.reserve(files);
+        self.sources.reserve(files);
+        self.ready.reserve(files);
+        self.is_ready.reserve(files);
+        self.news.births.reserve(files);
     }
 
     /// Why a file cannot be followed.
@@ -444,10 +457,11 @@ impl Follower {
         use std::os::unix::ffi::OsStrExt;
         let generation = Generation(self.next_generation);
         self.next_generation += 1;
+        let (source, name) = self.source(name);
         Birth {
             generation,
-            source: self.source(name),
-            name: name.to_owned(),
+            source,
+            name,
             path: path.as_os_str().as_bytes().to_vec(),
             identity: stat.identity,
             anchor: Time(stat.modified),
@@ -460,14 +474,15 @@ impl Follower {
         }
     }
 
-    fn source(&mut self, name: &str) -> SourceId {
-        if let Some(&source) = self.sources.get(name) {
-            return source;
+    fn source(&mut self, name: &str) -> (SourceId, Arc<str>) {
+        if let Some((name, &source)) = self.sources.get_key_value(name) {
+            return (source, Arc::clone(name));
         }
         let source = SourceId(self.sources_count);
         self.sources_count += 1;
-        self.sources.insert(name.to_owned(), source);
-        source
+        let name: Arc<str> = name.into();
+        self.sources.insert(Arc::clone(&name), source);
+        (source, name)
     }
 
     /// Adds a generation to those that are followed.
@@ -486,7 +501,8 @@ impl Follower {
             is_youngest,
         } = self.neighbours(path, after);
         (birth.after, birth.before) = (after, next);
-        self.news.births.push(birth.clone());
+        let birth = Arc::new(birth);
+        self.news.births.push(Arc::clone(&birth));
         let mut file = Followed::new(Place::new(birth), Some(path.to_owned()), Some(stat), now);
         file.is_polled = !self.hints.watch_file(path, generation);
         file.after = after;
@@ -583,8 +599,8 @@ impl Follower {
         if surplus > 0 {
             let files = &self.files;
             self.chains.retain(|_, last| files.contains_key(last));
-            let names: HashSet<&str> = files.values().map(|file| &*file.name).collect();
-            self.sources.retain(|name, _| names.contains(name.as_str()));
+            let names: HashSet<&str> = files.values().map(|file| &*file.place.birth.name).collect();
+            self.sources.retain(|name, _| names.contains(&**name));
             self.said
                 .retain(|path, _| names.contains(&*path.to_string_lossy()));
         }
@@ -592,7 +608,7 @@ impl Follower {
 }
 
 /// Files of one rotated set together, the oldest first and the one with the plain name last.
-fn in_order(newcomers: Vec<(PathBuf, Stat)>) -> Vec<(PathBuf, Stat)> {
+fn in_order(newcomers: Vec<(PathBuf, Stat)>) -> impl Iterator<Item = (PathBuf, Stat)> {
     let mut order: HashMap<PathBuf, usize> = HashMap::new();
     let mut keyed: Vec<_> = newcomers
         .into_iter()
@@ -608,14 +624,11 @@ fn in_order(newcomers: Vec<(PathBuf, Stat)>) -> Vec<(PathBuf, Stat)> {
             )
         })
         .collect();
-    keyed.sort_by(|(a, path_a, _), (b, path_b, _)| {
+    keyed.sort_unstable_by(|(a, path_a, _), (b, path_b, _)| {
         // Of two of the same moment the one with the larger number is older.
         a.cmp(b).then_with(|| path_b.cmp(path_a))
     });
-    keyed
-        .into_iter()
-        .map(|(_, path, stat)| (path, stat))
-        .collect()
+    keyed.into_iter().map(|(_, path, stat)| (path, stat))
 }
 
 /// Offset of the line that stands `lines` lines before the end, a torn last line counted; for 0 that

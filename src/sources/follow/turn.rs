@@ -1,6 +1,7 @@
 //! A file's turn: it is opened if it has to be, read once, and what can go out goes out. One read a
 //! turn keeps a busy file from holding up the others.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -150,7 +151,7 @@ impl Follower {
         if !std::mem::replace(&mut file.is_failing, true) {
             let text = format!(
                 "{}: cannot read at byte {}: {error}; tried again until it works",
-                file.name,
+                file.place.birth.name,
                 file.front()
             );
             self.notes.push(Note {
@@ -263,7 +264,7 @@ impl Follower {
         }
         self.hints.forget_file(generation);
         self.by_identity.remove(&identity);
-        let name = file.name.to_string();
+        let name = file.place.birth.name.to_string();
         if !self.move_to_copy(generation, now) {
             let file = self.files.get_mut(&generation).expect("it was just there");
             let front = file.front();
@@ -298,8 +299,8 @@ impl Follower {
         let older_path = older.path();
         // One that was renamed may stand under a name that is not followed: it counts for the old one.
         let name = match older_path == path {
-            true => path.to_string_lossy().into_owned(),
-            false => older.name.clone(),
+            true => path.to_string_lossy(),
+            false => Cow::Owned(older.name.to_string()),
         };
         let none = mark::Marker::default();
         let birth = self.birth(&path, &name, &stat, 0, none, none);

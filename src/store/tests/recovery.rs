@@ -93,7 +93,7 @@ fn bytes_without_an_entry_stay_unless_all_files_are_there_to_be_read_again() {
         let identity = bench.disk.stat(&source).unwrap().identity;
         let (_ready, mut recorder) = bench.start();
         let mut first = output(0, 4, "one\n");
-        first.mark.as_mut().unwrap().births = vec![birth(&source, identity)];
+        first.mark.as_mut().unwrap().births = vec![birth(&source, identity).into()];
         put(&mut recorder, &first);
         drop((_ready, recorder));
         let mut text = bench.text();

@@ -12,6 +12,10 @@ use crate::sources::follow::recent::Recent;
 /// How far apart the places of a large batch are that a copy is known by: a hash of 128 bytes each.
 const INNER_BYTES: usize = 32 << 10;
 
+/// A batch that fills less of its buffer than this is copied out of it: thousands of files that have
+/// a line each would otherwise send as many buffers on their way.
+const COPIED_SHARE: usize = 16;
+
 /// Why a batch is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
@@ -181,13 +185,11 @@ impl Followed {
         let mut inner_tails = self.older_tails(&pieces);
         inner_tails.extend(inner_markers(&self.buffer[..end], own));
         self.pass(rule, keep);
-        let kept = self.buffer[keep..self.filled].to_vec();
-        self.filled = kept.len();
-        let buffer = std::mem::replace(&mut self.buffer, kept);
+        let chunk = self.cut(end, keep);
         let context_bytes = std::mem::replace(&mut self.context, context);
         self.pieces = rest;
         Made {
-            chunk: Chunk::new(buffer, end),
+            chunk,
             pieces,
             open,
             context_bytes,
@@ -197,6 +199,20 @@ impl Followed {
             tail,
             inner_tails,
         }
+    }
+
+    /// The first `end` bytes, and what stays here is those from `keep` on.
+    fn cut(&mut self, end: usize, keep: usize) -> Chunk {
+        if end < self.buffer.len() / COPIED_SHARE {
+            let chunk = Chunk::new(self.buffer[..end].to_vec(), end);
+            self.buffer.copy_within(keep..self.filled, 0);
+            self.filled -= keep;
+            return chunk;
+        }
+        let kept = self.buffer[keep..self.filled].to_vec();
+        self.filled = kept.len();
+        let buffer = std::mem::replace(&mut self.buffer, kept);
+        Chunk::new(buffer, end)
     }
 
     /// Markers of the bytes before the ends of all pieces but the last one, which begin at the filled
