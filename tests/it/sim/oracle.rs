@@ -16,6 +16,8 @@
 //! * **Twice is allowed** for what stood in a copy that cannot be recognised: "a copy of a followed file
 //!   inside the glob is recognised from 1 KiB up; smaller files are always read". A file whose first
 //!   kibibyte is not, after a power cut, what the program had read there is known no better than a small one.
+//!   Where a backup or what a power cut left of a file ends between two places that were remembered, the
+//!   program says from which byte on it reads again, and may.
 //! * **Order** within one life of a file is that of its bytes; of two lives of one name that did not
 //!   overlap, all of the first comes before the second ("a generation is drained before the next"). A life
 //!   begins when its file is made or emptied. What a power cut brings back under a name that the file had
@@ -263,12 +265,7 @@ impl Oracle {
         let lines = memchr::memchr_iter(b'\n', content).count();
         for (number, line) in content.split(|&byte| byte == b'\n').enumerate() {
             let mut last = None;
-            let tiles = self.tiles(line);
-            // What is torn elsewhere may be how it begins; a longer beginning may be torn later.
-            if let [Ok(Tile::Torn), Err(_)] = &tiles[..] {
-                torn.push(line.iter().copied().filter(|&byte| byte != 0).collect());
-            }
-            for tile in tiles {
+            for tile in self.tiles(line) {
                 match tile {
                     Ok(Tile::Whole(id)) => last = Some(id),
                     Ok(Tile::Torn) => {}
@@ -340,7 +337,17 @@ impl Oracle {
 
     fn torn_at(&self, rest: &[u8]) -> Option<usize> {
         let fitting = self.torn.iter().filter(|torn| rest.starts_with(torn));
-        fitting.map(Vec::len).max()
+        let mut lengths: Vec<usize> = fitting.map(Vec::len).collect();
+        lengths.sort_unstable();
+        // The longest, unless a shorter one has something known behind it and that has not.
+        let is_known = |length: &&usize| {
+            let behind = &rest[**length..];
+            behind.is_empty()
+                || self.fragment_at(behind).is_some()
+                || self.torn.iter().any(|torn| behind.starts_with(torn))
+        };
+        let known = lengths.iter().rev().find(is_known);
+        known.or(lengths.last()).copied()
     }
 
     /// Judges everything that came out, lines in order. Returns what is wrong.

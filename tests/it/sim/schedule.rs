@@ -1,7 +1,7 @@
 //! One schedule: a seed becomes a world, a program in it, what happens to both, and a verdict.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use logweir::clock::Clock;
@@ -306,6 +306,13 @@ impl Schedule<'_> {
         for note in program.notes.drain(..) {
             if note.contains("not durable") {
                 self.world.disk.repair_under(Path::new(OUT));
+            }
+            if let Some((path, from)) = read_again(&note)
+                && let Some(file) = self.world.disk.serial(&path)
+            {
+                let content = self.world.disk.content(file);
+                let behind = content.get(from..).unwrap_or_default();
+                self.world.oracle.copied(behind);
             }
             if note.contains("may stand twice") || note.contains("by somebody else") {
                 self.may_repeat = true;
@@ -621,4 +628,12 @@ fn raw_lines(output: &[u8]) -> Result<Vec<u8>, String> {
         lines.push(b'\n');
     }
     Ok(lines)
+}
+
+/// The file and the byte of a note that says from where on a file is read again.
+fn read_again(note: &str) -> Option<(PathBuf, usize)> {
+    let (path, rest) = note.split_once(": does not hold all that was read of it")?;
+    let (_, from) = rest.split_once("read again from byte ")?;
+    let path = path.strip_prefix("weir: ").unwrap_or(path);
+    Some((path.into(), from.split(' ').next()?.parse().ok()?))
 }
