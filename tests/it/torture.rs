@@ -25,7 +25,7 @@ use crate::program::{balances, setting};
 const RESTART_MAX: Duration = Duration::from_secs(1);
 
 /// Files that stay beside the newest one. Old enough when they go that nobody has to read them again.
-const ROTATED_MAX: usize = 60;
+const ROTATED_MAX: usize = 150;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rotation {

@@ -21,7 +21,7 @@ const BACK_BYTES_MAX: u64 = 1 << 20;
 /// Who is read before a new generation and who after it.
 struct Neighbours {
     after: Option<Generation>,
-    /// One that nobody has begun to read.
+    /// The one after it, if others are.
     next: Option<Generation>,
     is_youngest: bool,
 }
@@ -533,10 +533,13 @@ impl Follower {
         }
         file.younger = next;
         self.files.insert(generation, Box::new(file));
+        let waits = next.is_some_and(|next| self.is_unread(next));
         if let Some(next) = next.and_then(|next| self.files.get_mut(&next)) {
             next.after = Some(generation);
-            next.phase = Phase::Waiting;
-            self.timed.insert(next.generation());
+            if waits {
+                next.phase = Phase::Waiting;
+                self.timed.insert(next.generation());
+            }
         }
         generation
     }
@@ -561,21 +564,29 @@ impl Follower {
                 is_youngest,
             };
         }
-        let is_unread = |generation: &Generation| {
-            self.files.get(generation).is_some_and(|file| {
-                let is_begun = file.place.offset > 0 || file.holds_bytes();
-                !is_begun && matches!(file.phase, Phase::Open | Phase::Waiting)
-            })
-        };
+        let is_unread = |generation: &Generation| self.is_unread(*generation);
         let older = after.and_then(|after| self.files.get(&after));
-        let next = older.and_then(|older| older.younger);
-        let next = next.filter(is_unread).or(base.filter(is_unread));
+        let younger = older.and_then(|older| older.younger);
+        let younger = younger.filter(|younger| self.files.contains_key(younger));
+        // One that was begun does not wait any more; what comes after it does.
+        let next = younger
+            .filter(is_unread)
+            .or(base.filter(is_unread))
+            .or(younger);
         let after = after.or_else(|| self.files[&next?].after);
         Neighbours {
             after,
             next,
             is_youngest,
         }
+    }
+
+    /// Whether a generation is to be read and was not begun.
+    fn is_unread(&self, generation: Generation) -> bool {
+        self.files.get(&generation).is_some_and(|file| {
+            let is_begun = file.place.offset > 0 || file.holds_bytes();
+            !is_begun && matches!(file.phase, Phase::Open | Phase::Waiting)
+        })
     }
 
     /// Lets the oldest go of those that ended and have no name.
