@@ -54,6 +54,8 @@ pub struct Followed {
     pub after: Option<Generation>,
     pub younger: Option<Generation>,
     pub facts: Option<Arc<Facts>>,
+    /// Its first line was looked at and is no CSV header.
+    pub has_no_header: bool,
     /// Length and modification time when its name was last looked at.
     pub length: u64,
     pub modified: i64,
@@ -140,6 +142,7 @@ impl Followed {
             after: None,
             younger: None,
             facts: None,
+            has_no_header: false,
             length: stat.map_or(0, |stat| stat.length),
             modified: stat.map_or(0, |stat| stat.modified),
             unread_until: 0,
@@ -434,9 +437,12 @@ impl Followed {
         }
     }
 
-    /// Gives a large buffer back when little of it is used, so that thousands of idle files hold
-    /// nothing.
+    /// Gives a large buffer back when little of it is used, and lets go of what is soon made again, so that
+    /// thousands of idle files hold nothing.
     pub fn shrink(&mut self) -> Option<Vec<u8>> {
+        if self.has_no_header {
+            self.facts = None;
+        }
         if self.buffer.len() <= self.filled {
             return None;
         }

@@ -86,6 +86,9 @@ const TORN: Duration = Duration::from_secs(2);
 /// Buffers that are kept to be filled again; one of them when there is nothing to do.
 const SPARE_MAX: usize = 8;
 
+/// Room for files that may have bytes, kept when there are none.
+const READY_KEPT: usize = 1024;
+
 /// How often what only time decides is looked at, while there is any.
 const TIMED: Duration = Duration::from_millis(25);
 
@@ -336,6 +339,8 @@ impl Follower {
                         continue;
                     }
                     self.spare.truncate(1);
+                    self.ready.shrink_to(READY_KEPT);
+                    self.is_ready.shrink_to(READY_KEPT);
                     let mut until = self.scan_at.min(self.poll_at);
                     if !self.timed.is_empty() {
                         until = until.min(self.timed_at);
@@ -603,7 +608,9 @@ impl Follower {
         if let Some(facts) = &file.facts {
             return Arc::clone(facts);
         }
-        let line = if is_first && first == generation {
+        let line = if file.has_no_header {
+            None
+        } else if is_first && first == generation {
             memchr::memchr(b'\n', chunk).map(|end| chunk[..=end].to_vec())
         } else {
             file.first_line()
@@ -614,6 +621,7 @@ impl Follower {
             format: forced,
             csv: line.and_then(|line| (self.settings.csv_header)(&line, forced)),
         });
+        file.has_no_header = facts.csv.is_none();
         file.facts = Some(Arc::clone(&facts));
         facts
     }
