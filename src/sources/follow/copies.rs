@@ -245,7 +245,9 @@ impl Follower {
             });
         }
         let other = &self.files[&original];
-        if !is_known || matches!(other.phase, Phase::CopyOf(_) | Phase::Waiting) {
+        // Where the whole of it could not be read once, less of it is known of a long file.
+        let is_long = other.place.offset >= HEAD_BYTES as u64 && other.place.head.length > 0;
+        if !(is_known || is_long) || matches!(other.phase, Phase::CopyOf(_) | Phase::Waiting) {
             return Ok(false);
         }
         let place = other.place.clone();

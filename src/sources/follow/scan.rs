@@ -378,10 +378,12 @@ impl Follower {
         // Without birth times nothing tells which files were here in between.
         // The last may be born in one tick of the file system's clock.
         let (first, last) = (older.identity.born, stat.identity.born);
-        if !had_the_name || first == 0 {
+        // A file that was truncated never left its name.
+        let own = stat.identity;
+        let is_known = self.files.values().any(|file| file.identity == own);
+        if !had_the_name || first == 0 || is_known {
             return None;
         }
-        let own = stat.identity;
         let mut after = older.generation();
         let name = older.place.birth.name.clone();
         let stem = patterns::stem(&real);

@@ -231,6 +231,15 @@ impl Oracle {
     /// last line ended there.
     pub fn stopped(&mut self, content: &[u8], done: usize) {
         let start = memchr::memrchr(b'\n', &content[..done]).map_or(0, |place| place + 1);
+        let nuls = content[start..]
+            .iter()
+            .take_while(|&&byte| byte == 0)
+            .count();
+        // NUL bytes before a line are left out of it.
+        let start = start + nuls;
+        if start >= done {
+            return;
+        }
         let end = memchr::memchr(b'\n', &content[done..]).map_or(content.len(), |to| done + to);
         let mut at = start;
         for tile in self.tiles(&content[start..end]) {
