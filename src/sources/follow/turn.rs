@@ -579,15 +579,32 @@ impl Follower {
         }
         // One that was never begun, because it is empty, has taken over nothing.
         let has_nothing = |older: &Followed| older.takes_over || older.holds_nothing();
-        let Some(older) = self.before(generation, has_nothing) else {
+        let mut holding = Vec::new();
+        let mut from = generation;
+        while let Some(older) = self.before(from, has_nothing) {
+            from = older.generation();
+            if from == generation || holding.contains(&from) {
+                break;
+            }
+            holding.push(from);
+        }
+        let Some((&older, further)) = holding.split_first() else {
             return;
         };
         // In the file that is written to the record may still go on.
         let is_base = |path: &Path| patterns::stem(path) == path;
-        let goes_on = older.phase == Phase::Open && older.path.as_deref().is_some_and(is_base);
-        let ends_torn = older.ends_torn();
-        let older = older.generation();
-        if goes_on || older == generation {
+        let goes_on = |older: &Followed| {
+            older.phase == Phase::Open && older.path.as_deref().is_some_and(is_base)
+        };
+        // No record goes on over two rotations.
+        for &older in further.iter().rev() {
+            if !goes_on(&self.files[&older]) {
+                self.flush(older, Why::Quiet);
+            }
+        }
+        let file = &self.files[&older];
+        let ends_torn = file.ends_torn();
+        if goes_on(file) {
             return;
         }
         if ends_torn {
