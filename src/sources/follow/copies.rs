@@ -299,11 +299,11 @@ impl Follower {
             let length = handle.length()?;
             let is_head =
                 usize::from(head.length) == HEAD_BYTES && head == self.files[&copy].place.head;
-            let compared = match is_head {
-                true => self.compare(generation, copy, &head, length)?,
-                false => Compared::Other,
-            };
-            let is_longer = matches!(compared, Compared::Longer);
+            let is_longer = is_head
+                && matches!(
+                    self.compare(generation, copy, &head, length)?,
+                    Compared::Longer
+                );
             if is_longer {
                 self.go_on_behind(generation, copy, now)?;
             }
@@ -353,11 +353,10 @@ impl Follower {
         if is_head && !is_shorter && others_length < length && front > 0 {
             let others = bytes_before(handle, others_length)?;
             let own = self.files.get_mut(&generation).expect("both are there");
-            if let (Some(Handle::Plain(_)), Some(others)) = (&own.handle, others) {
-                let handle = own.handle.as_mut().expect("it was just there");
-                if bytes_before(handle, others_length)?.is_some_and(|bytes| bytes == others) {
-                    return Ok(Compared::Longer);
-                }
+            if let (Some(handle @ Handle::Plain(_)), Some(others)) = (&mut own.handle, others)
+                && bytes_before(handle, others_length)?.is_some_and(|bytes| bytes == others)
+            {
+                return Ok(Compared::Longer);
             }
         }
         let file = self.files.get_mut(&original).expect("both are there");

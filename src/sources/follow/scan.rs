@@ -380,8 +380,8 @@ impl Follower {
         let (first, last) = (older.identity.born, stat.identity.born);
         // A file that was truncated never left its name.
         let own = stat.identity;
-        let is_known = self.files.values().any(|file| file.identity == own);
-        if !had_the_name || first == 0 || is_known {
+        let is_known = || self.files.values().any(|file| file.identity == own);
+        if !had_the_name || first == 0 || is_known() {
             return None;
         }
         let mut after = older.generation();

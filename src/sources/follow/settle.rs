@@ -113,9 +113,9 @@ impl Follower {
         Ok(())
     }
 
-    /// All generations, those of a rotated set in their order there: one that was found late belongs
-    /// before the one with the plain name.
-    fn in_sets(&self) -> Vec<Generation> {
+    /// The rotated sets by the name that is written to, each with its generations in order: one that was
+    /// found late belongs before the one with the plain name.
+    fn sets(&self) -> BTreeMap<PathBuf, Vec<Generation>> {
         let mut sets: BTreeMap<PathBuf, Vec<Generation>> = BTreeMap::new();
         for (generation, file) in &self.files {
             let birth = &file.place.birth;
@@ -124,36 +124,34 @@ impl Follower {
             let place = place(birth.before).or_else(|| place(birth.after).map(|after| after + 1));
             set.insert(place.unwrap_or(set.len()), *generation);
         }
-        sets.into_values().flatten().collect()
+        sets
     }
 
     /// A generation that was not begun waits again for the one before it in its rotated set.
     fn line_up(&mut self) {
-        // What comes later comes after the last that is open, or after none.
         self.chains.clear();
-        for generation in self.in_sets() {
-            let file = &self.files[&generation];
-            let stem = patterns::stem(&file.place.birth.path());
-            if file.phase == Phase::Open || !self.chains.contains_key(&stem) {
-                self.chains.insert(stem, generation);
-            }
-        }
-        let mut last: HashMap<PathBuf, Generation> = HashMap::new();
         let mut pairs = Vec::new();
-        for generation in self.in_sets() {
-            let file = self.files.get_mut(&generation).expect("it was just there");
-            if file.phase != Phase::Open {
-                continue;
+        for (stem, set) in self.sets() {
+            let mut youngest = set[0];
+            let mut last = None;
+            for generation in set {
+                let file = self.files.get_mut(&generation).expect("it was just there");
+                if file.phase != Phase::Open {
+                    continue;
+                }
+                let older = last.replace(generation);
+                youngest = generation;
+                file.after = older;
+                pairs.extend(older.map(|older| (older, generation)));
+                // Nothing was read of it: perhaps because it is a copy.
+                file.is_unchecked = file.place.offset == 0;
+                if older.is_some() && file.place.offset == 0 {
+                    file.phase = Phase::Waiting;
+                    self.timed.insert(generation);
+                }
             }
-            let older = last.insert(patterns::stem(&file.place.birth.path()), generation);
-            file.after = older;
-            pairs.extend(older.map(|older| (older, generation)));
-            // Nothing was read of it: perhaps because it is a copy.
-            file.is_unchecked = file.place.offset == 0;
-            if older.is_some() && file.place.offset == 0 {
-                file.phase = Phase::Waiting;
-                self.timed.insert(generation);
-            }
+            // What comes later comes after the last that is open, or after none.
+            self.chains.insert(stem, youngest);
         }
         for (older, younger) in pairs {
             if let Some(older) = self.files.get_mut(&older) {

@@ -1,7 +1,6 @@
 //! A file's turn: it is opened if it has to be, read once, and what can go out goes out. One read a
 //! turn keeps a busy file from holding up the others.
 
-use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -264,7 +263,7 @@ impl Follower {
         }
         self.hints.forget_file(generation);
         self.by_identity.remove(&identity);
-        let name = file.place.birth.name.to_string();
+        let name = Arc::clone(&file.place.birth.name);
         if !self.move_to_copy(generation, now) {
             let file = self.files.get_mut(&generation).expect("it was just there");
             let front = file.front();
@@ -298,9 +297,9 @@ impl Follower {
         let older = &self.files[&generation].place.birth;
         let older_path = older.path();
         // One that was renamed may stand under a name that is not followed: it counts for the old one.
-        let name = match older_path == path {
-            true => path.to_string_lossy(),
-            false => Cow::Owned(older.name.to_string()),
+        let name: Arc<str> = match older_path == path {
+            true => path.to_string_lossy().into(),
+            false => Arc::clone(&older.name),
         };
         let none = mark::Marker::default();
         let birth = self.birth(&path, &name, &stat, 0, none, none);
@@ -592,9 +591,8 @@ impl Follower {
             return;
         };
         // In the file that is written to the record may still go on.
-        let is_base = |path: &Path| patterns::stem(path) == path;
         let goes_on = |older: &Followed| {
-            older.phase == Phase::Open && older.path.as_deref().is_some_and(is_base)
+            older.phase == Phase::Open && older.path.is_some() && !has_rotated_name(older)
         };
         // No record goes on over two rotations.
         for &older in further.iter().rev() {
