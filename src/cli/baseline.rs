@@ -1,14 +1,14 @@
 //! `weir baseline`: the file of messages that rules with `new()` know already. It is learned from
 //! logs, compared with logs, and grows by what a person acknowledges.
 
-use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 
 use crate::cli::args::{BaselineCommand, BaselineLogs, LevelArg};
 use crate::cli::follow::Purpose;
-use crate::cli::start::{self, Start};
-use crate::cli::{Failure, exit, globs, output, plan as planned, rehearse};
+use crate::cli::overlap::Outputs;
+use crate::cli::start::{self, Files, Start};
+use crate::cli::{Failure, exit, output, plan as planned, rehearse};
 use crate::config::plan::{Plan, ReportTask, Select, Task};
 use crate::engine::NoWatcher;
 use crate::flow::fingerprint::Fingerprint;
@@ -60,8 +60,11 @@ fn write(path: &Path, baseline: &Baseline) -> Result<(), Failure> {
 }
 
 fn learn(logs: &BaselineLogs) -> Result<u8, Failure> {
+    let mut outputs = Outputs::default();
+    outputs.add_replaced("the baseline", &logs.file)?;
+    let files = start::files(logs.logs.clone(), None, &mut outputs)?;
     let mut baseline = read_or_begin(&logs.file)?;
-    let (state, code) = tables(globs::expand(logs.logs.clone())?, None, logs.level)?;
+    let (state, code) = tables(files, None, logs.level)?;
     let mut learned = 0u64;
     for message in &Report::new(&state, None).messages {
         learned += add(&mut baseline, message);
@@ -83,7 +86,11 @@ fn add(baseline: &mut Baseline, message: &Message<'_>) -> u64 {
 /// Prints what the file does not know; that there is something is a failure, as of `diff`.
 fn diff(logs: &BaselineLogs) -> Result<u8, Failure> {
     let baseline = read(&logs.file)?;
-    let (state, code) = tables(globs::expand(logs.logs.clone())?, None, logs.level)?;
+    let (state, code) = tables(
+        start::files(logs.logs.clone(), None, &mut Outputs::default())?,
+        None,
+        logs.level,
+    )?;
     let report = Report::new(&state, None);
     let mut text = Vec::new();
     let mut unknown = 0;
@@ -123,7 +130,7 @@ fn ack(file: &Path, messages: &[String]) -> Result<u8, Failure> {
     }
     if !lines.is_empty() {
         let source = rehearse::source(&lines, planned::now());
-        let (state, _) = tables(Vec::new(), Some(source), LevelArg::Trace)?;
+        let (state, _) = tables(Files::default(), Some(source), LevelArg::Trace)?;
         for message in &Report::new(&state, None).messages {
             added += add(&mut baseline, message);
         }
@@ -135,11 +142,7 @@ fn ack(file: &Path, messages: &[String]) -> Result<u8, Failure> {
 }
 
 /// The tables of logs that are read to their end, and the exit code that reading asks for.
-fn tables(
-    files: Vec<OsString>,
-    opened: Option<Source>,
-    level: LevelArg,
-) -> Result<(State, u8), Failure> {
+fn tables(files: Files, opened: Option<Source>, level: LevelArg) -> Result<(State, u8), Failure> {
     let list = Level::from(level);
     let (zone, zone_name) = planned::zone(None)?;
     let shape = Shape {
@@ -182,6 +185,7 @@ fn tables(
         engine: planned::threads_and_budget(None, None)?,
         stop: start::stop()?,
         sink: None,
+        writes: Vec::new(),
         further: Vec::new(),
         beside: None,
         watcher: Box::new(NoWatcher),

@@ -5,11 +5,12 @@ use std::io::{self, IsTerminal};
 
 use crate::cli::args::{DedupArg, FilterArgs, Format};
 use crate::cli::follow::{Purpose, following, grace, rotation};
+use crate::cli::overlap::Outputs;
 use crate::cli::plan::{check, common, engine};
 use crate::cli::progress::Progress;
 use crate::cli::report::failed;
 use crate::cli::start::{self, Append, Start};
-use crate::cli::{Failure, exit, globs, output};
+use crate::cli::{Failure, exit, output};
 use crate::config::plan::{Plan, Task};
 use crate::engine::{NoWatcher, Watcher};
 use crate::flow::level::Level;
@@ -86,10 +87,15 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
     start::say_notes(&notes, args.output.quiet);
     let engine = engine(&args.input)?;
     let grace = grace(&args.following)?;
-    let files = match &following {
-        Some(_) => args.input.files,
-        None => globs::expand(args.input.files)?,
-    };
+    let mut outputs = Outputs::default();
+    match &args.output.to {
+        Some(path) => {
+            let rotation = append.as_ref().and_then(|append| append.rotation.as_ref());
+            outputs.add("-O", path, rotation.map_or(0, |rotation| rotation.keep));
+        }
+        None => outputs.add_stdout(),
+    }
+    let files = start::files(args.input.files, following.as_ref(), &mut outputs)?;
     let stop = start::stop()?;
     // A bar between lines on the same terminal would tear both.
     let silent = args.output.quiet
@@ -115,6 +121,7 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
         .add("--after-context", (after > 0).then_some(after))
         .flag("--output=json", json)
         .add("--fail-on", &args.output.fail_on);
+    let writes = args.output.to.iter().cloned().collect();
     let start = Start {
         files,
         opened: None,
@@ -132,6 +139,7 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
         engine,
         stop,
         sink,
+        writes,
         further: Vec::new(),
         beside: None,
         watcher,

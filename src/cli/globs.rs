@@ -4,15 +4,23 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::Path;
 
-use crate::cli::Failure;
+use crate::cli::overlap::Outputs;
+use crate::cli::start::Files;
+use crate::cli::{Failure, exit, output};
+use crate::disk::Kind;
 use crate::disk::real::Real;
-use crate::sources::follow::patterns::{Patterns, is_glob};
+use crate::sources::follow::patterns::{Found, Patterns, is_glob};
 
 /// The arguments, in order, each glob in place of the files that it matches, sorted by the bytes of
 /// their names. What names an existing file is no glob; one that matches nothing stays, and is then
 /// an input that is not there.
-pub fn expand(files: Vec<OsString>) -> Result<Vec<OsString>, Failure> {
+///
+/// A glob does not mean what the command itself writes, so that is passed over; nor a FIFO or a device,
+/// which may have no end: it is refused.
+pub fn expand(files: Vec<OsString>, outputs: &Outputs) -> Result<Files, Failure> {
     let mut expanded = Vec::with_capacity(files.len());
+    let mut refused = Vec::new();
+    let asked_for_none = files.is_empty();
     for file in files {
         if !is_glob(&file) || Path::new(&file).exists() {
             expanded.push(file);
@@ -24,9 +32,31 @@ pub fn expand(files: Vec<OsString>) -> Result<Vec<OsString>, Failure> {
         if found.is_empty() {
             expanded.push(file);
         }
-        expanded.extend(found.into_iter().map(|found| found.path.into_os_string()));
+        for Found { path, stat, .. } in found {
+            if let Some(output) = outputs.find(&path) {
+                let name = path.display();
+                output::say(&format!("{name}: not read: it is the output ({output})"));
+            } else if stat.is_ok_and(|stat| stat.kind == Kind::Other) {
+                let name = path.display();
+                let text = format!(
+                    "{name}: not read: it is a FIFO, a device or a socket, and a glob means files; name it to read it"
+                );
+                refused.push((text, exit::IO));
+            } else {
+                expanded.push(path.into_os_string());
+            }
+        }
     }
-    Ok(expanded)
+    // Without inputs standard input would be read.
+    if expanded.is_empty() && !asked_for_none {
+        let nothing = ("no file is left to read".to_owned(), exit::NO_INPUT);
+        let (message, exit_code) = refused.pop().unwrap_or(nothing);
+        return Err(Failure { message, exit_code });
+    }
+    Ok(Files {
+        named: expanded,
+        refused,
+    })
 }
 
 #[cfg(test)]
@@ -48,10 +78,10 @@ mod tests {
             at("*.gz"),
         ];
         let want = ["c.txt", "a.log", "a[1].log", "b.log", "a[1].log", "*.gz"].map(at);
-        let expanded = expand(files).unwrap();
+        let expanded = expand(files, &Outputs::default()).unwrap().named;
         assert_eq!(expanded[0], "-");
         assert_eq!(expanded[1..], want);
-        let mistake = expand(vec![at("[a")]).unwrap_err();
+        let mistake = expand(vec![at("[a")], &Outputs::default()).unwrap_err();
         assert_eq!(mistake.exit_code, crate::cli::exit::USAGE);
     }
 }

@@ -1,12 +1,16 @@
 //! `weir merge SNAPSHOT...`: one report of several runs.
 
+use std::ffi::OsString;
+
 use crate::cli::args::MergeArgs;
+use crate::cli::overlap::Outputs;
 use crate::cli::report::{print, write_snapshot};
 use crate::cli::{Failure, exit, output};
 use crate::state::{State, snapshot};
 
 pub fn run(args: MergeArgs) -> Result<u8, Failure> {
     output::log_as(args.output.log_format);
+    outputs(&args)?;
     let mut merged: Option<State> = None;
     for path in &args.snapshots {
         let name = path.display();
@@ -47,4 +51,20 @@ pub fn run(args: MergeArgs) -> Result<u8, Failure> {
     } else {
         0
     })
+}
+
+/// Refuses to write the report over a snapshot. All are read before the merged state takes the place of
+/// one of them, so `--snapshot` may name one.
+fn outputs(args: &MergeArgs) -> Result<(), Failure> {
+    let mut outputs = Outputs::default();
+    match &args.output.to {
+        Some(path) => outputs.add("-O", path, 0),
+        None => outputs.add_stdout(),
+    }
+    let inputs: Vec<OsString> = args.snapshots.iter().map(OsString::from).collect();
+    outputs.check(&inputs)?;
+    if let Some(path) = &args.snapshot {
+        outputs.add_replaced("--snapshot", path)?;
+    }
+    outputs.check(&[])
 }

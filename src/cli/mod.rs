@@ -13,6 +13,7 @@ mod globs;
 mod live;
 mod merge;
 mod output;
+mod overlap;
 mod plan;
 mod progress;
 mod rehearse;

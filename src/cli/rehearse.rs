@@ -6,10 +6,11 @@ use std::ffi::OsString;
 use std::io::{self, Cursor};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::cli::Failure;
 use crate::cli::follow::Purpose;
+use crate::cli::overlap::Outputs;
 use crate::cli::setup::Setup;
-use crate::cli::start::{self, Start};
-use crate::cli::{Failure, globs};
+use crate::cli::start::{self, Files, Start};
 use crate::engine::fold::Fold;
 use crate::engine::signals::Stop;
 use crate::engine::{End, Outcome, Watcher};
@@ -44,8 +45,12 @@ pub fn rehearse(setup: Setup, recorded: Recorded, stop: Stop) -> Result<Rehearsa
     let lines = Collected::default();
     let heard = Arc::new(Mutex::new(Heard::default()));
     let (files, opened) = match recorded {
-        Recorded::Files(files) => (globs::expand(files)?, None),
-        Recorded::Lines(lines) => (Vec::new(), Some(source(&lines, setup.now))),
+        Recorded::Files(files) => {
+            let mut outputs = Outputs::default();
+            outputs.add_stdout();
+            (start::files(files, None, &mut outputs)?, None)
+        }
+        Recorded::Lines(lines) => (Files::default(), Some(source(&lines, setup.now))),
     };
     let state = State::new(setup.shape, 0);
     let has_lines = setup.plan.task.lines().is_some();
@@ -70,6 +75,7 @@ pub fn rehearse(setup: Setup, recorded: Recorded, stop: Stop) -> Result<Rehearsa
             .task
             .lines()
             .map(|_| Box::new(lines.clone()) as Box<dyn Sink>),
+        writes: Vec::new(),
         further: Vec::new(),
         beside: None,
         watcher: Box::new(Listener {

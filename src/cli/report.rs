@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::cli::args::{Color, Format, OutputArgs, ReportArgs};
 use crate::cli::follow::{Purpose, following, grace};
 use crate::cli::live::{self, Live};
+use crate::cli::overlap::Outputs;
 use crate::cli::plan::{check, common, engine, grouping, slot};
 use crate::cli::progress::Progress;
 use crate::cli::start::{self, Start};
-use crate::cli::{Failure, exit, globs, output};
+use crate::cli::{Failure, exit, output};
 use crate::config::plan::{Plan, ReportTask, Task};
 use crate::engine::{NoWatcher, Watcher};
 use crate::expr::aggregate::Check;
@@ -107,10 +108,15 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
     start::say_notes(&notes, args.output.quiet);
     let engine = engine(&args.input)?;
     let grace = grace(&args.following)?;
-    let files = match &following {
-        Some(_) => args.input.files,
-        None => globs::expand(args.input.files)?,
-    };
+    let mut outputs = Outputs::default();
+    match &args.output.to {
+        Some(path) => outputs.add("-O", path, 0),
+        None => outputs.add_stdout(),
+    }
+    if let Some(path) = &args.snapshot {
+        outputs.add_replaced("--snapshot", path)?;
+    }
+    let files = start::files(args.input.files, following.as_ref(), &mut outputs)?;
     let stop = start::stop()?;
     let live = args.following.follow
         && args.output.output == Format::Text
@@ -135,6 +141,13 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
         .add("--by", &args.by)
         .add("--metric", &args.metric)
         .add("--fail-on", &args.output.fail_on);
+    let writes = args
+        .output
+        .to
+        .iter()
+        .chain(&args.snapshot)
+        .cloned()
+        .collect();
     let start = Start {
         files,
         opened: None,
@@ -152,6 +165,7 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
         engine,
         stop,
         sink: None,
+        writes,
         further: Vec::new(),
         beside: None,
         watcher,

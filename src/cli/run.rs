@@ -16,7 +16,7 @@ use crate::cli::run::companion::Companion;
 use crate::cli::run::reload::Supervisor;
 use crate::cli::run::summaries::Writer;
 use crate::cli::setup::{self, LinesSink, Place, Setup};
-use crate::cli::start::{self, Append, Beside, Reload, Start};
+use crate::cli::start::{self, Append, Beside, Files, Reload, Start};
 use crate::cli::{Failure, config, output};
 use crate::clock::{Clock, System};
 use crate::config::input;
@@ -27,6 +27,7 @@ use crate::engine::signals::{Hangup, Stop};
 use crate::engine::systemd::Systemd;
 use crate::engine::writer::{Destination, Further};
 use crate::flow::format::Format;
+use crate::notifiers::Channel;
 use crate::notifiers::delivery::{Delivery, Folder};
 use crate::sinks::Sink;
 use crate::sinks::file::Appender;
@@ -224,6 +225,17 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
         notes,
     } = setup;
     start::say_notes(&notes, args.quiet);
+    let of_summaries = summaries.iter().filter_map(|place| match place {
+        Place::File(path, _) => Some(path),
+        Place::Stdout | Place::Http(_) => None,
+    });
+    let of_alerts = notifiers
+        .iter()
+        .filter_map(|notifier| match &notifier.channel {
+            Channel::File(settings) => Some(&settings.path),
+            _ => None,
+        });
+    let writes = of_summaries.chain(of_alerts).cloned().collect();
     let clock: Arc<dyn Clock> = Arc::new(System::new());
     let state = State::new(shape, 0);
     let folder = state_dir.as_ref().map(|dir| Folder {
@@ -302,9 +314,13 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
                 state: state_dir.clone(),
                 poll: files.poll,
             };
-            (files.include, Some(following))
+            let files = Files {
+                named: files.include,
+                refused: Vec::new(),
+            };
+            (files, Some(following))
         }
-        false => (Vec::new(), None),
+        false => (Files::default(), None),
     };
     let start = Start {
         files,
@@ -324,6 +340,7 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
         engine,
         stop: one.stop,
         sink: first,
+        writes,
         further,
         watcher: Box::new(watcher),
         reload: one.reload,

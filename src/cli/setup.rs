@@ -256,6 +256,10 @@ impl Resolver<'_> {
         let routes = self.routes(config);
         let silences = self.silences(&config.silence, now);
         let sources = self.sources(&config.source);
+        // A replay writes to no file.
+        if self.purpose != Purpose::Replay {
+            self.outputs(config, &sources, state_dir.as_deref());
+        }
         let rules = RulesPlan {
             rules,
             states,

@@ -12,7 +12,8 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::cli::follow::{Following, Purpose};
-use crate::cli::{Failure, output};
+use crate::cli::overlap::Outputs;
+use crate::cli::{Failure, globs, output};
 use crate::clock::{Clock, System};
 use crate::config::plan::Plan;
 use crate::disk::real::Real;
@@ -42,9 +43,44 @@ use crate::sources::follow::{Follower, Resume, Settings};
 use crate::sources::{Source, Stream};
 use crate::state::State;
 
+/// The inputs of a command, by name.
+#[derive(Debug, Default)]
+pub struct Files {
+    pub named: Vec<OsString>,
+    /// What a glob matches and is not read, with the exit code that each asks for.
+    pub refused: Vec<(String, u8)>,
+}
+
+/// The files that were named, with globs expanded unless they are followed. Refuses outputs that are inputs
+/// too.
+pub fn files(
+    named: Vec<OsString>,
+    following: Option<&Following>,
+    outputs: &mut Outputs,
+) -> Result<Files, Failure> {
+    let state = following.and_then(|following| following.state.as_ref());
+    if let Some(directory) = state {
+        outputs.set_state(directory);
+    }
+    let files = match following {
+        // The follower expands globs, again and again.
+        Some(_) => Files {
+            named,
+            refused: Vec::new(),
+        },
+        None => globs::expand(named, outputs)?,
+    };
+    if files.named.is_empty() {
+        outputs.check(&["-".into()])?;
+    } else {
+        outputs.check(&files.named)?;
+    }
+    Ok(files)
+}
+
 /// What a run needs besides its plan.
 pub struct Start {
-    pub files: Vec<OsString>,
+    pub files: Files,
     /// Read instead of files: a stream that is open.
     pub opened: Option<Source>,
     /// Only so many of the last lines of each file.
@@ -70,6 +106,8 @@ pub struct Start {
     pub engine: (usize, usize),
     pub stop: Stop,
     pub sink: Option<Box<dyn Sink>>,
+    /// Other files that the command writes.
+    pub writes: Vec<PathBuf>,
     /// More sinks of lines.
     pub further: Vec<Further>,
     pub watcher: Box<dyn Watcher>,
@@ -161,7 +199,7 @@ pub fn run(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failur
     let reader = Reader {
         inputs: match start.opened {
             Some(source) => vec![Input::Opened(source)],
-            None => inputs(start.files, start.tail),
+            None => inputs(start.files.named, start.tail),
         },
         chunk_bytes: CHUNK_BYTES,
         counts_lines: plan.needs_lines(),
@@ -185,7 +223,10 @@ pub fn run(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failur
         watcher: start.watcher,
         say: output::say,
     };
-    engine::run(run, opened.known).map_err(|error| Failure::io(format!("{error:#}")))
+    let outcome = engine::run(run, opened.known);
+    let mut outcome = outcome.map_err(|error| Failure::io(format!("{error:#}")))?;
+    outcome.problems.splice(0..0, start.files.refused);
+    Ok(outcome)
 }
 
 /// What a run goes on from, and where its lines go.
@@ -312,11 +353,11 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
         Destination::Plain(_) => None,
     });
     let first = start.append.iter().map(|append| append.path.clone());
-    let outputs = first.chain(further).collect();
+    let outputs = first.chain(further).chain(start.writes).collect();
     let lines = plan.task.lines();
     let as_they_come = lines.is_some_and(|task| task.as_they_come);
     let settings = Settings {
-        patterns: start.files,
+        patterns: start.files.named,
         exclude: following.exclude,
         from: following.from,
         multiline: plan.multiline.clone(),
@@ -329,6 +370,7 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
         files_open_max: descriptors::files_open_max(),
         refused: our_streams(),
         outputs,
+        state: place,
         keeps_torn: store.is_some() || start.reload.is_some(),
         sources: known
             .state

@@ -355,6 +355,11 @@ impl Loaded {
         self.origin(node)
     }
 
+    /// The files that it was read from, as they were named.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().map(|file| &*file.name)
+    }
+
     /// The name of the environment that was chosen.
     pub fn environment(&self) -> Option<&str> {
         self.environment.as_deref()

@@ -13,7 +13,7 @@ use crate::flow::secret::HIDDEN as MASK;
 /// A file of the configuration.
 #[derive(Debug)]
 pub struct File {
-    name: String,
+    pub(super) name: String,
     text: String,
     /// Where each line starts.
     lines: Vec<usize>,

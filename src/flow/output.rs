@@ -1,5 +1,6 @@
 //! What goes to a sink, and what was asked for when that is lines.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -92,6 +93,15 @@ pub fn rotated_path(path: &Path, number: u32) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// The number of the rotation that led from the name of an output file to another.
+pub fn rotation_of(path: &Path, rotated: &Path) -> Option<u32> {
+    let name = rotated.as_os_str().as_bytes();
+    let name = name.strip_prefix(path.as_os_str().as_bytes())?;
+    let digits = std::str::from_utf8(name.strip_prefix(b".")?).ok()?;
+    let number = digits.parse().ok()?;
+    (rotated_path(path, number) == rotated).then_some(number)
+}
+
 /// `weir filter`: the selected lines.
 pub struct LinesTask {
     /// Only records of this level and above.
@@ -115,7 +125,7 @@ impl LinesTask {
     }
 
     pub fn has_context(&self) -> bool {
-        self.before + self.after > 0
+        self.before > 0 || self.after > 0
     }
 }
 

@@ -109,7 +109,7 @@ where = "template == \"y\""
         ("title", "syntax error"),
         (
             "path = \"a.out\"\n\n[[sink]]\ntype = \"stdout\"",
-            "another sink writes to \"a.out\" already",
+            "is the same file as [[sink]]",
         ),
         (
             "where = \"template == \\\"y",

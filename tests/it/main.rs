@@ -18,6 +18,7 @@ mod laws;
 #[cfg(feature = "failpoints")]
 mod loss;
 mod notify;
+mod outputs;
 mod program;
 mod readme;
 mod recipes;

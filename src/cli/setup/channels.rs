@@ -1,11 +1,12 @@
 //! Notifiers, sinks and sources as they run: addresses read, secrets fetched.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Files, LinesSink, Place, Purpose, Resolver, Sources, duration, nanoseconds, path};
 use crate::cli::config::variable;
+use crate::cli::overlap::Outputs;
 use crate::cli::plan;
 use crate::config::Config;
 use crate::config::alerting::{self, Channel, Notifier};
@@ -24,6 +25,7 @@ use crate::notifiers::{
 use crate::rules::routing::{RouteSettings, Silence};
 use crate::sinks::file::Rotation;
 use crate::sinks::http;
+use crate::sources::follow::patterns::is_glob;
 use crate::sources::{Origin, Stream};
 use crate::stages::literals::Literals;
 use crate::units;
@@ -351,17 +353,7 @@ impl Resolver<'_> {
     /// Where lines and summaries go, and who may ask for pages.
     pub(super) fn places(&mut self, sinks: &[output::Sink], branching: &Branching) -> Places {
         let mut places = Places::default();
-        let mut paths: Vec<&str> = Vec::new();
         for (number, sink) in sinks.iter().enumerate() {
-            if let Target::File(file) = &sink.to
-                && file.what != What::Alerts
-            {
-                if paths.contains(&file.path.as_str()) {
-                    let message = format!("another sink writes to \"{}\" already", file.path);
-                    self.wrong(&path("sink", number, "path"), message, None);
-                }
-                paths.push(&file.path);
-            }
             let (what, place) = match &sink.to {
                 Target::Stdout(sink) => (sink.what, Place::Stdout),
                 Target::File(sink) => {
@@ -392,6 +384,56 @@ impl Resolver<'_> {
             }
         }
         places
+    }
+
+    /// Refuses files that are written and also read, written by another sink, or the program's own.
+    pub(super) fn outputs(&mut self, config: &Config, sources: &Sources, state: Option<&Path>) {
+        let mut outputs = Outputs::default();
+        let mut places = Vec::new();
+        for (place, sink) in config.sink.iter().enumerate() {
+            let Target::File(file) = &sink.to else {
+                continue;
+            };
+            let (role, file_path) = (sink_name(place), Path::new(&file.path));
+            match file.what {
+                What::Alerts => outputs.add_alerts(&role, file_path),
+                What::Lines | What::Summary => {
+                    let rotates = file.rotate_size.is_some() || file.rotate_every.is_some();
+                    let kept = if rotates { file.rotate_keep } else { 0 };
+                    outputs.add(&role, file_path, kept);
+                }
+            }
+            places.push(path("sink", place, "path"));
+        }
+        for (place, notifier) in config.notifier.iter().enumerate() {
+            if let Channel::File(file) = &notifier.channel {
+                outputs.add_alerts(
+                    &format!("[[notifier]] {}", place + 1),
+                    Path::new(&file.path),
+                );
+                places.push(path("notifier", place, "path"));
+            }
+        }
+        if let Some(directory) = state {
+            outputs.set_state(directory);
+        }
+        let included = sources.files.iter().flat_map(|files| &files.include);
+        let is_path = |name: &&OsString| !is_glob(name) || Path::new(name).exists();
+        let mut inputs: Vec<OsString> = included.filter(is_path).cloned().collect();
+        inputs.extend(self.loaded.files().map(OsString::from));
+        inputs.extend(
+            config
+                .rule
+                .iter()
+                .filter_map(|rule| Some(rule.baseline.as_ref()?.into())),
+        );
+        let mut streams = sources.streams.iter();
+        if self.purpose == Purpose::Live && streams.any(|it| it.origin == Origin::Stdin) {
+            inputs.push("-".into());
+        }
+        for clash in outputs.clashes(&inputs) {
+            self.wrong(&places[clash.place], clash.text, None);
+        }
     }
 
     fn http(&mut self, sink: &output::HttpSink, place: usize) -> Option<http::Settings> {

@@ -16,6 +16,7 @@ pub mod decoded;
 pub mod followed;
 pub mod handle;
 pub mod nul;
+mod ours;
 pub mod patterns;
 mod pieces;
 mod recent;
@@ -120,6 +121,8 @@ pub struct Settings {
     pub refused: Vec<(Identity, String)>,
     /// Our own output files, with those that they are rotated to.
     pub outputs: Vec<PathBuf>,
+    /// The state directory.
+    pub state: Option<PathBuf>,
     /// A torn last line is left for the next start, which a state directory makes possible.
     pub keeps_torn: bool,
     /// Names of the inputs that there are already, by the numbers of their sources.
@@ -176,6 +179,9 @@ pub struct Follower {
     files: BTreeMap<Generation, Box<Followed>>,
     /// The generation that a file is now.
     by_identity: HashMap<Identity, Generation>,
+    /// Files that the program writes, and has written.
+    ours: HashSet<Identity>,
+    outputs_at: Duration,
     /// The youngest generation of each rotated set.
     chains: HashMap<PathBuf, Generation>,
     /// Rows of the inputs by name.
@@ -264,6 +270,8 @@ impl Follower {
             settings,
             files: BTreeMap::new(),
             by_identity: HashMap::new(),
+            ours: HashSet::new(),
+            outputs_at: now,
             chains: HashMap::new(),
             sources: HashMap::new(),
             sources_count: 0,
@@ -321,6 +329,7 @@ impl Follower {
             }
             let now = self.clock.monotonic();
             self.listen(now);
+            self.look_at_outputs(now);
             if now >= self.scan_at {
                 self.scan(now);
                 continue;

@@ -13,7 +13,7 @@ use crate::flow::time::Time;
 use crate::sources::follow::followed::{Followed, Phase};
 use crate::sources::follow::handle::Handle;
 use crate::sources::follow::patterns::{self, Found};
-use crate::sources::follow::{ENDED_MAX, Follower, From, POLL, RESTLESS, SWEEP};
+use crate::sources::follow::{ENDED_MAX, Follower, From, POLL, RESTLESS, SWEEP, ours};
 
 /// How far back from a file's end its last line's start is looked for.
 const BACK_BYTES_MAX: u64 = 1 << 20;
@@ -29,6 +29,9 @@ struct Neighbours {
 impl Follower {
     /// Looks at all names.
     pub(super) fn scan(&mut self, now: Duration) {
+        // An output that was just rotated is known before its new name is.
+        self.outputs_at = now;
+        self.look_at_outputs(now);
         let mut directories = BTreeSet::new();
         let found = self.patterns.find(&*self.disk, &mut directories);
         directories.extend(self.linked_directories.iter().cloned());
@@ -113,12 +116,10 @@ impl Follower {
             .find(|(identity, _)| *identity == stat.identity);
         let what = match refused {
             Some((_, what)) => what,
-            None if self.is_output(path) => "our own output",
+            None if self.ours.contains(&stat.identity) || self.is_output(path) => ours::WHAT,
             None => return None,
         };
-        Some(format!(
-            "not followed: it is {what}, and would grow for ever"
-        ))
+        Some(ours::refused(what))
     }
 
     /// Whether the path is that of our output, or one that it is rotated to.

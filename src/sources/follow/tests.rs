@@ -118,6 +118,7 @@ impl Bench {
             files_open_max: self.files_open_max,
             refused: Vec::new(),
             outputs: Vec::new(),
+            state: None,
             keeps_torn: true,
             sources: Vec::new(),
         };

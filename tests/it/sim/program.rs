@@ -224,6 +224,7 @@ impl<'p> Program<'p> {
             files_open_max: command.files_open_max,
             refused: Vec::new(),
             outputs: Vec::new(),
+            state: None,
             keeps_torn: true,
             sources: ready
                 .known
