@@ -328,7 +328,6 @@ pub fn batches(bytes: &[u8]) -> Vec<Batch> {
             lines_before: 0,
             content: Content::Read(Chunk::new(bytes[from..to].to_vec(), to - from)),
             header_bytes: 0,
-            first: from == 0,
             cut_bytes: 0,
             context_bytes: 0,
             mark: None,

@@ -74,8 +74,8 @@ pub struct Mapper<'p> {
 /// One record as the stages see it.
 #[derive(Clone, Copy)]
 struct Entry<'a> {
-    /// What is parsed: unwrapped and joined; of a record whose lines go out as they come, the first
-    /// line of that.
+    /// What is parsed, and what the row's spans are places in: unwrapped and joined, without a byte
+    /// order mark before it; of a record whose lines go out as they come, the first line of that.
     payload: &'a [u8],
     /// What `-m` looks at: the original bytes, or the payload of a container's record. `None` if the
     /// record is here because a literal was found in it.
@@ -342,14 +342,7 @@ impl<'p> Mapper<'p> {
         {
             return self.drop(batch, chunk, entry, mapped);
         }
-        let payload = if batch.first && batch.header_bytes == 0 && entry.lines[0].start == 0 {
-            entry
-                .payload
-                .strip_prefix(b"\xef\xbb\xbf")
-                .unwrap_or(entry.payload)
-        } else {
-            entry.payload
-        };
+        let payload = entry.payload;
         let parses = match task {
             Task::Report(_) | Task::Run(_) => true,
             Task::Lines(task) => {

@@ -437,7 +437,6 @@ impl Reading<'_> {
             lines_before,
             content,
             header_bytes,
-            first: !self.started && self.position == 0,
             cut_bytes,
             context_bytes: 0,
             mark: None,

@@ -32,8 +32,6 @@ pub struct Batch {
     pub content: Content,
     /// Bytes at the start that are a line but no record: a CSV header.
     pub header_bytes: usize,
-    /// A byte order mark stands before the first record.
-    pub first: bool,
     /// The last line was longer than the limit: this many of its bytes were read and left out.
     pub cut_bytes: u64,
     /// Bytes at the start that an earlier batch had: the open record whose lines went out as they

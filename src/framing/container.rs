@@ -53,12 +53,24 @@ pub struct Wrapped {
     pub partial: bool,
 }
 
+impl Wrapped {
+    /// The same, as places in a line with `bytes` more bytes before it.
+    pub(super) fn behind(self, bytes: usize) -> Wrapped {
+        let shift = |range: Range<usize>| range.start + bytes..range.end + bytes;
+        Wrapped {
+            time: shift(self.time),
+            payload: shift(self.payload),
+            ..self
+        }
+    }
+}
+
 /// Whether a line may be wrapped; `rest` are the bytes from its start on and may run past its end.
 #[inline(always)]
 pub fn may_be(rest: &[u8]) -> bool {
-    match rest[0] {
-        b'{' => true,
-        b'0'..=b'9' => rest.get(10) == Some(&b'T'),
+    match rest.first() {
+        Some(b'{') => true,
+        Some(b'0'..=b'9') => rest.get(10) == Some(&b'T'),
         _ => false,
     }
 }

@@ -3,7 +3,7 @@
 //! one line and nothing else, so a chunk may be cut before any start.
 
 use crate::framing::kind::{self, Kind};
-use crate::framing::{Multiline, RECORD_BYTES_MAX, RECORD_LINES_MAX, text};
+use crate::framing::{Multiline, RECORD_BYTES_MAX, RECORD_LINES_MAX, mark_bytes, text};
 use crate::parsers::start::is_hard_start;
 
 /// What the record so far lets the machine expect.
@@ -288,6 +288,7 @@ impl Tracker {
     /// Takes a line that does not stand in the chunk as it is (unwrapped from a container); `at`
     /// is where its wrapping stands.
     pub(super) fn starts_unwrapped(&mut self, mode: &Multiline, line: &[u8], at: usize) -> bool {
+        let line = &line[mark_bytes(line)..];
         let starts = self.decide(mode, line, at, |_| &[]);
         if starts && matches!(mode, Multiline::Auto) {
             self.state = Some(State::start(line, self.previous));

@@ -5,7 +5,7 @@ use crate::flow::span::Span;
 use crate::framing::container::{Stream, Wrapped, Wrapping};
 use crate::framing::interleave::Interleave;
 use crate::framing::walk::{Joint, Payload, Visitor, walk};
-use crate::framing::{Multiline, text};
+use crate::framing::{Multiline, mark_bytes, text_range};
 use std::ops::Range;
 
 /// Walks chunks into records. Owned by one mapper; what it keeps between chunks is only memory.
@@ -78,7 +78,8 @@ impl Records {
         self.unfinished
     }
 
-    /// What parsers see: without the final LF or CRLF, unwrapped and joined. Inner line feeds stay.
+    /// What parsers see: without the final LF or CRLF and without a byte order mark before it, unwrapped
+    /// and joined. Inner line feeds stay.
     #[inline]
     pub fn payload<'a>(&'a self, chunk: &'a [u8], record: &Record) -> &'a [u8] {
         match self.container(record) {
@@ -169,12 +170,12 @@ impl Sink<'_> {
     #[inline(always)]
     fn finish(&mut self, end: usize, line: u32) {
         if let Some((start, first_line)) = self.start.take() {
-            let payload = start + text(&self.chunk[start..end]).len();
+            let text = text_range(&self.chunk[start..end]);
             self.records.records.push(Record {
                 lines: Span::new(start..end),
                 first_line,
                 line_count: line - first_line,
-                payload: Span::new(start..payload),
+                payload: Span::new(start + text.start..start + text.end),
                 container: PLAIN,
             });
         }
@@ -261,11 +262,15 @@ impl Visitor for Sink<'_> {
             .map_or(record.lines.end, |part| part.end);
         record.line_count = builder.line_count;
         record.payload = match builder.direct {
-            Some(direct) => direct,
+            Some(mut direct) => {
+                direct.start += mark_bytes(direct.of(self.chunk)) as u32;
+                direct
+            }
             None => {
                 container.home = Home::Scratch;
                 let start = self.records.scratch.len();
-                self.records.scratch.extend_from_slice(&builder.text);
+                let text = &builder.text[mark_bytes(&builder.text)..];
+                self.records.scratch.extend_from_slice(text);
                 Span::new(start..self.records.scratch.len())
             }
         };

@@ -80,6 +80,8 @@ const CLASS: [u8; 256] = {
                 | b'"'
                 | b'a'
                 | b'f'
+                // A byte order mark may stand before any of them.
+                | 0xef
         ) {
             class[byte] |= ALONE;
         }

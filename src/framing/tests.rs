@@ -728,11 +728,17 @@ fn line() -> impl Strategy<Value = String> {
             )
         },
     );
-    prop_oneof![6 => piece, 3 => cri, 1 => docker]
+    marked(prop_oneof![6 => piece, 3 => cri, 1 => docker])
 }
 
 fn plain_line() -> impl Strategy<Value = String> {
-    prop::sample::select(&PIECES[..]).prop_map(str::to_string)
+    marked(prop::sample::select(&PIECES[..]).prop_map(str::to_string))
+}
+
+/// The lines, some behind a byte order mark.
+fn marked(line: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
+    (line, prop_oneof![15 => Just(""), 1 => Just("\u{feff}")])
+        .prop_map(|(line, mark)| format!("{mark}{line}"))
 }
 
 fn input(line: impl Strategy<Value = String>) -> impl Strategy<Value = Vec<u8>> {
@@ -922,4 +928,29 @@ fn decodes_surrogates() {
         decode(br"\ud83d\ude00 \ud83d \ude00\ud83d\u0041"),
         "😀 \u{fffd} \u{fffd}\u{fffd}A"
     );
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_a_record() {
+    for mode in modes() {
+        for line in PIECES.iter().copied().chain([
+            "2024-03-01T00:00:00.1Z stdout F {\"a\":1}",
+            "{\"log\":\"text\\n\",\"stream\":\"stderr\",\"time\":\"t\"}",
+            "{\"log\":\"\\ufefftext\\n\",\"stream\":\"stderr\",\"time\":\"t\"}",
+        ]) {
+            for rest in ["", "\n", "\r\n", "\n\tat a.b(c:1)\nplain x\n"] {
+                let bare = format!("{line}{rest}");
+                let marked = format!("\u{feff}{bare}");
+                let want: Vec<String> = payloads(&mode, bare.as_bytes());
+                let want: Vec<&str> = want
+                    .iter()
+                    .map(|text| text.trim_start_matches(r"\xef\xbb\xbf"))
+                    .collect();
+                // A mark alone is a line without text.
+                if !bare.is_empty() {
+                    assert_eq!(payloads(&mode, marked.as_bytes()), want, "{bare:?}");
+                }
+            }
+        }
+    }
 }

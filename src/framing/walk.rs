@@ -4,7 +4,7 @@ use crate::flow::block;
 use crate::framing::container::{self, Wrapped};
 use crate::framing::continuation::Tracker;
 use crate::framing::interleave::Interleave;
-use crate::framing::{Multiline, text};
+use crate::framing::{Multiline, mark_bytes, text};
 use std::ops::Range;
 
 /// What a walk tells its caller, in the order of the lines.
@@ -54,9 +54,11 @@ pub(super) fn walk(
     let mut at = 0;
     let mut number = 0;
     let mut line = |end: usize| {
-        if container::may_be(&chunk[at..])
+        let mark = mark_bytes(&chunk[at..]);
+        if container::may_be(&chunk[at + mark..])
             && let Some(wrapping) = container::recognise(text(&chunk[at..end]))
         {
+            let wrapping = wrapping.behind(mark);
             if !wrapped || interleave.wrapping() != wrapping.wrapping {
                 interleave.close(visitor);
                 visitor.end(at, number);

@@ -7,6 +7,7 @@
 )]
 
 mod bad_input;
+mod byte_order_mark;
 mod cases;
 mod check;
 mod cli;

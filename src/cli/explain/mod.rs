@@ -162,7 +162,6 @@ fn explain(
     wanted.level = true;
     wanted.message = true;
     wanted.all = true;
-    let input = input.strip_prefix(b"\xef\xbb\xbf").unwrap_or(input);
     // A header is one only if records follow it.
     let header_bytes = memchr::memchr(b'\n', input).map_or(0, |at| at + 1);
     let csv = (header_bytes < input.len())

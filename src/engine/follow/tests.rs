@@ -117,7 +117,6 @@ fn batch(length: usize) -> Batch {
         lines_before: 0,
         content: Content::Read(Chunk::new(vec![b'\n'; length], length)),
         header_bytes: 0,
-        first: false,
         cut_bytes: 0,
         context_bytes: 0,
         mark: None,

@@ -90,7 +90,7 @@ impl Mapper<'_> {
             if selected {
                 let mut raw = Vec::new();
                 write_original(&mut raw, batch, chunk, entry);
-                let raw = framing::text(&raw);
+                let raw = framing::without_end(&raw);
                 let offset =
                     batch.position + batch.header_bytes as u64 + u64::from(entry.lines[0].start);
                 let described = Described {

@@ -125,8 +125,9 @@ impl Mapper<'_> {
         let mut quantities = std::mem::take(&mut self.quantities);
         let view = self.view(batch, chunk, entry, payload);
         let first = first_line(chunk, entry.lines[0]);
-        let start = first.start as usize + batch.header_bytes;
-        let length = framing::text(first.of(chunk)).len().min(SAMPLE_BYTES_MAX);
+        let text = framing::text_range(first.of(chunk));
+        let start = first.start as usize + batch.header_bytes + text.start;
+        let length = text.len().min(SAMPLE_BYTES_MAX);
         let sighting = observe::Sighting {
             line: Span::new(start..start + length),
             ordinal: entry.ordinal,

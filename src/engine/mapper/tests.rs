@@ -137,7 +137,6 @@ fn batch(input: &[u8], from: usize, to: usize, context: usize, facts: &Arc<Facts
         lines_before: lines as u64,
         content: Content::Read(Chunk::new(input[from..to].to_vec(), to - from)),
         header_bytes: 0,
-        first: from == 0,
         cut_bytes: 0,
         context_bytes: context,
         mark: None,
