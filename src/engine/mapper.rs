@@ -372,6 +372,7 @@ impl<'p> Mapper<'p> {
             }
             // Counted for selected records only: the others may never have been parsed (law 5).
             mapped.formats[self.row.format as usize] += 1;
+            mapped.counts.fields_cut += u64::from(self.row.fields_cut);
         }
         match task {
             Task::Report(task) => {

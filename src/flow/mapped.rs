@@ -81,6 +81,8 @@ pub struct Counts {
     pub malformed: u64,
     pub truncated: u64,
     pub no_time: u64,
+    /// Fields of selected records over [`FIELDS_MAX`](crate::flow::row::FIELDS_MAX).
+    pub fields_cut: u64,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -86,6 +86,12 @@ impl Value {
     }
 }
 
+/// Most fields of one record that are listed with their names, and most of its metrics by name alone:
+/// as many as a CSV header may have columns. A record with more of them keeps its data in names, and
+/// whatever takes fields one by one would let one line cost what thousands cost. Fields that the plan
+/// asks for by name are found wherever they stand, and a JSON record is its own object, kept whole.
+pub const FIELDS_MAX: usize = 4096;
+
 /// A field with its name.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
@@ -108,6 +114,8 @@ pub struct Row {
     pub numbers: Vec<Field>,
     /// Every field, if `Wanted::all`; nested JSON stays one composite value.
     pub fields: Vec<Field>,
+    /// Fields and numbers over [`FIELDS_MAX`], left out.
+    pub fields_cut: u32,
     /// How many events the record stands for: 1, or 1/rate for a sampled StatsD line.
     pub weight: f64,
     scratch: Vec<u8>,
@@ -131,8 +139,37 @@ impl Row {
         self.values.fill(Value::MISSING);
         self.numbers.clear();
         self.fields.clear();
+        self.fields_cut = 0;
         self.weight = 1.0;
         self.scratch.clear();
+    }
+
+    /// Adds to `fields`, or counts what is over the limit.
+    #[inline]
+    pub fn add_field(&mut self, field: Field) {
+        if self.fields.len() < FIELDS_MAX {
+            self.fields.push(field);
+        } else {
+            self.fields_cut += 1;
+        }
+    }
+
+    /// Adds to `numbers`, or counts what is over the limit; whether it was added.
+    #[inline]
+    pub fn add_number(&mut self, number: Field) -> bool {
+        let fits = self.numbers.len() < FIELDS_MAX;
+        if fits {
+            self.numbers.push(number);
+        } else {
+            self.fields_cut += 1;
+        }
+        fits
+    }
+
+    /// Forgets the numbers.
+    pub fn clear_numbers(&mut self) {
+        self.numbers.clear();
+        self.fields_cut = 0;
     }
 
     /// The bytes of `text`; `record` is the record this row was parsed from.

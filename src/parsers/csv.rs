@@ -8,7 +8,7 @@ use memchr::{memchr, memchr2};
 use crate::flow::facts::CsvHeader;
 use crate::flow::format::Format;
 use crate::flow::level::Level;
-use crate::flow::row::{Kind, Row, Text, Value};
+use crate::flow::row::{FIELDS_MAX, Kind, Row, Text, Value};
 use crate::flow::wanted::Wanted;
 use crate::parsers::known::Place;
 use crate::parsers::lifted::{self, Role};
@@ -18,7 +18,7 @@ use crate::parsers::time::Clock;
 const HEADER_LEN_MAX: usize = 64 * 1024;
 
 /// Most columns a header may have.
-const COLUMNS_MAX: usize = 4096;
+const COLUMNS_MAX: usize = FIELDS_MAX;
 
 /// The header that `line`, the first line of a source, is.
 ///

@@ -120,7 +120,7 @@ impl Parser {
             }
             Walk::Object => {}
             Walk::Unusual => {
-                row.numbers.clear();
+                row.clear_numbers();
                 self.keys.next_line();
                 if !self.members.read(record, start, &mut seen) {
                     return false;

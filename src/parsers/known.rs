@@ -42,10 +42,10 @@ impl Place {
             row.values[slot] = value;
         }
         if self.number {
-            row.numbers.push(Field { name, value });
+            row.add_number(Field { name, value });
         }
         if self.all {
-            row.fields.push(Field { name, value });
+            row.add_field(Field { name, value });
         }
     }
 }

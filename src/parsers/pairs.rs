@@ -227,7 +227,7 @@ impl Fields {
             ] {
                 if let Some(part) = part {
                     let name = row.keep(name.as_bytes());
-                    row.fields.push(Field {
+                    row.add_field(Field {
                         name,
                         value: Value::new(Kind::String, text(part)),
                     });
@@ -258,10 +258,10 @@ impl Fields {
                     row.values[slot] = field.value;
                 }
             } else if wanted.numbers && starts_a_number(first) && is_metric_name(bytes) {
-                row.numbers.push(field);
+                row.add_number(field);
             }
             if wanted.all {
-                row.fields.push(field);
+                row.add_field(field);
             }
         });
     }

@@ -50,7 +50,7 @@ impl Target {
             row.values[slot] = value;
         }
         if self.wanted.all {
-            row.fields.push(Field { name, value });
+            row.add_field(Field { name, value });
         }
     }
 
@@ -62,7 +62,7 @@ impl Target {
         }
         if self.wanted.all {
             let name = row.keep(name.as_bytes());
-            row.fields.push(Field { name, value });
+            row.add_field(Field { name, value });
         }
     }
 
@@ -73,7 +73,7 @@ impl Target {
         if self.wanted.numbers && value.kind == Kind::Number {
             let bytes = row.bytes(record, name);
             if self.wanted.slot(bytes).is_none() && self.names.is_metric(bytes) {
-                row.numbers.push(Field { name, value });
+                row.add_number(Field { name, value });
             }
         }
     }
@@ -83,7 +83,7 @@ impl Target {
     pub fn another(&mut self, record: &[u8], row: &mut Row, name: Text, value: Value) {
         let bytes = row.bytes(record, name);
         if self.wanted.slot(bytes).is_some() || self.wanted.numbers && self.names.is_metric(bytes) {
-            row.numbers.push(Field { name, value });
+            row.add_number(Field { name, value });
         }
     }
 

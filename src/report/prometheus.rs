@@ -139,6 +139,11 @@ impl Page {
                 ledger.truncated,
             ),
             (
+                "weir_cut_fields_total",
+                "Fields that were left out because their record has too many.",
+                ledger.fields_cut,
+            ),
+            (
                 "weir_no_time_records_total",
                 "Selected records without a time.",
                 ledger.no_time,

@@ -21,6 +21,9 @@ pub struct Ledger {
     /// Selected records without a time.
     pub no_time: u64,
     pub unaccounted: u64,
+    /// Fields over the limit of their record, left out.
+    #[serde(default)]
+    pub fields_cut: u64,
 }
 
 impl Ledger {
@@ -34,6 +37,7 @@ impl Ledger {
         self.malformed += counts.malformed;
         self.truncated += counts.truncated;
         self.no_time += counts.no_time;
+        self.fields_cut += counts.fields_cut;
     }
 
     /// Adds another run's ledger.
@@ -49,6 +53,7 @@ impl Ledger {
         self.truncated += other.truncated;
         self.no_time += other.no_time;
         self.unaccounted += other.unaccounted;
+        self.fields_cut += other.fields_cut;
     }
 
     /// Closes the books: `bytes_read` is what the reader counted, `written` what was accepted (records),

@@ -217,8 +217,9 @@ impl Members {
                 member.value.escaped,
                 row,
             );
-            row.numbers.push(Field { name, value });
-            self.order.push(index as u32);
+            if row.add_number(Field { name, value }) {
+                self.order.push(index as u32);
+            }
         }
         self.drop_shadowed(first, record, row);
     }

@@ -332,5 +332,5 @@ fn push_number(
         value.escaped,
         row,
     );
-    row.numbers.push(Field { name, value });
+    row.add_number(Field { name, value });
 }

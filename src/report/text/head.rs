@@ -1,5 +1,6 @@
 //! The head of a report: what was read, which time it covers, and where every record went.
 
+use crate::flow::row::FIELDS_MAX;
 use crate::report::Report;
 use crate::report::text::number::{count, counted, size, span};
 use crate::report::text::page::{ALARM, CAUTION, DIM, PLAIN, Page, TITLE};
@@ -155,6 +156,15 @@ fn notes(page: &mut Page<'_>, state: &State) {
         let lines = counted(ledger.truncated, "line");
         page.put(CAUTION, &format!("{lines} over the length limit, cut"))
             .end();
+    }
+    if ledger.fields_cut > 0 {
+        let fields = counted(ledger.fields_cut, "field");
+        let limit = count(FIELDS_MAX as u64);
+        page.put(
+            CAUTION,
+            &format!("{fields} left out: a record lists at most {limit}"),
+        )
+        .end();
     }
     if ledger.no_time > 0 && state.first.is_some() {
         let records = counted(ledger.no_time, "record");
