@@ -13,8 +13,10 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// A record may cost so many times what ordinary lines of its format cost, byte for byte.
-const RATIO_MAX: f64 = 10.0;
+/// A record may cost so many times what ordinary lines of its format cost, byte for byte. A build
+/// without optimisation pays more for hashing names than for passing over bytes; what the suite looks
+/// for is there from 16 up.
+const RATIO_MAX: f64 = if cfg!(debug_assertions) { 15.0 } else { 10.0 };
 
 /// Ordinary lines by format.
 const ORDINARY: [(&str, &str); 14] = [
