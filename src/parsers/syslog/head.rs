@@ -237,7 +237,9 @@ fn few_words(rest: &[u8], space: usize) -> Option<Tag> {
     let colon = window
         .windows(2)
         .position(|pair| pair == b": ")
-        .or_else(|| window.strip_suffix(b":").map(<[u8]>::len))?;
+        .or_else(|| window.strip_suffix(b":").map(<[u8]>::len))
+        // `fw1 : x`: what stands where a tag would begins with the colon.
+        .filter(|&colon| colon > space)?;
     let head = &window[..colon];
     // `syslogd 1.4.1:`, the version is no part of the name.
     let second = &head[space + 1..];
