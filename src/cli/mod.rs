@@ -20,7 +20,7 @@ mod rehearse;
 mod replay;
 mod report;
 mod run;
-mod setup;
+pub mod setup;
 mod start;
 mod state;
 mod test;

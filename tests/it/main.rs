@@ -16,6 +16,7 @@ mod corpus;
 mod cost;
 mod explain;
 mod follow;
+mod fuzz;
 mod laws;
 #[cfg(feature = "failpoints")]
 mod loss;
