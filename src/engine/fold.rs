@@ -57,6 +57,15 @@ fn watch(
     (Some(rules), summaries)
 }
 
+/// Summaries follow a wall clock that was set back.
+fn go_back(rules: &mut Rules, summaries: &mut Summaries) {
+    if rules.went_back()
+        && let Some(moment) = rules.watermark().or(rules.now())
+    {
+        summaries.go_back(moment);
+    }
+}
+
 /// All state of a run, and what it expects the sink to have accepted.
 pub struct Fold {
     pub state: State,
@@ -172,7 +181,9 @@ impl Fold {
         };
         rules.absorb(&mapped.observed, &from);
         if let Some(summaries) = &mut self.summaries {
-            summaries.absorb(mapped, name, records, self.arrival);
+            go_back(rules, summaries);
+            let latest = self.arrival.and_then(|arrival| rules.latest(arrival));
+            summaries.absorb(mapped, name, records, self.arrival, latest);
             if let Some(watermark) = rules.watermark() {
                 summaries.close(watermark);
             }
@@ -183,7 +194,11 @@ impl Fold {
     pub fn tick(&mut self, now: Time) {
         let Some(rules) = &mut self.rules else { return };
         rules.tick(now);
-        if let (Some(summaries), Some(watermark)) = (&mut self.summaries, rules.watermark()) {
+        let Some(summaries) = &mut self.summaries else {
+            return;
+        };
+        go_back(rules, summaries);
+        if let Some(watermark) = rules.watermark() {
             summaries.close(watermark);
         }
     }

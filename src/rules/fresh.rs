@@ -111,6 +111,23 @@ impl Fresh {
             .is_some_and(|(time, since)| time.0.saturating_sub(since.0) >= plan.learn)
     }
 
+    /// The clock went ahead by `pause` all at once, from `before`: while it learns, that is no time to
+    /// learn.
+    pub(super) fn pause(&mut self, plan: &New, before: Time, pause: i64) {
+        let learns = |since: &Time| before.0.saturating_sub(since.0) < plan.learn;
+        if let Some(since) = self.since.filter(learns) {
+            self.since = Some(Time(since.0.saturating_add(pause)));
+        }
+    }
+
+    /// The clock was set back by `back`, from `before`: a start that would be ahead of it goes with it.
+    pub(super) fn go_back(&mut self, before: Time, back: i64) {
+        let is_ahead = |since: &Time| since.0 > before.0.saturating_sub(back);
+        if let Some(since) = self.since.filter(is_ahead) {
+            self.since = Some(Time(since.0.saturating_sub(back)));
+        }
+    }
+
     fn is_in_baseline(&mut self, plan: &New, fingerprint: Fingerprint, masked: &[u8]) -> bool {
         let Some(baseline) = &plan.baseline else {
             return false;

@@ -2,6 +2,8 @@
 //! record that changes a count or a state and at the borders of steps that the watermark has passed.
 //! Everything in here is a function of the runs in record order, however they were cut (law 1).
 
+use std::mem::take;
+
 use serde::{Deserialize, Serialize};
 
 use crate::flow::alert::{Alert, Evidence, SampleLine};
@@ -21,6 +23,10 @@ use crate::state::windows::{Cut, Refused, Window};
 
 /// Groups of one rule. Records of further ones are counted as overflow until some have left.
 pub const GROUPS_MAX: usize = 10_000;
+
+/// Steps that are looked at one by one within one pause, for a rule that calculates with ages: each
+/// step may change what it finds. In a longer pause so many of them are looked at, evenly spread.
+const STEPS_MAX: i64 = 1000;
 
 /// What a group takes beside its windows.
 const GROUP_BYTES: usize = 256;
@@ -61,6 +67,8 @@ pub(super) struct Watch {
     /// The last bucket whose end was passed.
     passed: Option<i64>,
     fresh: Fresh,
+    /// Every group is to be looked at with the next step.
+    all: bool,
     /// Something found no room.
     pub is_approximate: bool,
 }
@@ -106,6 +114,22 @@ impl Group {
         let windows = windows.filter_map(|window| window.next_change(cut));
         let new = self.new.map(|bucket| bucket + cut.buckets);
         windows.chain(new).min()
+    }
+}
+
+/// The steps that one advance of the watermark has passed.
+#[derive(Clone, Copy)]
+struct Gap {
+    /// How many steps are passed at once where each of them may change something.
+    stride: i64,
+    /// The last of them.
+    end: i64,
+}
+
+impl Gap {
+    /// The step to look at after `bucket`. The last one is always looked at.
+    fn next(self, bucket: i64) -> i64 {
+        (bucket + self.stride).min(self.end).max(bucket + 1)
     }
 }
 
@@ -336,6 +360,10 @@ impl Watch {
             return;
         }
         let whole = whole_from(rule, bench.started);
+        let gap = Gap {
+            stride: ((end - passed) / STEPS_MAX).max(1),
+            end,
+        };
         loop {
             let first_whole = whole.filter(|whole| *whole > passed);
             let due = self.next.into_iter().chain(first_whole).min();
@@ -344,9 +372,38 @@ impl Watch {
             };
             passed = due.max(passed + 1);
             self.passed = Some(passed);
-            self.step(rule, place, passed, whole, bench);
+            self.step(rule, place, passed, whole, gap, bench);
         }
         self.passed = Some(end);
+    }
+
+    /// The clock was ahead by `pause` all at once, from `before`. Who was learning has learned no longer
+    /// than before.
+    pub fn pause(&mut self, rule: &Rule, before: Time, pause: i64) {
+        if let Some(new) = &rule.new {
+            self.fresh.pause(new, before, pause);
+        }
+    }
+
+    /// The clock was set back by `back`, from `before`: windows and waits move with it.
+    pub fn go_back(&mut self, rule: &Rule, before: Time, back: i64) {
+        let cut = rule.cut;
+        let bucket = |time: i64| cut.bucket(Time(time).second());
+        let buckets = bucket(before.0) - bucket(before.0.saturating_sub(back));
+        for group in self.groups.values_mut() {
+            for window in &mut group.windows {
+                window.go_back(cut, buckets);
+            }
+            group.judged = group.judged.map(|at| Time(at.0.saturating_sub(back)));
+            group.new = group.new.map(|bucket| bucket - buckets);
+        }
+        let earlier = |bucket: Option<i64>| bucket.map(|bucket| bucket - buckets);
+        self.passed = earlier(self.passed);
+        // Ages are other ones now, and a limit that has passed may not have passed any more.
+        self.next = earlier(self.next);
+        sooner(&mut self.next, self.passed.map(|passed| passed + 1));
+        self.all = true;
+        self.fresh.go_back(before, back);
     }
 
     /// Looks at the window that ends with `bucket`, in every group for which it is another one.
@@ -356,6 +413,7 @@ impl Watch {
         place: u32,
         bucket: i64,
         whole: Option<i64>,
+        gap: Gap,
         bench: &mut Bench,
     ) {
         let cut = rule.cut;
@@ -370,7 +428,7 @@ impl Watch {
             }
         }
         let is_whole = whole.is_some_and(|whole| bucket >= whole);
-        let all = is_timed || whole == Some(bucket);
+        let all = take(&mut self.all) || is_timed || whole == Some(bucket);
         let mut changed: Vec<Vec<u8>> = Vec::new();
         let mut next: Option<i64> = None;
         self.groups.retain(|key, group| {
@@ -418,7 +476,10 @@ impl Watch {
             }
         }
         if is_timed {
-            next = next.into_iter().chain(next_age(rule, bucket, bench)).min();
+            next = next
+                .into_iter()
+                .chain(next_age(rule, bucket, gap, bench))
+                .min();
         }
         self.next = next;
     }
@@ -469,7 +530,7 @@ fn ages(rule: &Rule, state: usize) -> Option<i64> {
 }
 
 /// The next bucket after `bucket` at whose end an age has become what the rule compares it with.
-fn next_age(rule: &Rule, bucket: i64, bench: &Bench) -> Option<i64> {
+fn next_age(rule: &Rule, bucket: i64, gap: Gap, bench: &Bench) -> Option<i64> {
     let mut next: Option<i64> = None;
     for resolved in rule.expressions() {
         for (operand, source) in resolved.sources.iter().enumerate() {
@@ -477,7 +538,7 @@ fn next_age(rule: &Rule, bucket: i64, bench: &Bench) -> Option<i64> {
             let constants = resolved.expression.constants(operand);
             let state = &bench.states[*state];
             if constants.is_empty() && !state.keys().is_empty() {
-                return Some(bucket + 1);
+                return Some(gap.next(bucket));
             }
             for key in state.keys() {
                 let far = Time(i64::MAX);

@@ -302,6 +302,21 @@ impl Lives {
         told
     }
 
+    /// The clock was set back by so many nanoseconds: waits last as long as they would have.
+    pub fn go_back(&mut self, back: i64) {
+        let earlier = |time: Time| Time(time.0.saturating_sub(back));
+        for life in self.lives.values_mut() {
+            life.until = life.until.map(earlier);
+            life.ceased = life.ceased.map(earlier);
+        }
+        let due = take(&mut self.due).into_iter();
+        self.due = due.map(|(at, place)| (earlier(at), place)).collect();
+        for times in self.flips.values_mut() {
+            times.iter_mut().for_each(|time| *time = earlier(*time));
+        }
+        self.searched = self.searched.map(earlier);
+    }
+
     /// When [`Lives::tick`] has something to tell.
     pub fn next_due(&self) -> Option<Time> {
         self.due.first().map(|(until, _)| *until)

@@ -25,7 +25,7 @@ use crate::flow::time::Time;
 use crate::rules::judge::{Bench, Sighting, Watch};
 use crate::rules::life::{Judgement, LifeSettings, Lives, Phase};
 use crate::rules::mask::Mask;
-use crate::rules::moment::{Future, Moment, Spoken};
+use crate::rules::moment::{Future, Moment, Spoken, Turn};
 use crate::rules::routing::{RouteSettings, Router, Silence};
 use crate::rules::rule::Rule;
 use crate::rules::watched::{SetPlan, StatePlan};
@@ -133,6 +133,7 @@ pub struct Rules {
     /// Alerts that began or ended and were not handed on, with the places of their rules.
     told: Vec<(u32, Alert)>,
     alerts: VecDeque<Alert>,
+    went_back: bool,
     /// Numbers of a batch in the order of their runs: the end of each run's, and the numbers.
     ends: Vec<u32>,
     numbers: Vec<Number>,
@@ -236,6 +237,7 @@ impl Rules {
             passed: Passed::default(),
             told: Vec::new(),
             alerts: VecDeque::new(),
+            went_back: false,
             ends: Vec::new(),
             numbers: Vec::new(),
             plan,
@@ -348,6 +350,9 @@ impl Rules {
 
     /// Takes in what was observed of one batch. Batches of one source come in their order.
     pub fn absorb(&mut self, observed: &Observed, from: &From) {
+        if let Some(arrival) = from.arrival.filter(|_| self.plan.live) {
+            self.turn(arrival);
+        }
         self.sort_numbers(observed);
         let timed = !observed.advances.is_empty();
         if let Some(second) = self.moment.arrive(from, timed, self.plan.live) {
@@ -579,8 +584,48 @@ impl Rules {
 
     /// Time has passed: `now` is wall-clock time. Only for live rules.
     pub fn tick(&mut self, now: Time) {
+        self.turn(now);
         self.moment.tick(now, self.plan.lateness);
         self.look();
+    }
+
+    /// The wall clock of a live run is about to become `now`. After a pause what was to be repeated in
+    /// between is told once. When the clock was set back, everything that waits for a moment or is
+    /// counted up to one goes back with it, as if the clock had always been right.
+    fn turn(&mut self, now: Time) {
+        match self.moment.turn(now) {
+            Turn::On => {}
+            Turn::Ahead(before) => {
+                let pause = now.0.saturating_sub(before.0);
+                for (rule, watch) in self.plan.rules.iter().zip(&mut self.watches) {
+                    watch.pause(rule, before, pause);
+                }
+                self.router.wake(now);
+            }
+            Turn::Back(before) => {
+                let back = before.0.saturating_sub(now.0);
+                for (rule, watch) in self.plan.rules.iter().zip(&mut self.watches) {
+                    watch.go_back(rule, before, back);
+                }
+                let states = self.states.iter_mut();
+                states.for_each(|state| state.go_back(now, back));
+                self.lives.go_back(back);
+                self.router.go_back(back);
+                self.moment.go_back(now, back, self.plan.lateness);
+                self.went_back = true;
+            }
+        }
+    }
+
+    /// The latest time of a record of a live run that is believed, if it came at `arrival`.
+    pub fn latest(&self, arrival: Time) -> Option<Time> {
+        let latest = Time(arrival.0.saturating_add(FUTURE));
+        self.plan.live.then_some(latest)
+    }
+
+    /// Whether the wall clock was set back since the last call.
+    pub fn went_back(&mut self) -> bool {
+        take(&mut self.went_back)
     }
 
     /// The inputs have ended: everything is looked at once more, and what waits to be told is told.

@@ -15,6 +15,24 @@ pub const SILENT: i64 = 30 * Time::SECOND;
 /// and states are looked at by the wall clock.
 pub const QUIET: i64 = 2 * Time::SECOND;
 
+/// A wall clock that goes so far ahead between two looks at it, in nanoseconds, has jumped, or the
+/// machine slept: a live run looks every second.
+pub const PAUSE: i64 = 5 * Time::SECOND;
+
+/// A wall clock that goes so far back, in nanoseconds, was set. For less, time stands still until the
+/// clock has caught up.
+pub const BACK: i64 = 5 * Time::SECOND;
+
+/// How the wall clock has moved since it was looked at last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    On,
+    /// It went ahead by more than [`PAUSE`], from there.
+    Ahead(Time),
+    /// It went back by more than [`BACK`], from there.
+    Back(Time),
+}
+
 /// All in whole seconds of event time, but for `now`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -56,6 +74,32 @@ pub(super) enum Spoken {
 pub(super) struct Future;
 
 impl Moment {
+    /// How the wall clock of a live run has moved, if it says `now`.
+    pub fn turn(&self, now: Time) -> Turn {
+        match self.now {
+            Some(before) if now.0.saturating_sub(before.0) > PAUSE => Turn::Ahead(before),
+            Some(before) if before.0.saturating_sub(now.0) > BACK => Turn::Back(before),
+            _ => Turn::On,
+        }
+    }
+
+    /// The wall clock was set back by `back` to `now`: what is ahead of it goes back as far.
+    pub fn go_back(&mut self, now: Time, back: i64, lateness: i64) {
+        let second = now.second();
+        let back_seconds = back / Time::SECOND;
+        let earlier = |at: i64| if at > second { at - back_seconds } else { at };
+        let earlier_time = |at: Time| if at > now { Time(at.0 - back) } else { at };
+        self.started = self.started.map(earlier);
+        self.states = self.states.map(earlier);
+        self.now = Some(now);
+        self.heard = self.heard.map(earlier_time);
+        for place in self.sources.values_mut() {
+            place.newest = earlier(place.newest);
+            place.heard = place.heard.map(earlier_time);
+        }
+        self.watermark = self.watermark.min(self.low(lateness, true));
+    }
+
     /// A batch has come. Returns a second to go on to if its source has no times.
     pub fn arrive(&mut self, from: &From, is_timed: bool, live: bool) -> Option<i64> {
         let arrival = from.arrival.filter(|_| live);

@@ -283,6 +283,25 @@ impl Router {
         }
     }
 
+    /// The clock was set back by so many nanoseconds: what waits and what is repeated comes as soon as
+    /// it would have. Silences are times of the calendar and stay.
+    pub fn go_back(&mut self, back: i64) {
+        self.groups
+            .values_mut()
+            .for_each(|group| group.go_back(back));
+        let earlier = |queue: BTreeSet<(Time, ByteBuf)>| {
+            let queue = queue.into_iter();
+            queue
+                .map(|(at, key)| (Time(at.0.saturating_sub(back)), key))
+                .collect()
+        };
+        self.due = earlier(std::mem::take(&mut self.due));
+        let blocked = std::mem::take(&mut self.blocked).into_iter();
+        self.blocked = blocked
+            .map(|(name, queue)| (name, earlier(queue)))
+            .collect();
+    }
+
     /// Goes on with new settings. Groups and notifications of notifiers that are gone are dropped;
     /// alerts of notifiers that group differently are put into new groups, and what was told is not
     /// told again. After a pause, as [`Router::wake`].

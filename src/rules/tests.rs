@@ -2,6 +2,7 @@
 //! checkpoint after any of them, and those of an oracle that keeps every record and looks at every
 //! second.
 
+mod jumps;
 mod oracle;
 
 use jiff::tz::TimeZone;

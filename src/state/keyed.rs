@@ -392,6 +392,30 @@ impl Keyed {
         self.changes.is_empty() && waits && (self.unseen_told || is_early())
     }
 
+    /// The wall clock was set back by `back` nanoseconds to `now`: times that are ahead of it go back as
+    /// far, and what was missing or stuck only by the clock as it was is so no more.
+    pub fn go_back(&mut self, now: Time, back: i64) {
+        for time in [&mut self.started, &mut self.newest] {
+            *time = time.map(|time| earlier(time, now, back));
+        }
+        let deadline = self.roster_deadline();
+        if self.unseen_told && deadline.is_some_and(|deadline| now <= deadline) {
+            self.unseen_told = false;
+            for key in &self.unseen {
+                Changes::new(&self.settings, key, &mut self.changes).clock_set_back(now);
+            }
+        }
+        self.due.clear();
+        for (key, entry) in self.keys.iter_mut() {
+            let mut changes = Changes::new(&self.settings, key, &mut self.changes);
+            entry.go_back(now, back, &mut changes);
+            if let Some(due) = entry.due(&self.settings) {
+                entry.queued = Some(due);
+                self.due.insert((due, ByteBuf::from(key)));
+            }
+        }
+    }
+
     /// What began or ceased to be wrong since the last call, up to `now`: what records changed in
     /// record order, then limits that passed, oldest first.
     pub fn conditions(&mut self, now: Time) -> Vec<Condition> {
@@ -540,6 +564,15 @@ impl Keyed {
             }
             self.queue(key);
         }
+    }
+}
+
+/// A time that is ahead of `now` goes back by so many nanoseconds.
+fn earlier(time: Time, now: Time, back: i64) -> Time {
+    if time > now {
+        Time(time.0.saturating_sub(back))
+    } else {
+        time
     }
 }
 

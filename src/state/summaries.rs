@@ -88,8 +88,17 @@ impl Summaries {
     }
 
     /// Takes in the next batch; `records` of the run stand before it, `name` is its input's. `arrival`
-    /// stands for the time of records without one where no record before them has one.
-    pub fn absorb(&mut self, mapped: &Mapped, name: &str, records: u64, arrival: Option<Time>) {
+    /// stands for the time of records without one where no record before them has one. A time after
+    /// `latest` is not believed: windows far ahead would stay open, and push out those of today.
+    pub fn absorb(
+        &mut self,
+        mapped: &Mapped,
+        name: &str,
+        records: u64,
+        arrival: Option<Time>,
+        latest: Option<Time>,
+    ) {
+        let latest = latest.map(|time| time.second().div_euclid(self.seconds));
         for part in mapped.parts() {
             let count: u64 = part.levels.iter().sum();
             if count == 0 {
@@ -97,7 +106,12 @@ impl Summaries {
             }
             let row = State::followed(mapped.source);
             let arrived = arrival.map(|time| time.second().div_euclid(self.seconds));
-            let window = part.window.or(self.last.get(&row.0).copied()).or(arrived);
+            let believed = |window: &i64| latest.is_none_or(|latest| *window <= latest);
+            let window = part
+                .window
+                .filter(believed)
+                .or(self.last.get(&row.0).copied())
+                .or(arrived);
             let Some(window) = window else { continue };
             self.last.insert(row.0, window);
             if self.closed_before.is_some_and(|before| window < before) {
@@ -135,6 +149,20 @@ impl Summaries {
         let before = watermark.second().div_euclid(self.seconds);
         if self.closed_before.is_none_or(|closed| closed < before) {
             self.close_before(before);
+        }
+    }
+
+    /// The wall clock was set back, and the watermark with it: windows that were closed by it begin
+    /// again, and give a second summary of what comes then. The others would be late for as long as
+    /// the clock was ahead.
+    pub fn go_back(&mut self, watermark: Time) {
+        let window = watermark.second().div_euclid(self.seconds);
+        for last in self.last.values_mut() {
+            *last = (*last).min(window);
+        }
+        if self.closed_before.is_some_and(|before| before > window) {
+            self.finish();
+            self.closed_before = Some(window);
         }
     }
 

@@ -50,6 +50,16 @@ impl<V> Table<V> {
         self.rows.remove(Bytes::new(key))
     }
 
+    /// In no order.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.rows.values_mut()
+    }
+
+    /// In no order.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&[u8], &mut V)> {
+        self.rows.iter_mut().map(|(key, value)| (&key[..], value))
+    }
+
     /// Drops the rows for which `keep` is false, in any order.
     pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &mut V) -> bool) {
         self.rows.retain(|key, value| keep(key, value));

@@ -393,6 +393,17 @@ impl Window {
         }
     }
 
+    /// The clock was set back by so many buckets: the window with all that it holds goes with it.
+    pub fn go_back(&mut self, cut: Cut, buckets: i64) {
+        for bucket in &mut self.buckets {
+            bucket.number -= buckets;
+            bucket.first -= buckets * cut.step;
+            bucket.last -= buckets * cut.step;
+        }
+        self.front = self.front.map(|front| front - buckets);
+        self.end = self.end.map(|end| end - buckets);
+    }
+
     /// Whether anything in the window of steps has changed since the last call.
     pub fn take_change(&mut self) -> bool {
         std::mem::take(&mut self.changed)

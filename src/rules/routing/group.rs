@@ -209,6 +209,19 @@ impl Group {
         Some(self.opportunity(route, wanted.min()?, now))
     }
 
+    /// The clock was set back by so many nanoseconds.
+    pub fn go_back(&mut self, back: i64) {
+        let times = [
+            &mut self.due,
+            &mut self.first,
+            &mut self.newest,
+            &mut self.told_at,
+        ];
+        for time in times {
+            *time = time.map(|time| Time(time.0.saturating_sub(back)));
+        }
+    }
+
     /// The members with whether they were told, for groups that are formed anew.
     pub fn into_members(self) -> impl Iterator<Item = (Alert, bool)> {
         let members = self.members.into_values();

@@ -8,8 +8,11 @@ use crate::flow::key;
 use crate::flow::time::Time;
 use crate::state::keyed::steps::{Broken, Change, Walk};
 use crate::state::keyed::{
-    CHANGES_MAX, Condition, IDLE, KeyedSettings, Kind, Row, Status, Steps, later,
+    CHANGES_MAX, Condition, IDLE, KeyedSettings, Kind, Row, Status, Steps, earlier, later,
 };
+
+/// Why something is not wrong any more.
+const CLOCK_SET_BACK: &str = "the clock was set back";
 
 /// What a value means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +139,11 @@ impl<'a> Changes<'a> {
     /// A key that was told as missing need not exist any more.
     pub fn left_roster(&mut self, at: Time) {
         self.push(Kind::Missing, false, at, "not on the roster any more", None);
+    }
+
+    /// A key that was told as missing is not missing yet by the clock as it is now.
+    pub fn clock_set_back(&mut self, at: Time) {
+        self.push(Kind::Missing, false, at, CLOCK_SET_BACK, None);
     }
 
     /// A key of the roster that was told as missing has come.
@@ -336,6 +344,21 @@ impl Entry {
             duration(after)
         );
         self.start_of(Kind::Stuck, at, &what, changes);
+    }
+
+    /// The wall clock was set back by `back` nanoseconds to `now`.
+    pub fn go_back(&mut self, now: Time, back: i64, changes: &mut Changes<'_>) {
+        for time in [&mut self.since, &mut self.last, &mut self.last_ok] {
+            *time = time.map(|time| earlier(time, now, back));
+        }
+        self.queued = None;
+        let settings = changes.settings;
+        if self.is_told(Kind::Missing) && !self.is_late(settings, now) {
+            self.end_of(Kind::Missing, now, CLOCK_SET_BACK, changes);
+        }
+        if self.is_told(Kind::Stuck) && !self.is_stuck(settings, now) {
+            self.end_of(Kind::Stuck, now, CLOCK_SET_BACK, changes);
+        }
     }
 
     /// Nothing is wrong with this key any more: it is dropped.

@@ -175,3 +175,36 @@ fn windows_survive_kills() {
 fn long_windows_survive_kills() {
     killed(setting("WEIR_KILLS", 200), setting("WEIR_SEED", 1));
 }
+
+/// Lines from thirty years ahead, one for each window that may be open: those of today had no summary
+/// any more, since the windows far ahead pushed them out.
+#[test]
+fn lines_from_the_future_take_no_summary_away() {
+    let scene = configured(
+        "[[source]]\ntype = \"file\"\ninclude = [\"app.log\"]\nfrom = \"start\"\n\
+         [[sink]]\ntype = \"file\"\npath = \"summaries\"\nwhat = \"summary\"\n\
+         [run]\ninterval = \"1s\"\nlateness = \"0s\"\n",
+    );
+    for second in 0..40 {
+        let line = format!("2056-03-14T09:00:{second:02}Z INFO from far ahead\n");
+        scene.append("app.log", line.as_bytes());
+    }
+    let running = start(&scene);
+    let year = jiff::Zoned::now()
+        .with_time_zone(jiff::tz::TimeZone::UTC)
+        .year();
+    until("summaries of what is written today", || {
+        let line = format!("{:.3} ERROR today\n", jiff::Timestamp::now());
+        scene.append("app.log", line.as_bytes());
+        std::thread::sleep(Duration::from_millis(50));
+        let summaries = String::from_utf8(scene.read("summaries")).unwrap();
+        let of_today = summaries.lines().filter(|line| {
+            let summary: Value = serde_json::from_str(line).unwrap();
+            let start = summary["window"]["start"].as_str().unwrap();
+            assert!(start.starts_with(&year.to_string()), "{start}");
+            summary["levels"]["error"].as_u64() > Some(0)
+        });
+        of_today.count() >= 3
+    });
+    running.terminate();
+}
