@@ -134,6 +134,9 @@ pub async fn post(client: &Client, post: Post<'_>) -> Attempt {
 /// An error with its causes, without the URL.
 fn causes(error: reqwest::Error) -> String {
     let error = error.without_url();
+    if let Some(reason) = tls::reason(&error) {
+        return reason;
+    }
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -120,10 +120,10 @@ pub(super) async fn send(
             }
         }
         Err(error) => {
-            let mut reason = error.to_string();
-            if let Some(cause) = std::error::Error::source(&error) {
-                reason = format!("{reason}: {cause}");
-            }
+            let reason = tls::reason(&error).unwrap_or_else(|| {
+                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+                error.to_string() + &cause.unwrap_or_default()
+            });
             let reason = format!(
                 "{}:{}: {}",
                 settings.host,

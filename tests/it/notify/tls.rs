@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use logweir::flow::alert::Status;
 use logweir::notifiers::delivery::{Delivery, Outcome, Receipt};
@@ -21,6 +21,12 @@ use super::{notification, quiet, receipts, settings, webhook};
 
 /// Set in the process that trusts the authority of the test; the folder with its certificates.
 const FOLDER: &str = "WEIR_TEST_TLS";
+
+/// How `openssl ca` makes a certificate for localhost.
+const CA: &str = "[ca]\ndefault_ca = c\n\
+    [c]\ndatabase = index.txt\nnew_certs_dir = .\nserial = serial\ndefault_md = sha256\npolicy = p\nx509_extensions = e\n\
+    [p]\ncommonName = supplied\n\
+    [e]\nsubjectAltName = DNS:localhost\n";
 
 /// Makes an authority and certificates for localhost: one that is good, one that has expired, one that
 /// nobody vouches for.
@@ -41,15 +47,22 @@ fn certificates(folder: &Path) -> Option<()> {
     openssl(&format!(
         "req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=test-authority"
     ))?;
-    for (name, days) in [("good", "2"), ("expired", "-1")] {
+    for name in ["good", "expired"] {
         openssl(&format!(
             "req -new {key} -keyout {name}.key -out {name}.csr -subj /CN=localhost"
         ))?;
-        // A negative number of days is a date in the past, also for versions that know no other way.
-        openssl(&format!(
-            "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.pem -extfile names -days {days}"
-        ))?;
     }
+    openssl(
+        "x509 -req -in good.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out good.pem -extfile names -days 2",
+    )?;
+    // The one way to dates of the past that every version knows. A negative number of days makes a
+    // certificate that ends before it begins, which is another mistake.
+    std::fs::write(folder.join("ca.cnf"), CA).unwrap();
+    std::fs::write(folder.join("index.txt"), "").unwrap();
+    std::fs::write(folder.join("serial"), "77\n").unwrap();
+    openssl(
+        "ca -batch -notext -config ca.cnf -cert ca.pem -keyfile ca.key -in expired.csr -out expired.pem -startdate 20240101000000Z -enddate 20240201000000Z",
+    )?;
     openssl(&format!(
         "req -x509 {key} -keyout self.key -out self.pem -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
     ))
@@ -221,6 +234,55 @@ fn only_a_certificate_that_is_trusted_opens_the_mouth() {
     );
 }
 
+/// A server that takes the connection and never speaks, or speaks without TLS: the attempt ends in its
+/// time, and nothing of the message goes out in the clear.
+#[test]
+fn a_handshake_that_stalls_ends_and_nothing_is_said_in_the_clear() {
+    for greeting in [
+        "",
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        "220 test\r\n",
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let heard: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let hears = Arc::clone(&heard);
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let _ = stream.write_all(greeting.as_bytes());
+                let hears = Arc::clone(&hears);
+                std::thread::spawn(move || {
+                    let mut piece = [0; 4096];
+                    while let Ok(count @ 1..) = stream.read(&mut piece) {
+                        hears.lock().unwrap().extend_from_slice(&piece[..count]);
+                    }
+                });
+            }
+        });
+        for settings in [
+            settings("n", webhook(format!("https://localhost:{port}/canary"))),
+            mail_to("localhost", port, Tls::Tls),
+        ] {
+            let start = Instant::now();
+            let receipt = send(settings);
+            assert_eq!(receipt.outcome, Outcome::Dead, "{greeting:?}: {receipt:?}");
+            assert!(start.elapsed() < Duration::from_secs(20), "{greeting:?}");
+            assert!(
+                receipt.answer.contains("localhost") && !receipt.answer.contains("canary"),
+                "{receipt:?}"
+            );
+        }
+        let heard = heard.lock().unwrap();
+        assert!(!heard.is_empty(), "TLS was begun");
+        for word in ["POST", "canary", "EHLO", "MAIL"] {
+            let is_said = heard
+                .windows(word.len())
+                .any(|part| part == word.as_bytes());
+            assert!(!is_said, "{greeting:?}: {word}");
+        }
+    }
+}
+
 /// In the process that trusts the authority.
 fn within(folder: &Path) {
     let ways = [
@@ -230,8 +292,16 @@ fn within(folder: &Path) {
     ];
     for (certificate, host, reason) in [
         ("good", "localhost", None),
-        ("good", "127.0.0.1", Some("not valid for name")),
-        ("expired", "localhost", Some("Expired")),
+        (
+            "good",
+            "127.0.0.1",
+            Some("certificate is not valid for name 127.0.0.1, but for "),
+        ),
+        (
+            "expired",
+            "localhost",
+            Some("certificate has expired at 2024-02-01T00:00:00Z"),
+        ),
         ("self", "localhost", Some("certificate")),
     ] {
         for (start, is_mail, tls) in ways {
