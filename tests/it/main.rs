@@ -29,6 +29,7 @@ mod run;
 mod shared;
 mod sim;
 mod state;
+mod supply;
 mod tidy;
 mod torture;
 mod truth;
