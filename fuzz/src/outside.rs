@@ -14,7 +14,7 @@ use logweir::flow::time::Time;
 use logweir::net::retry::{RETRY_AFTER_MAX, retry_after};
 use logweir::net::shown;
 use logweir::notifiers::text::{Escape, Texts};
-use logweir::sinks::prometheus::{Endpoint, PageRequest};
+use logweir::sinks::prometheus::{Endpoint, PageRequest, Settings};
 
 use super::{Choices, obeyed};
 
@@ -69,7 +69,12 @@ fn endpoint() -> SocketAddr {
                 let _ = request.reply.send("up 1\n".to_owned());
             }
         });
-        Endpoint::start("127.0.0.1:0", pages, Arc::new(AtomicBool::new(true))).expect("a free port")
+        let settings = Settings {
+            listen: "127.0.0.1:0".to_owned(),
+            token: None,
+        };
+        let ready = Arc::new(AtomicBool::new(true));
+        Endpoint::start(&settings, pages, ready).expect("a free port")
     });
     endpoint.address()
 }

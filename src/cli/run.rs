@@ -215,7 +215,7 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
         notifiers,
         lines,
         summaries,
-        listen,
+        endpoint,
         zone,
         format,
         now,
@@ -281,11 +281,11 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
     let follows = one.source.is_none() && (sources.files.is_some() || one.beside.is_some());
     // A stream is read from the start; files are once they were looked for.
     let ready = Arc::new(AtomicBool::new(!follows));
-    let (endpoint, pages) = match listen {
-        Some(listen) => {
+    let (endpoint, pages) = match endpoint {
+        Some(settings) => {
             let (pages, requests) = crossbeam_channel::bounded(PAGES_MAX);
-            let endpoint = Endpoint::start(&listen, pages, Arc::clone(&ready))
-                .map_err(|error| Failure::io(format!("{listen}: {error}")))?;
+            let endpoint = Endpoint::start(&settings, pages, Arc::clone(&ready))
+                .map_err(|error| Failure::io(format!("{}: {error}", settings.listen)))?;
             (Some(endpoint), Some(requests))
         }
         None => (None, None),

@@ -31,6 +31,7 @@ use crate::rules::rule::{self, Rule, RuleSettings};
 use crate::rules::watched::{SetPlan, StatePlan};
 use crate::rules::{Facts, RulesPlan};
 use crate::sinks::file::Rotation;
+use crate::sinks::prometheus;
 use crate::sources::Stream;
 use crate::stages::aggregate::Metric;
 use crate::state::Shape;
@@ -110,8 +111,8 @@ pub struct Setup {
     pub notifiers: Vec<notifiers::Settings>,
     pub lines: Vec<LinesSink>,
     pub summaries: Vec<Place>,
-    /// Address of the Prometheus endpoint.
-    pub listen: Option<String>,
+    /// The Prometheus endpoint.
+    pub endpoint: Option<prometheus::Settings>,
     pub zone: TimeZone,
     pub format: Option<Format>,
     pub now: Time,
@@ -297,7 +298,7 @@ impl Resolver<'_> {
             notifiers,
             lines: places.lines,
             summaries,
-            listen: places.listen,
+            endpoint: places.endpoint,
             zone,
             format,
             now,

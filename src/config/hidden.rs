@@ -1,12 +1,14 @@
 //! What of a file may be shown. Secrets belong in variables and files, but people put them where they do
 //! not belong: so a value is shown only where the schema knows its key and the key is no secret's.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use serde_json::Value as Json;
 
 use crate::config::schema::{self, Shape};
 use crate::config::tree::{Node, Table, Value};
+use crate::config::variables;
 
 /// Bytes of a text that stands where a number or a boolean belongs.
 const SHORT_BYTES: usize = 16;
@@ -14,38 +16,64 @@ const SHORT_BYTES: usize = 16;
 /// The spans of all values that are not to be shown, in a file's tree.
 pub(super) fn spans(root: &Node, schema: &Json) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
+    values(root, schema, &mut |node| {
+        spans.push(node.place.start as usize..node.place.end as usize);
+    });
+    spans
+}
+
+/// The environment variables that hold secrets: those that a secret's key names, and those that were put
+/// into a value that is one.
+pub(super) fn variables(root: &Node, schema: &Json) -> Vec<String> {
+    let mut names = BTreeSet::new();
+    values(root, schema, &mut |node| {
+        let Value::Text { text, raw, .. } = &node.value else {
+            return;
+        };
+        names.insert(text.clone());
+        let raw = raw.as_deref().unwrap_or_default();
+        names.extend(variables::names(raw).map(str::to_owned));
+    });
+    // Of the other secrets, addresses and paths among them, none is the name of a variable.
+    names
+        .into_iter()
+        .filter(|name| variables::is_name(name))
+        .collect()
+}
+
+/// Shows every value that may be a secret.
+fn values(root: &Node, schema: &Json, found: &mut dyn FnMut(&Node)) {
     let settings = Shape::of(schema);
     if let Some(table) = root.table() {
         for (key, member) in table {
             match member.node.table() {
                 Some(environments) if key == "env" => {
                     for overlay in environments.values() {
-                        node(&overlay.node, &[settings], &mut spans);
+                        node(&overlay.node, &[settings], found);
                     }
                 }
                 _ => match settings.property(key) {
-                    Some(shape) => node(&member.node, &[shape], &mut spans),
-                    None => all(&member.node, &mut spans),
+                    Some(shape) => node(&member.node, &[shape], found),
+                    None => all(&member.node, found),
                 },
             }
         }
     }
-    spans
 }
 
 /// `shapes` are all that the value may have: which kind a table is may be said elsewhere.
-fn node(value: &Node, shapes: &[Shape], spans: &mut Vec<Range<usize>>) {
+fn node(value: &Node, shapes: &[Shape], found: &mut dyn FnMut(&Node)) {
     let shapes: Vec<Shape> = shapes.iter().flat_map(|shape| shape.choices()).collect();
     let is_known = !shapes.is_empty() && !shapes.iter().any(|shape| shape.is_secret());
     if !is_known {
-        return all(value, spans);
+        return all(value, found);
     }
     match &value.value {
-        Value::Table(table) => members(table, &shapes, spans),
+        Value::Table(table) => members(table, &shapes, found),
         Value::List(items) => {
             let inner: Vec<Shape> = shapes.iter().filter_map(|shape| shape.items()).collect();
             for item in items {
-                node(item, &inner, spans);
+                node(item, &inner, found);
             }
         }
         // A text where something else belongs. A short one (a number, a boolean in quotes) is shown; a
@@ -53,13 +81,13 @@ fn node(value: &Node, shapes: &[Shape], spans: &mut Vec<Range<usize>>) {
         Value::Text { text, .. }
             if text.len() > SHORT_BYTES && !shapes.iter().any(|shape| shape.kind() == "string") =>
         {
-            all(value, spans);
+            all(value, found);
         }
         _ => {}
     }
 }
 
-fn members(table: &Table, shapes: &[Shape], spans: &mut Vec<Range<usize>>) {
+fn members(table: &Table, shapes: &[Shape], found: &mut dyn FnMut(&Node)) {
     for (key, member) in table {
         let inner: Vec<Shape> = shapes
             .iter()
@@ -69,20 +97,20 @@ fn members(table: &Table, shapes: &[Shape], spans: &mut Vec<Range<usize>>) {
             })
             .filter_map(|shape| shape.property(key).or_else(|| shape.any_property()))
             .collect();
-        node(&member.node, &inner, spans);
+        node(&member.node, &inner, found);
     }
 }
 
 /// Everything in `node` that is a value.
-fn all(node: &Node, spans: &mut Vec<Range<usize>>) {
+fn all(node: &Node, found: &mut dyn FnMut(&Node)) {
     match &node.value {
         Value::Table(table) => {
             for member in table.values() {
-                all(&member.node, spans);
+                all(&member.node, found);
             }
         }
-        Value::List(items) => items.iter().for_each(|item| all(item, spans)),
-        _ => spans.push(node.place.start as usize..node.place.end as usize),
+        Value::List(items) => items.iter().for_each(|item| all(item, found)),
+        _ => found(node),
     }
 }
 

@@ -370,6 +370,12 @@ impl Loaded {
         &self.environments
     }
 
+    /// The environment variables that hold secrets of the configuration, for programs that are started
+    /// and are not to have them.
+    pub fn secret_variables(&self) -> Vec<String> {
+        hidden::variables(&self.root, schema::settings())
+    }
+
     /// The text under `key` in the table at `path`.
     pub(super) fn text_in(&self, path: &[PathStep], key: &str) -> Option<&str> {
         let table = path.iter().try_fold(&self.root, |node, step| match step {

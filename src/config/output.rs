@@ -154,6 +154,13 @@ pub struct PrometheusSink {
     #[serde(default = "listen")]
     #[schemars(extend("format" = "address"))]
     pub listen: String,
+    /// Environment variable that holds the bearer token that `/metrics` asks for; wanted where it listens
+    /// beyond this machine.
+    #[schemars(extend("format" = "variable", "secret" = true))]
+    pub token_env: Option<String>,
+    /// File that holds that token.
+    #[schemars(length(min = 1), extend("secret" = true))]
+    pub token_file: Option<String>,
 }
 
 fn listen() -> String {

@@ -32,8 +32,13 @@ pub(super) fn check(root: &Node, findings: &mut Vec<Finding>) {
     checker.tests();
     checker.channels();
     for (number, table) in checker.tables("sink") {
-        if kind(table) == Some("http") {
-            checker.one_of("sink", number, table, &["url", "url_env"], true);
+        let mut one = |keys: &[&str], needed: bool| {
+            checker.one_of("sink", number, table, keys, needed);
+        };
+        match kind(table) {
+            Some("http") => one(&["url", "url_env"], true),
+            Some("prometheus") => one(&["token_env", "token_file"], false),
+            _ => {}
         }
     }
 }

@@ -90,7 +90,15 @@ pub(super) fn fill(
     }
 }
 
-fn is_name(text: &str) -> bool {
+/// The names of the variables in a text.
+pub(super) fn names(text: &str) -> impl Iterator<Item = &str> {
+    text.split("${").skip(1).filter_map(|rest| {
+        let name = rest.split(['}', ':']).next()?;
+        is_name(name).then_some(name)
+    })
+}
+
+pub(super) fn is_name(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && text
             .chars()

@@ -2,6 +2,7 @@
 //! arguments exactly as they stand in the configuration. There is no shell, so nothing that comes
 //! from a log can become a command.
 
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -30,6 +31,19 @@ const PERMANENT: [i32; 4] = [64, 65, 77, 78];
 pub struct Settings {
     /// Program and arguments, at least the program.
     pub argv: Vec<String>,
+    /// Environment variables that hold secrets of the configuration: the program does not get them. A
+    /// variable that it needs goes under a name of its own.
+    pub hidden: Vec<String>,
+}
+
+/// Words in the names of variables of weir itself (`WEIR_…`) that hold a secret.
+const SECRET_WORDS: [&str; 4] = ["TOKEN", "SECRET", "PASSWORD", "KEY"];
+
+/// Whether a variable of weir's own holds a secret, to go by its name.
+fn is_own_secret(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name.strip_prefix("WEIR_")
+        .is_some_and(|rest| SECRET_WORDS.iter().any(|word| rest.contains(word)))
 }
 
 /// Kills a program with all its children, unless it has ended.
@@ -85,7 +99,14 @@ async fn run(settings: &Settings, body: &[u8]) -> io::Result<(ExitStatus, String
             "no program is named",
         ));
     };
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    for name in settings.hidden.iter().map(OsString::from) {
+        command.env_remove(name);
+    }
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_own_secret(name)) {
+        command.env_remove(name);
+    }
+    let mut child = command
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -1,27 +1,34 @@
 //! The endpoint that Prometheus scrapes: `/metrics`, `/health` and `/ready`. It knows nothing of what is
 //! on the page: it asks for one. Only names of this machine are answered, so that no web page can read
-//! it through a name that it made point here.
+//! it through a name that it made point here, and no header lets another origin in. A client that
+//! holds a connection for nothing loses it to one that wants an answer.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::hint::black_box;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
+use hyper::header::{
+    ALLOW, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, WWW_AUTHENTICATE,
+};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
-/// Connections at once; more wait to be accepted.
+use crate::flow::secret::Secret;
+
+/// Connections at once. The next one takes the place of one that is idle.
 const CONNECTIONS_MAX: usize = 64;
 
 /// How long a client may take for the head of a request.
@@ -30,11 +37,36 @@ const HEAD_TIME: Duration = Duration::from_secs(5);
 /// How long a connection may live; who scrapes for longer opens another.
 const CONNECTION_TIME: Duration = Duration::from_secs(60);
 
+/// How soon room is looked for again when every connection waits for its page.
+const ROOM_TIME: Duration = Duration::from_millis(50);
+
+/// What stands before a token.
+const SCHEME: &[u8] = b"Bearer ";
+
 /// How long a page may take: the fold makes it between two batches.
 const PAGE_TIME: Duration = Duration::from_secs(5);
 
 /// Bytes of a request's head.
 const HEAD_BYTES_MAX: usize = 16 << 10;
+
+/// Where the endpoint is, and for whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Address and port.
+    pub listen: String,
+    /// What a request has to bring, but for `/health` and `/ready`.
+    pub token: Option<Secret>,
+}
+
+/// Whether an address with a port is of this machine alone. A name that is not `localhost` may be any.
+pub fn is_loopback(listen: &str) -> bool {
+    let host = listen.rsplit_once(':').map_or(listen, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    match host.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => host.eq_ignore_ascii_case("localhost"),
+    }
+}
 
 /// Somebody wants the page.
 pub struct PageRequest {
@@ -49,13 +81,14 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Listens on `listen`, such as `127.0.0.1:9598`. Pages are asked for through `pages`, whose other end
+    /// Listens where the settings say, such as on `127.0.0.1:9598`. Pages are asked for through `pages`, whose other end
     /// must be looked at within five seconds; `/ready` says 200 while `ready` is set.
     pub fn start(
-        listen: &str,
+        settings: &Settings,
         pages: Sender<PageRequest>,
         ready: Arc<AtomicBool>,
     ) -> io::Result<Endpoint> {
+        let listen = &settings.listen;
         let named = |error: io::Error| {
             io::Error::new(error.kind(), format!("cannot listen on {listen}: {error}"))
         };
@@ -70,6 +103,7 @@ impl Endpoint {
         let (stop, stopped) = oneshot::channel::<()>();
         let site = Arc::new(Site {
             own: address.ip(),
+            token: settings.token.clone(),
             pages,
             ready,
         });
@@ -108,8 +142,63 @@ impl Drop for Endpoint {
 
 struct Site {
     own: IpAddr,
+    token: Option<Secret>,
     pages: Sender<PageRequest>,
     ready: Arc<AtomicBool>,
+}
+
+/// The connections that are open.
+#[derive(Default)]
+struct Connections {
+    open: Mutex<BTreeMap<u64, Arc<Connection>>>,
+}
+
+#[derive(Default)]
+struct Connection {
+    stage: Mutex<Stage>,
+    /// It is to end, so that another one gets its place.
+    put_off: Notify,
+}
+
+/// Those that are put off first come first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// No request has come whole.
+    #[default]
+    Silent,
+    /// Its last request was answered.
+    Idle,
+    /// A page is made for it: it stays.
+    Answering,
+}
+
+impl Connection {
+    fn is_at(&self, stage: Stage) {
+        *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage;
+    }
+}
+
+impl Connections {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Connection>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends a connection that keeps its place for nothing: the oldest that never sent a request, or else
+    /// the oldest that waits for another one.
+    fn make_room(&self) {
+        let mut open = self.lock();
+        let stage = |connection: &Connection| {
+            *connection
+                .stage
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        let stages = open.iter().map(|(number, held)| (stage(held), *number));
+        let oldest = stages.filter(|(stage, _)| *stage != Stage::Answering).min();
+        if let Some(held) = oldest.and_then(|(_, number)| open.remove(&number)) {
+            held.put_off.notify_one();
+        }
+    }
 }
 
 async fn accept(listener: std::net::TcpListener, site: Arc<Site>) {
@@ -117,10 +206,8 @@ async fn accept(listener: std::net::TcpListener, site: Arc<Site>) {
         return;
     };
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
-            return;
-        };
+    let connections = Arc::new(Connections::default());
+    for number in 0.. {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             // Out of descriptors, or a client that has gone: neither is a reason to spin.
@@ -129,15 +216,39 @@ async fn accept(listener: std::net::TcpListener, site: Arc<Site>) {
                 continue;
             }
         };
-        let site = Arc::clone(&site);
+        let permit = loop {
+            if let Ok(permit) = Arc::clone(&room).try_acquire_owned() {
+                break permit;
+            }
+            connections.make_room();
+            let next = Arc::clone(&room).acquire_owned();
+            if let Ok(Ok(permit)) = tokio::time::timeout(ROOM_TIME, next).await {
+                break permit;
+            }
+        };
+        let connection = Arc::new(Connection::default());
+        connections.lock().insert(number, Arc::clone(&connection));
+        let (site, connections) = (Arc::clone(&site), Arc::clone(&connections));
         tokio::spawn(async move {
-            let service = service_fn(|request| answer(Arc::clone(&site), request));
-            let connection = http1::Builder::new()
+            let service = service_fn(|request| {
+                let (site, connection) = (Arc::clone(&site), Arc::clone(&connection));
+                async move {
+                    connection.is_at(Stage::Answering);
+                    let response = answer(site, request).await;
+                    connection.is_at(Stage::Idle);
+                    response
+                }
+            });
+            let served = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIME)
                 .max_buf_size(HEAD_BYTES_MAX)
                 .serve_connection(TokioIo::new(stream), service);
-            let _ = tokio::time::timeout(CONNECTION_TIME, connection).await;
+            tokio::select! {
+                _ = tokio::time::timeout(CONNECTION_TIME, served) => {}
+                () = connection.put_off.notified() => {}
+            }
+            connections.lock().remove(&number);
             drop(permit);
         });
     }
@@ -147,21 +258,39 @@ async fn answer(
     site: Arc<Site>,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let host = request
-        .headers()
-        .get(HOST)
-        .and_then(|host| host.to_str().ok());
-    if !host.is_some_and(|host| is_own(host, site.own)) {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let host = hosts.next().and_then(|host| host.to_str().ok());
+    // Two of them, and two readers may believe different ones (RFC 9112, section 3.2).
+    if hosts.next().is_some() {
+        let text = "400: more than one Host\n";
+        return Ok(respond(StatusCode::BAD_REQUEST, text.to_owned()));
+    }
+    // A whole address in the request's line goes before the header.
+    let hosts = [host, request.uri().host()];
+    let has_foreign = hosts.iter().flatten().any(|host| !is_own(host, site.own));
+    if host.is_none() || has_foreign {
         let text = "421: this name is not answered here; use the address that weir listens on\n";
         return Ok(respond(StatusCode::MISDIRECTED_REQUEST, text.to_owned()));
     }
     if ![Method::GET, Method::HEAD].contains(request.method()) {
-        return Ok(respond(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "405: only GET\n".to_owned(),
-        ));
+        let text = "405: only GET\n".to_owned();
+        let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, text);
+        let allowed = HeaderValue::from_static("GET, HEAD");
+        response.headers_mut().insert(ALLOW, allowed);
+        return Ok(response);
     }
-    Ok(match request.uri().path() {
+    let path = request.uri().path();
+    let is_probe = ["/health", "/ready"].contains(&path);
+    if let Some(token) = site.token.as_ref().filter(|_| !is_probe)
+        && !has_token(request.headers(), token)
+    {
+        let text = "401: the token of the configuration is missing\n".to_owned();
+        let mut response = respond(StatusCode::UNAUTHORIZED, text);
+        let asked = HeaderValue::from_static("Bearer");
+        response.headers_mut().insert(WWW_AUTHENTICATE, asked);
+        return Ok(response);
+    }
+    Ok(match path {
         "/metrics" => match page(&site).await {
             Some(page) => {
                 let mut response = respond(StatusCode::OK, page);
@@ -184,6 +313,27 @@ async fn answer(
             "404: there are /metrics, /health and /ready\n".to_owned(),
         ),
     })
+}
+
+/// Whether a request brings the token: `Authorization: Bearer TOKEN`, once.
+fn has_token(headers: &HeaderMap, token: &Secret) -> bool {
+    let mut given = headers.get_all(AUTHORIZATION).iter();
+    let (Some(given), None) = (given.next(), given.next()) else {
+        return false;
+    };
+    let given = given.as_bytes();
+    let Some((scheme, given)) = given.split_at_checked(SCHEME.len()) else {
+        return false;
+    };
+    scheme.eq_ignore_ascii_case(SCHEME) && is_same(given, token.expose().as_bytes())
+}
+
+/// Compares in a time that depends on the lengths alone, so that no answer's time tells how many bytes
+/// of a guess were right.
+fn is_same(given: &[u8], wanted: &[u8]) -> bool {
+    let pairs = given.iter().zip(wanted);
+    let difference = pairs.fold(0, |all, (a, b)| black_box(all | (a ^ b)));
+    given.len() == wanted.len() && difference == 0
 }
 
 /// Asks for the page, on a thread that may wait.
@@ -232,6 +382,47 @@ fn is_own(host: &str, own: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_that_others_reach_is_no_loopback() {
+        for (listen, want) in [
+            ("127.0.0.1:9598", true),
+            ("127.3.2.1:1", true),
+            ("[::1]:9598", true),
+            ("[::ffff:127.0.0.1]:9598", true),
+            ("localhost:9598", true),
+            ("0.0.0.0:9598", false),
+            ("[::]:9598", false),
+            ("10.0.0.7:9598", false),
+            ("weir.example:9598", false),
+            ("localhost.example:9598", false),
+        ] {
+            assert_eq!(is_loopback(listen), want, "{listen}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_the_whole_of_it() {
+        for (given, want) in [
+            ("Bearer secret", true),
+            ("bearer secret", true),
+            ("Bearer secre", false),
+            ("Bearer secrets", false),
+            ("Bearer ", false),
+            ("Bearer", false),
+            ("secret", false),
+            ("Basic secret", false),
+            ("Bearer  secret", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, HeaderValue::from_static(given));
+            assert_eq!(has_token(&headers, &Secret::new("secret")), want, "{given}");
+        }
+        let mut twice = HeaderMap::new();
+        twice.append(AUTHORIZATION, HeaderValue::from_static("Bearer secret"));
+        twice.append(AUTHORIZATION, HeaderValue::from_static("Bearer other"));
+        assert!(!has_token(&twice, &Secret::new("secret")));
+    }
 
     #[test]
     fn only_names_of_this_machine_are_its_own() {

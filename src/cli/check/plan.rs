@@ -335,10 +335,15 @@ fn sinks(config: &Config, setup: &Setup) -> Vec<Row> {
         let what = format!("{}, every {}", shown(place), config.run.interval);
         rows.push(Row::new("summaries", what));
     }
-    if let Some(listen) = &setup.listen {
+    if let Some(endpoint) = &setup.endpoint {
+        let listen = &endpoint.listen;
+        let token = match &endpoint.token {
+            Some(_) => " with a token",
+            None => "",
+        };
         rows.push(Row::new(
             "endpoint",
-            format!("http://{listen}/metrics, /health, /ready"),
+            format!("http://{listen}/metrics{token}, /health, /ready"),
         ));
     }
     rows

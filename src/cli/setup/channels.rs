@@ -24,7 +24,7 @@ use crate::notifiers::{
 };
 use crate::rules::routing::{RouteSettings, Silence};
 use crate::sinks::file::Rotation;
-use crate::sinks::http;
+use crate::sinks::{http, prometheus};
 use crate::sources::follow::patterns::is_glob;
 use crate::sources::{Origin, Stream};
 use crate::stages::literals::Literals;
@@ -82,7 +82,7 @@ fn condition_of_lines(sink: &output::Sink) -> Option<Option<&str>> {
 pub(super) struct Places {
     pub lines: Vec<LinesSink>,
     pub summaries: Vec<Place>,
-    pub listen: Option<String>,
+    pub endpoint: Option<prometheus::Settings>,
 }
 
 /// Names of those who are told of a rule's alerts.
@@ -211,6 +211,7 @@ impl Resolver<'_> {
             }
             Channel::Command(channel) => notifiers::Channel::Command(command::Settings {
                 argv: channel.argv.clone(),
+                hidden: self.loaded.secret_variables(),
             }),
         })
     }
@@ -365,7 +366,12 @@ impl Resolver<'_> {
                     None => continue,
                 },
                 Target::Prometheus(sink) => {
-                    if places.listen.replace(sink.listen.clone()).is_some() {
+                    let endpoint = prometheus::Settings {
+                        listen: sink.listen.clone(),
+                        token: self.secret("sink", number, "token"),
+                    };
+                    self.exposed(&endpoint, number);
+                    if places.endpoint.replace(endpoint).is_some() {
                         let message = "there is one endpoint already";
                         self.wrong(&path("sink", number, "listen"), message, None);
                     }
@@ -434,6 +440,21 @@ impl Resolver<'_> {
         for clash in outputs.clashes(&inputs) {
             self.wrong(&places[clash.place], clash.text, None);
         }
+    }
+
+    /// Notes an endpoint that others can read without a word.
+    fn exposed(&mut self, endpoint: &prometheus::Settings, number: usize) {
+        if endpoint.token.is_some() || prometheus::is_loopback(&endpoint.listen) {
+            return;
+        }
+        let origin = self.loaded.at(&path("sink", number, "listen"));
+        self.notes.push(format!(
+            "{}:{}: {} listens beyond this machine and asks for no token; whoever reaches it reads /metrics; \
+             add token_env, or listen on 127.0.0.1",
+            origin.file(),
+            origin.line(),
+            endpoint.listen
+        ));
     }
 
     fn http(&mut self, sink: &output::HttpSink, place: usize) -> Option<http::Settings> {

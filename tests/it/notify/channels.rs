@@ -423,9 +423,30 @@ fn a_login_that_is_refused_is_told_once() {
     );
 }
 
+/// A token that ends a header and begins another one: it came from a file with more than one line.
+#[test]
+fn a_token_with_a_line_break_makes_no_header() {
+    for token in ["canary\r\nX-Evil: 1", "canary\nX-Evil: 1", "canary\0"] {
+        let server = Server::start(|_, _| status(200));
+        let channel = Channel::Webhook(webhook::Settings {
+            url: Secret::new(server.url("/hook")),
+            secret: None,
+            token: Some(Secret::new(token)),
+        });
+        let alert = vec![notification(1, "n", Status::Firing, &["a"])];
+        let receipt = send(settings("n", channel), alert).remove(0);
+        assert_eq!(receipt.outcome, Outcome::Dead, "{token:?}: {receipt:?}");
+        assert_eq!(receipt.attempts, 1, "{token:?}");
+        assert!(!receipt.answer.contains("canary"), "{receipt:?}");
+        assert_eq!(server.requests().len(), 0, "{token:?}");
+    }
+}
+
 fn run(argv: &[&str]) -> Settings {
     let argv = argv.iter().map(|argument| (*argument).to_owned()).collect();
-    settings("n", Channel::Command(command::Settings { argv }))
+    // A variable that every process of a test has.
+    let hidden = vec!["CARGO_MANIFEST_DIR".to_owned()];
+    settings("n", Channel::Command(command::Settings { argv, hidden }))
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod secrets;
 mod sinks;
 mod sources;
 mod streams;
+mod surroundings;
 mod systemd;
 mod windows;
 mod wrapped;

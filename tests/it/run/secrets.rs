@@ -44,7 +44,7 @@ give_up = "2s"
 name = "pager"
 type = "pagerduty"
 routing_key_env = "ROUTING_KEY"
-url = "URL/pager"
+url = "URL/pager/${PAGER_PATH}"
 give_up = "2s"
 
 [[notifier]]
@@ -69,7 +69,7 @@ give_up = "2s"
 [[notifier]]
 name = "program"
 type = "command"
-argv = ["false"]
+argv = ["sh", "-c", "env > program-env; exit 1"]
 give_up = "2s"
 
 [[sink]]
@@ -80,6 +80,7 @@ token_env = "SINK_TOKEN"
 [[sink]]
 type = "prometheus"
 listen = "127.0.0.1:PORT"
+token_env = "PAGE_TOKEN"
 
 [run]
 multiline = "off"
@@ -108,7 +109,7 @@ fn no_output_shows_a_secret() {
     });
     let port = free_port();
     let text = CONFIG
-        .replace("URL/pager", &server.url("/pager"))
+        .replace("URL/pager/", &server.url("/pager/"))
         .replace("\"URL\"", &format!("\"{}\"", server.url("")))
         .replace("PORT", &port.to_string());
     let scene = configured(&text);
@@ -129,6 +130,10 @@ fn no_output_shows_a_secret() {
         ("MANAGER_PASSWORD", format!("{CANARY}-manager")),
         ("SINK_URL", server.url(&format!("/sink/{CANARY}-sink"))),
         ("SINK_TOKEN", format!("{CANARY}-sinktoken")),
+        ("PAGER_PATH", format!("{CANARY}-pager-path")),
+        ("PAGE_TOKEN", format!("{CANARY}-page")),
+        ("WEIR_FLEET_TOKEN", format!("{CANARY}-fleet")),
+        ("ORDINARY", "for the program".to_owned()),
     ];
     let run = |args: &[&str]| {
         let mut command = scene.command(&[], args);
@@ -180,7 +185,18 @@ fn no_output_shows_a_secret() {
             .iter()
             .any(|request| shows(request.path.as_bytes()))
     );
-    let (_, page) = get(([127, 0, 0, 1], port).into(), "/metrics", "localhost");
+    // The program that was started has what it needs, and no secret.
+    let environment = fs::read(scene.path("program-env")).unwrap();
+    assert!(contains(&environment, b"ORDINARY=for the program"));
+    assert!(
+        !shows(&environment),
+        "{}",
+        String::from_utf8_lossy(&environment)
+    );
+    let address = ([127, 0, 0, 1], port).into();
+    assert_eq!(get(address, "/metrics", "localhost").0, 401);
+    let host = format!("localhost\r\nAuthorization: Bearer {CANARY}-page");
+    let (_, page) = get(address, "/metrics", &host);
     assert!(page.contains("weir_notifications_total"), "{page}");
     assert!(!shows(page.as_bytes()), "the page of metrics");
     running.terminate();
