@@ -1,6 +1,7 @@
 //! Input that is broken, hostile or huge, and a system that refuses: each one ends with the
 //! promised exit code, a message that names place and cause, books that balance, and no panic.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{Read, Write};
@@ -10,6 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::program::{Ran, feed, run_in, run_with, weir};
+use crate::shared;
 
 /// Peak memory that a run may need whatever comes in, in MiB: the limit of issue and design for
 /// ordinary work is 64, here a debug build reads what is worst.
@@ -99,6 +101,76 @@ fn any_bytes_go_through_the_filter_as_they_came() {
     // Joined or not, every byte goes out, in order.
     let ran = run_with(["filter"], &bytes).exits(0);
     assert!(ran.stdout == bytes, "binary input was changed by multiline");
+}
+
+#[test]
+fn b20_naughty_strings_come_back_as_they_were() {
+    let own = [
+        "undefined",
+        "NaN",
+        "1e400",
+        "-0",
+        "0x10",
+        "1,000.00",
+        "' or 1=1 --",
+        "<script>alert(1)</script>",
+        "${jndi:ldap://x}",
+        "{{7*7}}",
+        "%n%s%x",
+        "`id`",
+        "$(id)",
+        "../../etc/passwd\0.log",
+        "\u{feff}bom",
+        "\u{202e}right to left",
+        "Z\u{36f}\u{489}algo",
+        "\u{1f468}\u{200d}\u{1f469}",
+        "\u{1b}[31mred",
+        "a\u{2028}b",
+        "\u{fffd}\u{ffff}",
+        "\t \u{a0}",
+        "quote \" and \\ and /",
+        "\r\n",
+        "<*>",
+        "f1:0",
+    ];
+    let mut strings: Vec<String> = own.map(str::to_owned).to_vec();
+    let listed = shared::data().and_then(|data| fs::read(data.join("naughty/blns.json")).ok());
+    if let Some(listed) = listed {
+        strings.extend(serde_json::from_slice::<Vec<String>>(&listed).unwrap());
+    }
+    let record = |text: &String| serde_json::json!({ "msg": text, "service": text });
+    let mut input = Vec::new();
+    for text in &strings {
+        writeln!(input, "{}", record(text)).unwrap();
+    }
+    let ran = run_with(["filter"], &input).exits(0);
+    assert!(ran.stdout == input, "lines go out as they came");
+
+    let ran = run_with(["filter", "-o", "json"], &input).exits(0);
+    let lines = ran.stdout.split(|&byte| byte == b'\n');
+    let lines: Vec<serde_json::Value> = lines
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), strings.len());
+    for (line, text) in lines.iter().zip(&strings) {
+        assert_eq!(line["message"], **text);
+        assert_eq!(line["fields"], record(text));
+    }
+
+    let args = ["--by", "service", "--top", "10000", "-o", "json", "-q"];
+    let report = run_with(args, &input).exits(0).json();
+    let groups = report["groups"].as_array().unwrap().iter();
+    let shown: BTreeSet<&str> = groups
+        .map(|group| group["by"]["service"].as_str().unwrap())
+        .collect();
+    // A value of a key is cut at its limit, and nothing is a value too.
+    let short = strings
+        .iter()
+        .filter(|text| text.len() <= 200 && !text.is_empty());
+    for text in short {
+        assert!(shown.contains(text.as_str()), "{text:?} is no group");
+    }
 }
 
 #[test]
