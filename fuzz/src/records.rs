@@ -52,15 +52,20 @@ pub fn formats(data: &[u8]) {
     let mut used = Parsers::new(&wanted);
     used.set_facts(&facts);
     let mut row = Row::new(wanted.paths.len());
-    for record in lines.take(64) {
+    let records: Vec<&[u8]> = lines.take(64).collect();
+    let mut last = Vec::new();
+    for record in &records {
         row.reset();
         used.parse(record, &mut row);
-        let own = texts(&row, record);
+        last = texts(&row, record);
+    }
+    // Parsers that have read nothing yet; making them costs more than reading many records.
+    if let Some(record) = records.last() {
         let mut fresh = Parsers::new(&wanted);
         fresh.set_facts(&facts);
         row.reset();
         fresh.parse(record, &mut row);
-        assert_eq!(own, texts(&row, record), "{:?}", record.escape_ascii());
+        assert_eq!(last, texts(&row, record), "{:?}", record.escape_ascii());
     }
 }
 
