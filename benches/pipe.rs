@@ -94,6 +94,7 @@ fn benches(criterion: &mut Criterion) {
                         stop: Stop::new().expect("a pair of sockets"),
                         grace: None,
                         watcher: Box::new(NoWatcher),
+                        faulted: None,
                         say: |_| {},
                     };
                     let outcome = engine::run(run, state(&plan)).expect("threads can be made");

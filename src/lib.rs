@@ -28,6 +28,7 @@
 //! | [`registry`] | what the engine may know of formats |
 //! | [`disk`] | the file system as following and checkpoints need it, behind a trait |
 //! | [`clock`] | the two clocks of a live run, behind a trait |
+//! | [`failpoint`] | where a test makes the program lose something or panic; nothing of it is in a release |
 //! | [`units`] | quantities as people write them |
 //!
 //! # The flow
@@ -56,7 +57,10 @@
 //!    ([`framing::cut`]), tables admit newcomers in record order, and sums are taken in record order.
 //! 2. **Conservation.** `records = kept + filtered + duplicate + malformed + held`, counted by reader,
 //!    mappers and writer apart; what differs is `unaccounted`, and the exit code is 3
-//!    ([`state::ledger::Ledger`]).
+//!    ([`state::ledger::Ledger`]). No checkpoint passes over it. A record that makes us panic is kept as
+//!    plain text, counted as `faulted`, and named ([`engine::mapper::careful`]): its line is out, so the
+//!    exit code stays what it was. A panic behind the mappers stops the run, and a restart goes on from
+//!    the last checkpoint.
 //! 3. **Crash.** Kill a follower anywhere, any number of times: a restart on the same state directory ends
 //!    with the same output file and the same totals as a run that never stopped, over the bytes that still
 //!    exist. Places, state and what was sent are one value at a batch border
@@ -91,6 +95,7 @@ pub mod config;
 pub mod disk;
 pub mod engine;
 pub mod expr;
+pub mod failpoint;
 pub mod flow;
 pub mod framing;
 pub mod net;

@@ -74,7 +74,7 @@ fn endpoint() -> SocketAddr {
             token: None,
         };
         let ready = Arc::new(AtomicBool::new(true));
-        Endpoint::start(&settings, pages, ready).expect("a free port")
+        Endpoint::start(&settings, pages, ready, Arc::default()).expect("a free port")
     });
     endpoint.address()
 }

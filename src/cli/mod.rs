@@ -30,6 +30,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::args::{Cli, Command, ConfigCommand, SchemaKind, StateCommand};
+use crate::engine::faults;
 
 /// Exit codes, beside 0 (contract, see the manual page).
 pub mod exit {
@@ -70,6 +71,7 @@ impl Failure {
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    faults::install();
     let result = match cli.command {
         None => report::run(cli.report),
         Some(Command::Filter(args)) => filter::run(args),
@@ -97,6 +99,7 @@ pub fn main() -> ExitCode {
             what: SchemaKind::Config,
         }) => docs::configuration_schema(),
     };
+    faults::finish();
     match result {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {

@@ -281,11 +281,13 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
     let follows = one.source.is_none() && (sources.files.is_some() || one.beside.is_some());
     // A stream is read from the start; files are once they were looked for.
     let ready = Arc::new(AtomicBool::new(!follows));
+    let health = Arc::default();
     let (endpoint, pages) = match endpoint {
         Some(settings) => {
             let (pages, requests) = crossbeam_channel::bounded(PAGES_MAX);
-            let endpoint = Endpoint::start(&settings, pages, Arc::clone(&ready))
-                .map_err(|error| Failure::io(format!("{}: {error}", settings.listen)))?;
+            let endpoint =
+                Endpoint::start(&settings, pages, Arc::clone(&ready), Arc::clone(&health))
+                    .map_err(|error| Failure::io(format!("{}: {error}", settings.listen)))?;
             (Some(endpoint), Some(requests))
         }
         None => (None, None),
@@ -295,6 +297,7 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
         delivery: Some(delivery),
         summaries,
         pages,
+        health,
         grace,
         told: 0,
         is_under_way: false,

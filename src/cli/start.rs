@@ -9,7 +9,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use base64::Engine as _;
 use jiff::tz::TimeZone;
+use serde::Serialize;
 
 use crate::cli::follow::{Following, Purpose};
 use crate::cli::overlap::Outputs;
@@ -19,6 +21,7 @@ use crate::config::plan::Plan;
 use crate::disk::real::Real;
 use crate::disk::{Disk, DiskFile, Identity, Kind};
 use crate::engine::checkpoint::{self, Asked, AskedOutput, Store};
+use crate::engine::faults::{Faulted, Put};
 use crate::engine::fold::Known;
 use crate::engine::follow::{Follow, output_to_look_at};
 use crate::engine::grace::{self, Grace};
@@ -35,6 +38,7 @@ use crate::flow::batch::SourceId;
 use crate::flow::format::Format;
 use crate::flow::mark::Mark;
 use crate::flow::time::Time;
+use crate::net::keep::{self, Lines};
 use crate::registry;
 use crate::sinks::Sink;
 use crate::sinks::file::{Appender, Rotation};
@@ -194,6 +198,7 @@ pub fn run(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failur
     let disk: Arc<dyn Disk> = Arc::new(Real);
     let clock: Arc<dyn Clock> = Arc::new(System::new());
     let place = start.state.clone();
+    let faulted = place.as_deref().map(faulted);
     // A stream has no places to go back to: what a crash made of the output stays as it is.
     let opened = open(&mut start, place.as_deref(), state, &disk, &clock)?;
     let reader = Reader {
@@ -221,6 +226,7 @@ pub fn run(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failur
         further: start.further,
         carries: None,
         watcher: start.watcher,
+        faulted,
         say: output::say,
     };
     let outcome = engine::run(run, opened.known);
@@ -324,6 +330,7 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
     let clock: Arc<dyn Clock> = Arc::new(System::new());
     let fail = |text: String| Failure::io(text);
     let place = following.state.clone().or_else(|| start.state.clone());
+    let faulted = place.as_deref().map(faulted);
     let Opened {
         store,
         mut known,
@@ -444,9 +451,51 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
         further: start.further,
         carries: start.reload.map(|reload| reload.asked),
         watcher: start.watcher,
+        faulted,
         say: output::say,
     };
     engine::run(run, known).map_err(|error| Failure::io(format!("{error:#}")))
+}
+
+/// The file of the state directory for records that made us panic.
+const FAULTED: &str = "faulted.ndjson";
+
+/// When it is so long, in bytes, it is exchanged; the one before is kept.
+const FAULTED_BYTES_MAX: u64 = 64 << 20;
+
+/// A record that made us panic, as it stands in [`FAULTED`].
+#[derive(Serialize)]
+struct FaultedLine<'a> {
+    at: String,
+    source: &'a str,
+    line: Option<u64>,
+    offset: u64,
+    reason: &'a str,
+    record: String,
+    /// The same bytes, if they are no UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record_base64: Option<String>,
+}
+
+/// Puts records that made us panic into the state directory.
+fn faulted(dir: &Path) -> (PathBuf, Put) {
+    let lines = Lines::new(dir.join(FAULTED), FAULTED_BYTES_MAX);
+    let path = lines.path().to_owned();
+    let clock = System::new();
+    let put = move |faulted: &Faulted<'_>| {
+        let bytes = &faulted.fault.bytes;
+        let encoded = || base64::engine::general_purpose::STANDARD.encode(bytes);
+        lines.append(&FaultedLine {
+            at: keep::at(Time(clock.wall_nanoseconds())),
+            source: faulted.source,
+            line: faulted.line,
+            offset: faulted.fault.offset,
+            reason: &faulted.fault.reason,
+            record: String::from_utf8_lossy(bytes).into_owned(),
+            record_base64: std::str::from_utf8(bytes).is_err().then(encoded),
+        })
+    };
+    (path, Box::new(put))
 }
 
 /// The file, or else the sink.

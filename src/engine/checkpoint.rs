@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::engine::fold::{Fold, Known};
 use crate::engine::writer::{Border, Destination, Recorder};
+use crate::failpoint::{self, Failpoint};
 use crate::flow::mark::Mark;
 use crate::flow::output::OutputPlace;
 use crate::sinks::file::{Appender, Rotation};
@@ -162,6 +163,7 @@ pub fn open(asked: Asked<'_>, fresh: State) -> Result<Ready, StoreError> {
         replay_left: replay.len(),
         has_failed: false,
         copy_cost: Duration::ZERO,
+        is_held: false,
     };
     Ok(Ready {
         store: Store {
@@ -218,6 +220,8 @@ pub struct Keeper {
     has_failed: bool,
     /// What copying the state took for the checkpoint that is being written.
     copy_cost: Duration,
+    /// Something is missing, and no checkpoint may say that it was dealt with.
+    is_held: bool,
 }
 
 impl Keeper {
@@ -234,8 +238,16 @@ impl Keeper {
         self.cadence.work(self.clock.monotonic(), urgent);
     }
 
+    /// From now on no checkpoint is begun: a restart is to go on from the last one.
+    pub fn hold(&mut self) {
+        self.is_held = true;
+    }
+
     /// Whether a checkpoint is to be begun now.
     pub fn is_due(&self) -> bool {
+        if self.is_held {
+            return false;
+        }
         let due = self.cadence.due_at();
         self.replay_left == 0 && due.is_some_and(|due| self.clock.monotonic() >= due)
     }
@@ -245,7 +257,7 @@ impl Keeper {
         if self.cadence.is_running {
             return Some(LOOK);
         }
-        if self.replay_left > 0 {
+        if self.replay_left > 0 || self.is_held {
             return None;
         }
         let due = self.cadence.due_at()?;
@@ -254,7 +266,7 @@ impl Keeper {
 
     /// Whether something is not in a checkpoint yet, or one is being written.
     pub fn has_work(&self) -> bool {
-        self.replay_left == 0 && self.cadence.dirty.is_some()
+        !self.is_held && self.replay_left == 0 && self.cadence.dirty.is_some()
     }
 
     pub fn is_running(&self) -> bool {
@@ -371,6 +383,7 @@ impl Commit {
     }
 
     fn commit(mut self, dir: &mut StateDir) -> Result<(), Failure> {
+        failpoint::panic_on(Failpoint::PanicCommitter, b"checkpoint");
         let given_up = |error: String| Failure::Checkpoint(error);
         let border = self.border.map_err(|error| {
             given_up(format!(

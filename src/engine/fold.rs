@@ -1,6 +1,7 @@
 //! The fold: takes what the mappers made in the order of reading, and alone holds state.
 
 use crate::config::plan::{Plan, RunTask};
+use crate::failpoint::{self, Failpoint};
 use crate::flow::mapped::Mapped;
 use crate::flow::output::{Accepted, Output, Took};
 use crate::flow::time::Time;
@@ -82,6 +83,8 @@ pub struct Fold {
     branched: Vec<u64>,
     /// Bytes that the reader counted and that were gone when a mapper came to read them.
     lost_bytes: u64,
+    /// Bytes of the batches taken in so far, as the reader handed them over.
+    read_bytes: u64,
     /// Bytes that the ledger had at the start, read by runs before this one.
     bytes_before: u64,
 }
@@ -119,6 +122,7 @@ impl Fold {
             sent: known.sent,
             branched: Vec::new(),
             lost_bytes: 0,
+            read_bytes: 0,
         }
     }
 
@@ -152,6 +156,8 @@ impl Fold {
         self.state.absorb(mapped);
         self.watch(mapped, records);
         self.lost_bytes += mapped.lost_bytes;
+        self.read_bytes += mapped.read_bytes;
+        failpoint::panic_on(Failpoint::PanicFold, &mapped.lines);
         let mut output = match &mut self.lines {
             Some(lines) => {
                 let kept = self.state.ledger.kept;
@@ -163,6 +169,14 @@ impl Fold {
         };
         output.mark = mapped.mark.take();
         output
+    }
+
+    /// Lines that are unaccounted for among those of the batches taken in so far. What the sinks took is
+    /// compared by the writer.
+    pub fn unaccounted(&self) -> u64 {
+        let read = self.bytes_before + self.read_bytes;
+        let ledger = &self.state.ledger;
+        ledger.missing(read.saturating_sub(self.lost_bytes))
     }
 
     /// Shows the batch to rules and summaries; `records` stand before it.
@@ -217,6 +231,7 @@ impl Fold {
     pub fn reported(&mut self) -> State {
         let mut state = self.state.share();
         state.watched = self.watched().unwrap_or_default();
+        state.ledger.unaccounted += self.unaccounted();
         state
     }
 

@@ -12,12 +12,12 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::clock::Clock;
-use crate::engine::failpoint::{self, Failpoint};
 use crate::engine::grace::timespec;
 use crate::engine::notes::Notes;
 use crate::engine::reader::{Outlet, ReadReport};
 use crate::engine::signals::Hangup;
 use crate::engine::systemd::Systemd;
+use crate::failpoint::{self, Failpoint};
 use crate::flow::batch::Batch;
 use crate::sources::follow::{self, Note, Step};
 

@@ -1,7 +1,10 @@
 //! A mapper: one batch at a time through frame ▸ parse ▸ filter ▸ dedup ▸ aggregate. It shares
 //! nothing with others, and the same batch gives the same [`Mapped`] on every thread.
 
+pub mod careful;
 mod hits;
+#[cfg(test)]
+mod hostile;
 mod output;
 mod run;
 #[cfg(test)]
@@ -13,8 +16,9 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use crate::config::plan::{Plan, ReportTask, Task};
-use crate::engine::failpoint::{self, Failpoint};
+use crate::engine::mapper::careful::Careful;
 use crate::expr::condition::{Condition, View};
+use crate::failpoint::{self, Failpoint};
 use crate::flow::batch::{Batch, Content};
 use crate::flow::facts::Facts;
 use crate::flow::format::Format;
@@ -69,6 +73,8 @@ pub struct Mapper<'p> {
     head_decides: bool,
     /// Lines to write of a record that began in the context.
     rest: Vec<Span>,
+    /// There while a batch is mapped again that has panicked.
+    careful: Option<Box<Careful>>,
 }
 
 /// One record as the stages see it.
@@ -150,6 +156,7 @@ impl<'p> Mapper<'p> {
                 .any(|condition| condition.needs().fingerprint),
             head_decides: plan.task.lines().is_some_and(|task| task.as_they_come),
             rest: Vec::new(),
+            careful: None,
         }
     }
 
@@ -189,7 +196,10 @@ impl<'p> Mapper<'p> {
         mapped.counts.lines = u64::from(batch.header_bytes > known);
         let chunk = &bytes[batch.header_bytes..];
         if context(batch) < chunk.len() {
-            self.chunk(batch, chunk, &mut mapped);
+            match &self.careful {
+                None => self.chunk(batch, chunk, &mut mapped),
+                Some(_) => self.chunk_carefully(batch, chunk, &mut mapped),
+            }
         }
         self.close_part(&mut mapped.tables);
         if let Some(observer) = &mut self.observer {
@@ -270,6 +280,7 @@ impl<'p> Mapper<'p> {
             }
         }
         let mut records = std::mem::take(&mut self.records);
+        failpoint::panic_on(Failpoint::PanicFraming, chunk);
         self.framer.frame(chunk, &mut records);
         let context = context(batch);
         mapped.counts.lines += u64::from(records.line_count());
@@ -283,22 +294,11 @@ impl<'p> Mapper<'p> {
             if failpoint::hit(Failpoint::Record, ordinal as u64) {
                 continue;
             }
-            let mut entry = entry(&records, chunk, record, ordinal as u32);
-            let head;
-            if self.head_decides {
-                let feed = |bytes: &[u8]| memchr::memchr(b'\n', bytes);
-                let end = feed(entry.payload).unwrap_or(entry.payload.len());
-                entry.payload = framing::text(&entry.payload[..end]);
-                if entry.container.is_some() {
-                    entry.searched = Some(entry.payload);
-                } else {
-                    head = [first_line(chunk, record.lines)];
-                    entry.lines = &head;
-                    entry.searched = Some(head[0].of(chunk));
-                }
-            }
+            let mut head = [Span::default()];
+            let entry = entry(&records, chunk, record, ordinal as u32);
+            let entry = self.judged(entry, chunk, record, &mut head);
             if ordinal < known {
-                self.go_on(batch, chunk, &entry, mapped);
+                self.go_on(batch, chunk, &entry, mapped, Self::record);
             } else {
                 self.record(batch, chunk, &entry, mapped);
             }
@@ -306,9 +306,40 @@ impl<'p> Mapper<'p> {
         self.records = records;
     }
 
-    /// A record that began in the context: the lines that came since follow the verdict about it,
-    /// and it is not counted again.
-    fn go_on(&mut self, batch: &Batch, chunk: &[u8], entry: &Entry<'_>, mapped: &mut Mapped) {
+    /// The part of a framed record that decides about it.
+    #[inline]
+    fn judged<'a>(
+        &self,
+        mut entry: Entry<'a>,
+        chunk: &'a [u8],
+        record: &Record,
+        head: &'a mut [Span; 1],
+    ) -> Entry<'a> {
+        if self.head_decides {
+            let feed = |bytes: &[u8]| memchr::memchr(b'\n', bytes);
+            let end = feed(entry.payload).unwrap_or(entry.payload.len());
+            entry.payload = framing::text(&entry.payload[..end]);
+            if entry.container.is_some() {
+                entry.searched = Some(entry.payload);
+            } else {
+                *head = [first_line(chunk, record.lines)];
+                entry.searched = Some(head[0].of(chunk));
+                entry.lines = head;
+            }
+        }
+        entry
+    }
+
+    /// A record that began in the context: the lines that came since follow the verdict of `judge` about
+    /// it, and it is not counted again.
+    fn go_on(
+        &mut self,
+        batch: &Batch,
+        chunk: &[u8],
+        entry: &Entry<'_>,
+        mapped: &mut Mapped,
+        mut judge: impl FnMut(&mut Self, &Batch, &[u8], &Entry<'_>, &mut Mapped),
+    ) {
         let context = u32::try_from(context(batch)).expect("a chunk is below 4 GiB");
         let mut rest = std::mem::take(&mut self.rest);
         rest.clear();
@@ -320,13 +351,15 @@ impl<'p> Mapper<'p> {
         if !rest.is_empty() {
             let (counts, formats) = (mapped.counts, mapped.formats);
             let conditions = mapped.conditions.clone();
+            let faults = mapped.faults.len();
             let entry = Entry {
                 written: &rest,
                 ..*entry
             };
-            self.record(batch, chunk, &entry, mapped);
+            judge(self, batch, chunk, &entry, mapped);
             (mapped.counts, mapped.formats) = (counts, formats);
             mapped.conditions = conditions;
+            mapped.faults.truncate(faults);
         }
         self.rest = rest;
     }
@@ -358,6 +391,7 @@ impl<'p> Mapper<'p> {
         if parses {
             self.row.reset();
             self.quantities.begin();
+            failpoint::panic_on(Failpoint::PanicParser, payload);
             self.parsers.parse(payload, &mut self.row);
             if let Some(format) = entry.container {
                 self.row.format = format;
@@ -367,6 +401,7 @@ impl<'p> Mapper<'p> {
                     self.row.time = self.parsers.time(time);
                 }
             }
+            failpoint::panic_on(Failpoint::PanicFilter, payload);
             if !self.selected(batch, chunk, entry, payload, mapped) {
                 return self.drop(batch, chunk, entry, mapped);
             }
@@ -517,6 +552,7 @@ impl<'p> Mapper<'p> {
             };
             self.distinct.record(message, &sighting);
         }
+        failpoint::panic_on(Failpoint::PanicAggregate, payload);
         if self.aggregate.is_conditional() {
             return self.aggregate_viewed(batch, chunk, entry, payload);
         }

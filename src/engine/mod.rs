@@ -10,6 +10,10 @@
 //!
 //! The committer is there only with a state directory ([`checkpoint`]).
 //!
+//! A panic is a fault of ours and costs as little as it can ([`faults`]). In a mapper it costs one record
+//! its place in the tables ([`mapper::careful`]). In the fold, the writer or the committer it ends the run:
+//! what they had is half changed, so no checkpoint is written, and a restart goes on from the last one.
+//!
 //! The queues have no bound of their own: every item carries a [`budget::Permit`], so the byte
 //! budget bounds them all together. Only what waits for the fold is bounded by number, too: a batch
 //! that is mapped may take more than its bytes, and is best taken in while it is in the cache.
@@ -17,7 +21,7 @@
 pub mod budget;
 pub mod checkpoint;
 pub mod descriptors;
-pub mod failpoint;
+pub mod faults;
 pub mod fold;
 pub mod follow;
 pub mod grace;
@@ -30,23 +34,24 @@ pub mod streams;
 pub mod systemd;
 pub mod writer;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
 
 use crate::clock::System;
 use crate::config::plan::Plan;
 use crate::engine::budget::{Budget, Permit};
 use crate::engine::checkpoint::{Commit, Done, Keeper, Store, commit_all};
+use crate::engine::faults::{Faulted, Faults, Put, guard};
 use crate::engine::fold::{Fold, Known};
 use crate::engine::follow::Follow;
 use crate::engine::grace::{Grace, Kept};
-use crate::engine::mapper::Mapper;
+use crate::engine::mapper::{Mapper, careful};
 use crate::engine::order::Order;
 use crate::engine::reader::{Opened, Outlet, ReadReport, Reader};
 use crate::engine::signals::Stop;
@@ -84,6 +89,8 @@ pub struct Run {
     /// Sees to it that a live run ends when it is asked to.
     pub grace: Option<Grace>,
     pub watcher: Box<dyn Watcher>,
+    /// Where records go that made us panic, besides the output.
+    pub faulted: Option<(PathBuf, Put)>,
     /// Tells the user something while the run goes on; called from several threads.
     pub say: fn(&str),
 }
@@ -172,6 +179,7 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
         stop,
         grace,
         mut watcher,
+        faulted,
         say,
     } = run;
     let budget = Budget::new(budget_bytes);
@@ -201,11 +209,19 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
         })
         .context("no thread for the reader")?;
     for number in 0..threads.max(1) {
+        let stop = stop.clone();
         let (plan, batches) = (Arc::clone(&plan), batches.clone());
         let (mapped_in, buffers_in) = (mapped_in.clone(), buffers_in.clone());
         let buffers = buffers.clone();
         spawn(&format!("mapper-{number}"))
-            .spawn(move || map_all(&plan, &batches, &mapped_in, (&buffers_in, &buffers)))
+            .spawn(move || {
+                let work = || map_all(&plan, &batches, &mapped_in, (&buffers_in, &buffers));
+                if let Err(reason) = guard(work) {
+                    // What it had in hand never comes: nothing behind it may be taken in.
+                    say(&format!("a mapper {reason}, please report it; stopping"));
+                    stop.ask();
+                }
+            })
             .context("no thread for a mapper")?;
     }
     drop((batches, mapped_in, buffers));
@@ -240,61 +256,104 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
     let mut looked = Instant::now();
     let mut problems = Vec::new();
     let interval = watcher.interval();
-    loop {
-        let due = committing.as_ref().and_then(|to| to.keeper.wait());
-        let step = watcher.wait(&fold);
-        let next = match interval.into_iter().chain(due).chain(step).min() {
-            Some(wait) => mapped.recv_timeout(wait),
-            None => mapped.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        };
-        match next {
-            Ok((item, permit)) => order.put(item.sequence, (item, permit)),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => break,
-        }
-        fold.arrival = watcher.now();
-        while let Some((mut item, mut permit)) = order.take() {
-            for source in opened.try_iter() {
-                watcher.opened(&source.name, source.size);
-                fold.state.open(source.source, &source.name);
+    let mut faults = Faults::new(say, faulted);
+    let mut is_short = false;
+    // Where the batch at hand begins.
+    let mut at = None;
+    let folded = guard(|| {
+        loop {
+            let due = committing.as_ref().and_then(|to| to.keeper.wait());
+            let step = watcher.wait(&fold);
+            let next = match interval.into_iter().chain(due).chain(step).min() {
+                Some(wait) => mapped.recv_timeout(wait),
+                None => mapped.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match next {
+                Ok((item, permit)) => order.put(item.sequence, (item, permit)),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
             }
-            let output = fold.absorb(&mut item);
-            let content = std::mem::take(&mut item.observed.content);
-            if !content.is_empty() {
-                // The reader may have ended already; then nobody needs the buffer.
-                let _ = buffers_in.send(content);
+            fold.arrival = watcher.now();
+            while let Some((mut item, mut permit)) = order.take() {
+                for source in opened.try_iter() {
+                    watcher.opened(&source.name, source.size);
+                    fold.state.open(source.source, &source.name);
+                }
+                at = Some((Arc::clone(&item.name), item.position));
+                let output = fold.absorb(&mut item);
+                for fault in &item.faults {
+                    let is_counted = item.lines_before > 0 || item.position == 0;
+                    let input = &fold.state.inputs[item.source.0 as usize];
+                    let before = match output.mark {
+                        _ if is_counted => Some(item.lines_before),
+                        None => Some(input.lines - item.counts.lines),
+                        Some(_) => None,
+                    };
+                    faults.put(&Faulted {
+                        source: &item.name,
+                        line: before.map(|before| before + u64::from(fault.line) + 1),
+                        fault,
+                    });
+                }
+                if !is_short && fold.unaccounted() > 0 {
+                    is_short = true;
+                    say(&shortage(fold.unaccounted(), committing.is_some()));
+                    if let Some(to) = &mut committing {
+                        to.keeper.hold();
+                    }
+                    if let Some(outputs_in) = &outputs_in {
+                        let _ = outputs_in.send(Sent::Unaccounted);
+                    }
+                }
+                let content = std::mem::take(&mut item.observed.content);
+                if !content.is_empty() {
+                    // The reader may have ended already; then nobody needs the buffer.
+                    let _ = buffers_in.send(content);
+                }
+                permit.folded();
+                problems.extend(item.problem.take().map(|problem| (problem, 74)));
+                if let Some(to) = &mut committing {
+                    to.keeper.absorbed(output.mark.as_deref());
+                }
+                if let Some(outputs_in) = &outputs_in
+                    && (!output.is_empty() || output.records > 0 || output.mark.is_some())
+                {
+                    // A writer that stopped has said why; what follows is read no further.
+                    let _ = outputs_in.send(Sent::Output(output, permit));
+                }
+                if let Some(to) = &mut committing
+                    && to.keeper.is_due()
+                {
+                    to.begin(&mut fold, outputs_in.as_ref());
+                }
             }
-            permit.folded();
-            problems.extend(item.problem.take().map(|problem| (problem, 74)));
+            faults.look();
+            let changed = watcher.step(&mut fold);
             if let Some(to) = &mut committing {
-                to.keeper.absorbed(output.mark.as_deref());
+                to.look(&stop, say);
+                if changed {
+                    to.keeper.absorbed(None);
+                }
+                if to.keeper.is_due() {
+                    to.begin(&mut fold, outputs_in.as_ref());
+                }
             }
-            if let Some(outputs_in) = &outputs_in
-                && (!output.is_empty() || output.records > 0 || output.mark.is_some())
-            {
-                // A writer that stopped has said why; what follows is read no further.
-                let _ = outputs_in.send(Sent::Output(output, permit));
-            }
-            if let Some(to) = &mut committing
-                && to.keeper.is_due()
-            {
-                to.begin(&mut fold, outputs_in.as_ref());
+            if interval.is_some_and(|interval| looked.elapsed() >= interval) {
+                watcher.look(&fold.state);
+                looked = Instant::now();
             }
         }
-        let changed = watcher.step(&mut fold);
+    });
+    faults.finish();
+    let is_whole = folded.is_ok();
+    if let Err(reason) = folded {
+        // State may be half changed: it goes nowhere, and a restart begins with what was known before.
+        stop.ask();
+        drop((mapped, std::mem::replace(&mut order, Order::new())));
         if let Some(to) = &mut committing {
-            to.look(&stop, say);
-            if changed {
-                to.keeper.absorbed(None);
-            }
-            if to.keeper.is_due() {
-                to.begin(&mut fold, outputs_in.as_ref());
-            }
+            to.keeper.hold();
         }
-        if interval.is_some_and(|interval| looked.elapsed() >= interval) {
-            watcher.look(&fold.state);
-            looked = Instant::now();
-        }
+        problems.push((broken(at, &reason, committing.is_some()), 3));
     }
     for source in opened.try_iter() {
         fold.state.open(source.source, &source.name);
@@ -305,8 +364,8 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
     } else {
         End::OfInput
     };
-    let changed = watcher.ended(&mut fold, end);
-    if end == End::OfInput {
+    let changed = is_whole && watcher.ended(&mut fold, end);
+    if is_whole && end == End::OfInput {
         let last = fold.finish();
         if !last.is_empty() {
             let permit = Budget::new(1).take(0);
@@ -333,8 +392,8 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
     if let Some(to) = committing {
         problems.extend(to.finish(&stop, say).map(|problem| (problem, 74)));
     }
-    let known = carries.then(|| Box::new(fold.known()));
-    let mut outcome = close(fold, problems, &read, written);
+    let known = (carries && is_whole).then(|| Box::new(fold.known()));
+    let mut outcome = close(fold, problems, &read, written, is_whole);
     outcome.known = known;
     outcome.kept = kept;
     Ok(outcome)
@@ -386,8 +445,20 @@ impl Committing {
 
     /// Takes what became of those that were begun.
     fn look(&mut self, stop: &Stop, say: fn(&str)) {
-        while let Ok(done) = self.done.try_recv() {
-            self.end(done, stop, say);
+        loop {
+            match self.done.try_recv() {
+                Ok(done) => self.end(done, stop, say),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => {
+                    // It ends before us only by a panic.
+                    self.keeper.hold();
+                    stop.ask();
+                    let text = "no checkpoint can be written, a fault of weir; stopping, so that a restart \
+                                goes on from the last one";
+                    self.problem.get_or_insert_with(|| text.to_owned());
+                    return;
+                }
+            }
         }
     }
 
@@ -410,8 +481,10 @@ impl Committing {
         }
         // It has nothing more to say than what it sent.
         let (thread, problem) = (self.thread, self.problem);
-        let _ = thread.join();
-        problem
+        let died = thread.join().is_err();
+        problem.or_else(|| {
+            died.then(|| "the last checkpoint was not written: a fault of weir".to_owned())
+        })
     }
 }
 
@@ -421,6 +494,7 @@ fn close(
     mut problems: Vec<(String, u8)>,
     read: &ReadReport,
     written: Option<Written>,
+    is_whole: bool,
 ) -> Outcome {
     problems.extend(read.problems.iter().cloned());
     if !read.finished {
@@ -432,7 +506,7 @@ fn close(
     let written = written.unwrap_or_default();
     let pipe_closed = written.pipe_closed;
     // After a sink has refused, what it did not take is known and named; the books stay open.
-    let state = if written.error.is_some() || pipe_closed {
+    let state = if written.error.is_some() || pipe_closed || !is_whole {
         fold.state
     } else {
         fold.close(read.bytes, written.accepted, &written.took)
@@ -449,8 +523,34 @@ fn close(
     }
 }
 
-/// A mapper thread's life. A batch that makes it panic, which is a fault of ours, goes on without
-/// its records: the fold's books then show what is missing, and nothing waits for it for ever.
+/// That records went missing while a run goes on.
+fn shortage(missing: u64, has_store: bool) -> String {
+    let remedy = if has_store {
+        "; no checkpoint is written from here on, so a restart reads them again"
+    } else {
+        ""
+    };
+    format!(
+        "{missing} lines are unaccounted for: this is a fault of weir, please report it{remedy}"
+    )
+}
+
+/// That the fold has panicked over the batch that begins at some place.
+fn broken(at: Option<(Arc<str>, u64)>, reason: &str, has_store: bool) -> String {
+    let place = at.map_or(String::new(), |(name, offset)| {
+        format!("{name}: behind offset {offset}: ")
+    });
+    let remedy = if has_store {
+        "stopping; the next start goes on from the last checkpoint and reads again what came after it"
+    } else {
+        "stopping; the totals are not whole"
+    };
+    format!("{place}weir {reason}, please report it; {remedy}")
+}
+
+/// A mapper thread's life. A batch that makes it panic, which is a fault of ours, is mapped again with
+/// care. If that fails, it goes on without its records: the fold's books then show what is missing, and
+/// nothing waits for it for ever.
 fn map_all(
     plan: &Plan,
     batches: &Receiver<(Batch, Permit)>,
@@ -462,15 +562,16 @@ fn map_all(
         if matches!(batch.content, Content::Range { .. }) {
             mapper.lend(|| buffers.try_recv().ok());
         }
-        let result = catch_unwind(AssertUnwindSafe(|| mapper.map(&batch)));
-        let mut item = result.unwrap_or_else(|_| {
-            mapper = Mapper::new(plan);
-            Mapped {
-                sequence: batch.sequence,
-                source: batch.source,
-                ..Mapped::default()
-            }
+        let read = batch.content.len().saturating_sub(batch.context_bytes);
+        let mapped_batch = careful::map(plan, &mut mapper, &batch);
+        let mut item = mapped_batch.unwrap_or_else(|| Mapped {
+            sequence: batch.sequence,
+            source: batch.source,
+            position: batch.position,
+            ..Mapped::default()
         });
+        item.name = batch.name;
+        item.read_bytes = read as u64 + batch.cut_bytes;
         item.mark = batch.mark;
         if let Some(buffer) = Mapper::release(batch.content, &mut item) {
             // The reader may have ended already; then nobody needs the buffer.

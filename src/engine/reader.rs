@@ -13,9 +13,9 @@ use crossbeam_channel::{Receiver, Sender};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::engine::budget::{Budget, Permit};
-use crate::engine::failpoint::{self, Failpoint};
 use crate::engine::signals::Stop;
 use crate::engine::streams::Wake;
+use crate::failpoint::{self, Failpoint};
 use crate::flow::batch::{Batch, Content, SourceId};
 use crate::flow::chunk::Chunk;
 use crate::flow::facts::Facts;

@@ -14,8 +14,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::disk::DiskFile;
 use crate::engine::budget::Permit;
 use crate::engine::checkpoint::Commit;
-use crate::engine::failpoint::{self, Failpoint};
+use crate::engine::faults::guard;
 use crate::engine::signals::Stop;
+use crate::failpoint::{self, Failpoint};
 use crate::flow::output::{Accepted, Output, OutputPlace, Took};
 use crate::sinks::Sink;
 use crate::sinks::file::{Appender, Unsynced, is_no_room};
@@ -41,6 +42,9 @@ pub enum Sent {
     Output(Output, Permit),
     /// Everything before belongs to this checkpoint, nothing behind it.
     Border(Box<Checkpoint>),
+    /// Something before what follows is missing. The journal must not explain what follows: a restart is
+    /// to cut it off and read again.
+    Unaccounted,
 }
 
 /// What became of a write.
@@ -126,6 +130,7 @@ impl Taker {
         if lines.is_empty() {
             return Ok(());
         }
+        failpoint::panic_on(Failpoint::PanicSink, lines);
         match &mut self.destination {
             Destination::File(file) => file.write(lines)?,
             Destination::Plain(sink) => sink.write(lines)?,
@@ -370,10 +375,12 @@ pub struct Writing {
 
 /// Writes until the fold has no more, or the sink refuses; then reading stops as well.
 pub fn write_all(mut writing: Writing, outputs: &Receiver<Sent>) -> Written {
-    let result = write_until_end(&mut writing, outputs);
+    let fault = |reason| io::Error::other(format!("weir {reason}, please report it"));
+    let result = guard(|| write_until_end(&mut writing, outputs))
+        .unwrap_or_else(|reason| Err(fault(reason)));
     let recorder = &mut writing.recorder;
     // What one sink did not take is no reason to keep back what another has in its queue.
-    let finished = recorder.finish();
+    let finished = guard(|| recorder.finish()).unwrap_or_else(|reason| Err(fault(reason)));
     match result.and(finished) {
         Ok(()) => Written {
             accepted: Some(recorder.accepted()),
@@ -408,7 +415,16 @@ fn write_until_end(writing: &mut Writing, outputs: &Receiver<Sent>) -> io::Resul
                     write_waiting(writing, &output)?;
                 }
             }
+            Sent::Unaccounted => writing.recorder.journal = None,
             Sent::Border(checkpoint) => {
+                let (took, sent) = (writing.recorder.accepted(), checkpoint.sent);
+                if took != sent {
+                    return Err(io::Error::other(format!(
+                        "{} records with {} bytes were to be written by now, and the sink has {} with {}: \
+                         a fault of weir, please report it; stopping without a checkpoint",
+                        sent.records, sent.bytes, took.records, took.bytes
+                    )));
+                }
                 let border = writing.recorder.border(checkpoint.number);
                 if let Some(commits) = &writing.commits {
                     // Nobody takes commits only after the thread for them has died.

@@ -1,5 +1,7 @@
 //! What a mapper makes of one batch: counts, kept lines, and what is unique in it.
 
+use std::sync::Arc;
+
 use crate::flow::batch::SourceId;
 use crate::flow::fingerprint::Fingerprint;
 use crate::flow::format::Format;
@@ -16,6 +18,8 @@ use crate::flow::time::Time;
 pub struct Mapped {
     pub sequence: u64,
     pub source: SourceId,
+    /// The source's name, as the batch has it.
+    pub name: Arc<str>,
     pub position: u64,
     /// Lines of the source before the batch, as far as the reader counted them.
     pub lines_before: u64,
@@ -44,6 +48,23 @@ pub struct Mapped {
     pub records: Vec<Line>,
     /// Masked messages of `records`, one after the other.
     pub masks: Vec<u8>,
+    /// Records that made the program panic.
+    pub faults: Vec<Fault>,
+    /// Bytes of the batch that no batch before it had, as the reader handed them over.
+    pub read_bytes: u64,
+}
+
+/// A record that made the program panic.
+#[derive(Debug)]
+pub struct Fault {
+    /// Number of its first line in the batch, from 0.
+    pub line: u32,
+    /// Offset of its first byte in the source.
+    pub offset: u64,
+    /// Its original lines.
+    pub bytes: Vec<u8>,
+    /// What the panic said, and where.
+    pub reason: String,
 }
 
 /// What selected records give to the tables of a report.
@@ -83,6 +104,8 @@ pub struct Counts {
     pub no_time: u64,
     /// Fields of selected records over [`FIELDS_MAX`](crate::flow::row::FIELDS_MAX).
     pub fields_cut: u64,
+    /// Records that made the program panic; they are kept, and in no table.
+    pub faulted: u64,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -10,6 +10,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::clock::{Clock, System};
+use crate::failpoint::{self, Failpoint};
 use crate::flow::alert::Notification;
 use crate::flow::time::Time;
 use crate::net::http::Attempt;
@@ -410,6 +411,7 @@ impl Lane {
 
 /// One attempt within its deadline, and what was wrong with a template.
 async fn attempt(notifier: Arc<Notifier>, part: Part) -> (Attempt, Option<String>) {
+    failpoint::panic_on(Failpoint::PanicNotifier, notifier.settings.name.as_bytes());
     let words = notifier.texts.write(&part.notification);
     let send = notifier.send(&part, &words);
     let attempt = if notifier.settings.channel.has_deadline() {

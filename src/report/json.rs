@@ -97,7 +97,7 @@ fn head(report: &Report<'_>) -> Value {
         "ledger": {"bytes": ledger.bytes, "lines": ledger.lines, "records": ledger.records, "kept": ledger.kept,
                    "filtered": ledger.filtered, "duplicate": ledger.duplicate, "malformed": ledger.malformed, "held": ledger.held,
                    "truncated": ledger.truncated, "no_time": ledger.no_time, "unaccounted": ledger.unaccounted,
-                   "fields_cut": ledger.fields_cut,
+                   "fields_cut": ledger.fields_cut, "faulted": ledger.faulted,
                    "lost_bytes": state.losses.lost_bytes(), "skipped_bytes": state.losses.skipped_bytes(),
                    "unreplayable_bytes": unreplayable(&state.losses)},
         "levels": levels,

@@ -134,6 +134,11 @@ impl Page {
                 ledger.unaccounted,
             ),
             (
+                "weir_faulted_records_total",
+                "Records that made weir panic and were written as plain text: a fault of weir if it is not 0.",
+                ledger.faulted,
+            ),
+            (
                 "weir_truncated_lines_total",
                 "Lines that were cut because they are too long.",
                 ledger.truncated,

@@ -68,6 +68,17 @@ pub fn is_loopback(listen: &str) -> bool {
     }
 }
 
+/// What `/health` says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Health {
+    #[default]
+    Well,
+    /// It works, and something is to be looked at.
+    Degraded(String),
+    /// Records went missing.
+    Ill(String),
+}
+
 /// Somebody wants the page.
 pub struct PageRequest {
     pub reply: Sender<String>,
@@ -82,11 +93,13 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// Listens where the settings say, such as on `127.0.0.1:9598`. Pages are asked for through `pages`, whose other end
-    /// must be looked at within five seconds; `/ready` says 200 while `ready` is set.
+    /// must be looked at within five seconds; `/ready` says 200 while `ready` is set, `/health` what is in
+    /// `health`.
     pub fn start(
         settings: &Settings,
         pages: Sender<PageRequest>,
         ready: Arc<AtomicBool>,
+        health: Arc<Mutex<Health>>,
     ) -> io::Result<Endpoint> {
         let listen = &settings.listen;
         let named = |error: io::Error| {
@@ -106,6 +119,7 @@ impl Endpoint {
             token: settings.token.clone(),
             pages,
             ready,
+            health,
         });
         let thread = std::thread::Builder::new()
             .name("weir-endpoint".to_owned())
@@ -145,6 +159,7 @@ struct Site {
     token: Option<Secret>,
     pages: Sender<PageRequest>,
     ready: Arc<AtomicBool>,
+    health: Arc<Mutex<Health>>,
 }
 
 /// The connections that are open.
@@ -303,7 +318,16 @@ async fn answer(
                 "503: there is no page now\n".to_owned(),
             ),
         },
-        "/health" => respond(StatusCode::OK, "ok\n".to_owned()),
+        "/health" => {
+            let health = site.health.lock().unwrap_or_else(PoisonError::into_inner);
+            match &*health {
+                Health::Well => respond(StatusCode::OK, "ok\n".to_owned()),
+                Health::Degraded(why) => respond(StatusCode::OK, format!("degraded: {why}\n")),
+                Health::Ill(why) => {
+                    respond(StatusCode::SERVICE_UNAVAILABLE, format!("503: {why}\n"))
+                }
+            }
+        }
         "/ready" if site.ready.load(Ordering::Relaxed) => {
             respond(StatusCode::OK, "ready\n".to_owned())
         }

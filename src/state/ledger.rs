@@ -24,6 +24,10 @@ pub struct Ledger {
     /// Fields over the limit of their record, left out.
     #[serde(default)]
     pub fields_cut: u64,
+    /// Records that made the program panic, which is a fault of ours. They are among the kept ones: they
+    /// went out as they are, and no table saw them.
+    #[serde(default)]
+    pub faulted: u64,
 }
 
 impl Ledger {
@@ -38,6 +42,7 @@ impl Ledger {
         self.truncated += counts.truncated;
         self.no_time += counts.no_time;
         self.fields_cut += counts.fields_cut;
+        self.faulted += counts.faulted;
     }
 
     /// Adds another run's ledger.
@@ -54,6 +59,7 @@ impl Ledger {
         self.no_time += other.no_time;
         self.unaccounted += other.unaccounted;
         self.fields_cut += other.fields_cut;
+        self.faulted += other.faulted;
     }
 
     /// Closes the books: `bytes_read` is what the reader counted, `written` what was accepted (records),
@@ -63,6 +69,16 @@ impl Ledger {
     /// accepted once every sink whose condition it meets has taken it: an output counts when the last of
     /// its sinks has its part, and each sink's bytes must be those that the fold made for it.
     pub fn close(&mut self, bytes_read: u64, written: Option<u64>) {
+        let mut missing = self.missing(bytes_read);
+        if let Some(written) = written {
+            missing += written.abs_diff(self.kept);
+        }
+        self.unaccounted += missing;
+    }
+
+    /// The lines that are unaccounted for if so many bytes were read, whatever became of those that were
+    /// kept.
+    pub fn missing(&self, bytes_read: u64) -> u64 {
         let records = self.kept + self.filtered + self.duplicate + self.malformed + self.held;
         let mut missing = self.records.abs_diff(records);
         if bytes_read != self.bytes {
@@ -70,10 +86,7 @@ impl Ledger {
             let length = self.bytes.checked_div(self.lines).unwrap_or(1).max(1);
             missing += (bytes_read.abs_diff(self.bytes) / length).max(1);
         }
-        if let Some(written) = written {
-            missing += written.abs_diff(self.kept);
-        }
-        self.unaccounted += missing;
+        missing
     }
 }
 

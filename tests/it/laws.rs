@@ -304,6 +304,7 @@ fn run(files: &[&[u8]], ask: &Ask, way: &Way) -> Answer {
         stop: Stop::new().expect("a pair of sockets"),
         grace: None,
         watcher: Box::new(NoWatcher),
+        faulted: None,
         say: |_| {},
     };
     let mut state = State::new(shape, checks.len());

@@ -1,11 +1,11 @@
-//! Law 2, the other way round: lose something on purpose and see that the books notice. Needs the
-//! feature `failpoints`, which no release has.
+//! Law 2, the other way round: lose something on purpose and see that the books notice. Needs a debug
+//! build or the feature `failpoints`, which no release has.
 
 use crate::program::{feed, weir};
 
 fn ends_in_3(point: &str, args: &[&str]) {
     let input =
-        b"2026-03-14T09:00:00Z ERROR disk full\n2026-03-14T09:00:01Z INFO fine\n".repeat(50_000);
+        b"2026-03-14T09:00:00Z ERROR disk full\n2026-03-14T09:00:01Z INFO fine\n".repeat(30_000);
     let mut command = weir(args);
     command.env("WEIR_FAILPOINT", point);
     let ran = feed(&mut command, &input);

@@ -18,10 +18,12 @@ mod explain;
 mod follow;
 mod fuzz;
 mod laws;
-#[cfg(feature = "failpoints")]
+#[cfg(any(debug_assertions, feature = "failpoints"))]
 mod loss;
 mod notify;
 mod outputs;
+#[cfg(any(debug_assertions, feature = "failpoints"))]
+mod panics;
 mod program;
 mod readme;
 mod recipes;

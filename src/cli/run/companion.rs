@@ -1,7 +1,7 @@
 //! What goes along with a run on the fold's thread: lets time pass for rules, hands notifications to
 //! their delivery and receipts back, sends summaries, and answers those who ask for pages.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
@@ -14,7 +14,7 @@ use crate::engine::{End, Watcher};
 use crate::flow::time::Time;
 use crate::notifiers::delivery::{Delivery, Outcome};
 use crate::report::prometheus::{self, Extra, Kind};
-use crate::sinks::prometheus::PageRequest;
+use crate::sinks::prometheus::{Health, PageRequest};
 
 /// Longest wait of the fold while windows may close by time alone.
 const TICK: Duration = Duration::from_secs(1);
@@ -28,6 +28,8 @@ pub struct Companion {
     pub delivery: Option<Delivery>,
     pub summaries: Option<Writer>,
     pub pages: Option<Receiver<PageRequest>>,
+    /// What the endpoint says of us.
+    pub health: Arc<Mutex<Health>>,
     /// How long the last deliveries may take.
     pub grace: Duration,
     /// Alerts that were told, for the last words of a run with a command.
@@ -103,6 +105,7 @@ impl Companion {
 
     fn answer(&mut self, fold: &mut Fold) {
         let Some(pages) = &self.pages else { return };
+        *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health(fold);
         let requests: Vec<PageRequest> = pages.try_iter().collect();
         if requests.is_empty() {
             return;
@@ -113,6 +116,22 @@ impl Companion {
             // Who asked may have gone.
             let _ = request.reply.send(page.clone());
         }
+    }
+}
+
+/// How well the run is, by its books.
+fn health(fold: &Fold) -> Health {
+    let (missing, faulted) = (fold.unaccounted(), fold.state.ledger.faulted);
+    if missing > 0 {
+        return Health::Ill(format!(
+            "{missing} lines are unaccounted for, a fault of weir; checkpoints are held back"
+        ));
+    }
+    match faulted {
+        0 => Health::Well,
+        count => Health::Degraded(format!(
+            "{count} records made weir panic and were written as plain text; please report it"
+        )),
     }
 }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::output::{end_line, mark_cut};
 use super::{Entry, Mapper, context, first_line};
 use crate::config::plan::Task;
-use crate::engine::failpoint::{self, Failpoint};
+use crate::failpoint::{self, Failpoint};
 use crate::flow::batch::Batch;
 use crate::flow::mapped::Mapped;
 use crate::flow::output::Branches;
@@ -120,7 +120,7 @@ impl Mapper<'_> {
                 branches: Branches::FIRST,
             };
             if known {
-                self.go_on(batch, chunk, &entry, mapped);
+                self.go_on(batch, chunk, &entry, mapped, Self::record);
                 return;
             }
             visited += 1;

@@ -2,11 +2,12 @@
 //! about them.
 
 use super::{Entry, Mapper};
+use crate::failpoint::{self, Failpoint};
 use crate::flow::batch::Batch;
 use crate::flow::fingerprint::Fingerprint;
 use crate::flow::level::Level;
 use crate::flow::mapped::{Line, Mapped};
-use crate::flow::output::{DedupMode, LinesTask};
+use crate::flow::output::{Dedup, DedupMode, LinesTask};
 use crate::flow::span::Span;
 use crate::framing;
 use crate::stages::lines::{self, Described};
@@ -33,6 +34,7 @@ impl Mapper<'_> {
             return;
         }
         if task.decided_by_fold() {
+            failpoint::panic_on(Failpoint::PanicDedup, payload);
             let identity = match task.dedup.map(|dedup| dedup.mode) {
                 Some(DedupMode::Exact) => crate::flow::fingerprint::xxh64(payload),
                 _ => 0,
@@ -52,7 +54,7 @@ impl Mapper<'_> {
     }
 
     /// Whether the lines of all branches go to one place.
-    fn joins(&self) -> bool {
+    pub(super) fn joins(&self) -> bool {
         self.plan.task.kept().is_some_and(|kept| kept.joined)
     }
 
@@ -66,26 +68,48 @@ impl Mapper<'_> {
         selected: bool,
         identity: u64,
     ) {
-        let lines = self.plan.task.lines();
-        let task = lines.expect("only lines are handed over");
-        let start = mapped.lines.len();
-        let masks = task.json
-            || task
-                .dedup
-                .is_some_and(|dedup| dedup.mode != DedupMode::Exact);
         let mut fingerprint = Fingerprint::default();
         let mut masked = Span::default();
-        let mut template_at = 0;
-        let payload = entry.payload;
-        if masks && selected {
+        if selected && self.masks_lines() {
             let (text, hash) = self
                 .distinct
-                .mask(self.row.bytes(payload, self.row.message));
+                .mask(self.row.bytes(entry.payload, self.row.message));
             let from = mapped.masks.len();
             mapped.masks.extend_from_slice(text);
             masked = Span::new(from..mapped.masks.len());
             fingerprint = hash;
         }
+        let identity = if identity == 0 {
+            fingerprint.0
+        } else {
+            identity
+        };
+        let line = (identity, masked, fingerprint);
+        self.hand_over_masked(batch, chunk, entry, mapped, selected, line);
+    }
+
+    /// Whether the fold wants to see messages masked.
+    pub(super) fn masks_lines(&self) -> bool {
+        let is_inexact = |dedup: Dedup| dedup.mode != DedupMode::Exact;
+        let lines = self.plan.task.lines();
+        lines.is_some_and(|task| task.json || task.dedup.is_some_and(is_inexact))
+    }
+
+    /// The same, when identity, masked message and fingerprint are there.
+    pub(super) fn hand_over_masked(
+        &mut self,
+        batch: &Batch,
+        chunk: &[u8],
+        entry: &Entry<'_>,
+        mapped: &mut Mapped,
+        selected: bool,
+        (identity, masked, fingerprint): (u64, Span, Fingerprint),
+    ) {
+        let lines = self.plan.task.lines();
+        let task = lines.expect("only lines are handed over");
+        let start = mapped.lines.len();
+        let mut template_at = 0;
+        let payload = entry.payload;
         if task.json {
             if selected {
                 let mut raw = Vec::new();
@@ -111,11 +135,7 @@ impl Mapper<'_> {
             line: line_in_batch(batch, entry),
             selected,
             branches: entry.branches,
-            identity: if identity == 0 {
-                fingerprint.0
-            } else {
-                identity
-            },
+            identity,
             time: self.row.time,
             masked,
             fingerprint,
@@ -129,7 +149,7 @@ pub(super) fn line_in_batch(batch: &Batch, entry: &Entry<'_>) -> u32 {
 }
 
 /// Appends the record's original lines; a last line without LF gets one.
-fn write_original(out: &mut Vec<u8>, batch: &Batch, chunk: &[u8], entry: &Entry<'_>) {
+pub(super) fn write_original(out: &mut Vec<u8>, batch: &Batch, chunk: &[u8], entry: &Entry<'_>) {
     for lines in entry.written {
         out.extend_from_slice(lines.of(chunk));
     }

@@ -166,6 +166,11 @@ fn notes(page: &mut Page<'_>, state: &State) {
         )
         .end();
     }
+    if ledger.faulted > 0 {
+        let records = counted(ledger.faulted, "record");
+        let text = format!("{records} made weir panic, kept as plain text: please report it");
+        page.put(ALARM, &text).end();
+    }
     if ledger.no_time > 0 && state.first.is_some() {
         let records = counted(ledger.no_time, "record");
         page.put(

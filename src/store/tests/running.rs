@@ -130,6 +130,7 @@ fn run(bench: &Bench, text: &str) -> Outcome {
         stop: Stop::new().unwrap(),
         grace: None,
         watcher: Box::new(NoWatcher),
+        faulted: None,
         say: |_| {},
     };
     engine::run(run, ready.known).unwrap()

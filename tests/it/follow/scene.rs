@@ -381,14 +381,19 @@ impl Following {
     /// SIGTERM, and what was left behind; has to end with 0.
     #[track_caller]
     pub fn terminate(mut self) -> Ran {
-        // Before it listens to signals they end it in their own way.
-        until("a process that hears SIGTERM", || {
-            !self.is_alive() || hears_term(self.id())
-        });
+        self.until_it_hears();
         if self.is_alive() {
             self.signal("TERM");
         }
         self.ended().exits(0)
+    }
+
+    /// Before it listens to signals they end it in their own way.
+    #[track_caller]
+    pub fn until_it_hears(&mut self) {
+        until("a process that hears SIGTERM", || {
+            !self.is_alive() || hears_term(self.id())
+        });
     }
 
     pub fn is_alive(&mut self) -> bool {

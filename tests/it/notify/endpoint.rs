@@ -32,7 +32,13 @@ fn start_with(token: Option<&str>) -> (Endpoint, Arc<AtomicBool>) {
         }
     });
     let ready = Arc::new(AtomicBool::new(false));
-    let endpoint = Endpoint::start(&at("127.0.0.1:0", token), sender, Arc::clone(&ready)).unwrap();
+    let endpoint = Endpoint::start(
+        &at("127.0.0.1:0", token),
+        sender,
+        Arc::clone(&ready),
+        Arc::default(),
+    )
+    .unwrap();
     (endpoint, ready)
 }
 
@@ -303,7 +309,7 @@ fn an_address_in_use_is_named() {
     let (endpoint, _ready) = start();
     let (sender, _requests) = unbounded();
     let listen = endpoint.address().to_string();
-    let error = Endpoint::start(&at(&listen, None), sender, Arc::default())
+    let error = Endpoint::start(&at(&listen, None), sender, Arc::default(), Arc::default())
         .err()
         .unwrap();
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
@@ -314,6 +320,12 @@ fn an_address_in_use_is_named() {
 fn without_anybody_who_makes_pages_there_is_an_answer_all_the_same() {
     let (sender, requests) = unbounded();
     drop(requests);
-    let endpoint = Endpoint::start(&at("127.0.0.1:0", None), sender, Arc::default()).unwrap();
+    let endpoint = Endpoint::start(
+        &at("127.0.0.1:0", None),
+        sender,
+        Arc::default(),
+        Arc::default(),
+    )
+    .unwrap();
     assert_eq!(get(endpoint.address(), "/metrics", "localhost").0, 503);
 }

@@ -190,7 +190,13 @@ fn prometheus_scrapes_the_endpoint_and_a_hostile_label_survives() {
                 .send(logweir::report::prometheus::page(&state, &[]));
         }
     });
-    let endpoint = Endpoint::start(&at("127.0.0.1:0", None), sender, Arc::default()).unwrap();
+    let endpoint = Endpoint::start(
+        &at("127.0.0.1:0", None),
+        sender,
+        Arc::default(),
+        Arc::default(),
+    )
+    .unwrap();
     let config = format!(
         "global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: weir, static_configs: [{{targets: ['{}']}}]}}]\n",
         endpoint.address()
