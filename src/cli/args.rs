@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Reads logs and metrics at the speed of the machine and says what went wrong, how often and
-/// since when.
+/// Reads logs and metrics and reports what went wrong, how often and since when.
 ///
-/// Without a command: reads every FILE to its end (standard input if none, or -) and prints a
-/// report of levels over time, unique messages with counts, and percentiles of every CPU-, memory-
-/// and latency-like number. Formats are recognised line by line.
+/// Without a command, weir reads every FILE to its end and prints a report: levels over time, unique
+/// messages with their counts, and percentiles of every number that looks like CPU, memory or
+/// latency. It reads standard input if no FILE is named or a FILE is -. It recognises the format of
+/// each record by itself.
 #[derive(Debug, Parser)]
 #[command(
     name = "weir",
@@ -28,36 +28,36 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 #[expect(clippy::large_enum_variant, reason = "there is one, made once")]
 pub enum Command {
-    /// Write the records that pass, in order, as they come
+    /// Write the records that pass, unchanged and in order
     Filter(FilterArgs),
-    /// Merge snapshots of several runs into one report
+    /// Make one report from the snapshots of several runs
     Merge(MergeArgs),
-    /// Show how one line is read: format, fields, level, time, fingerprint, and what drops it
+    /// Show how weir reads one line: format, fields, level, time, fingerprint, and why it passes or not
     Explain(ExplainArgs),
-    /// Do what a configuration says until asked to stop; or run a command and watch its output
+    /// Run a configuration until it is stopped, or run a command and watch its output
     Run(RunArgs),
-    /// Say everything that is wrong with a configuration
+    /// List every mistake in a configuration
     Check(CheckArgs),
     /// Run the [[test]] cases of a configuration
     Test(TestArgs),
-    /// Say what would have fired over recorded files, when, and who would have been told
+    /// Show which alerts a configuration would have sent for recorded logs, when, and to which notifiers
     Replay(ReplayArgs),
-    /// Keep the file of messages that rules with new() know
+    /// Edit a baseline: the file of messages that new() in a rule ignores
     Baseline {
         #[command(subcommand)]
         command: BaselineCommand,
     },
-    /// Look into a configuration
+    /// Show a configuration as weir understands it
     Config {
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// Look into a state directory, or forget a key that was seen to
+    /// Show what a state directory holds, or forget a key after you have dealt with it
     State {
         #[command(subcommand)]
         command: StateCommand,
     },
-    /// Show what notifiers told of which alert, when, to whom and with what answer
+    /// List every attempt to send a notification: its alerts, its time, the notifier and the answer
     Alerts(AlertsArgs),
     /// Print shell completions
     Completions { shell: clap_complete::Shell },
@@ -78,15 +78,16 @@ pub enum SchemaKind {
 
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Print what the files say together, and where each value comes from; secrets are masked
+    /// Print the configuration that all files make together, and the file and line of each value; secrets
+    /// are masked
     Show(ShowArgs),
 }
 
 #[derive(Debug, Subcommand)]
 pub enum StateCommand {
-    /// Print states, sets and firing alerts; the run that writes them may be under way
+    /// Print states, sets and firing alerts; this works while the run goes on
     Show(StateShowArgs),
-    /// Forget keys of a state while no run is under way: what is wrong with them ends with the next start
+    /// Forget keys of a state, so that the next start resolves their alerts; stop the run first
     Ack(StateAckArgs),
 }
 
@@ -97,7 +98,7 @@ pub struct StateShowArgs {
     pub dir: Option<PathBuf>,
     #[command(flatten)]
     pub place: StatePlace,
-    /// text for eyes, json for programs
+    /// Output format: text for people, json for programs
     #[arg(
         short,
         long,
@@ -115,7 +116,7 @@ pub struct StateAckArgs {
     pub place: StatePlace,
     /// The state's name
     pub name: String,
-    /// The key's value; of a key of several fields all of them: app=shop,region=eu
+    /// The key to forget; if a key has several fields, name all of them: app=shop,region=eu
     #[arg(value_name = "KEY", required = true)]
     pub keys: Vec<String>,
 }
@@ -123,7 +124,7 @@ pub struct StateAckArgs {
 /// Which state directory.
 #[derive(Debug, Args)]
 pub struct StatePlace {
-    /// The state directory, instead of that of the configuration (-c)
+    /// The state directory; without it, the one that the configuration (-c) names
     #[arg(
         long,
         value_name = "DIR",
@@ -138,8 +139,8 @@ pub struct StatePlace {
 /// Which configuration, for commands that also do without one.
 #[derive(Clone, Debug, Args)]
 pub struct ConfigChoice {
-    /// Configuration file (TOML); repeat to lay further files over the first, or separate them by : in
-    /// the variable
+    /// Configuration file (TOML); repeat it to override the first file with further ones. WEIR_CONFIG
+    /// separates several files with :
     #[arg(
         short,
         long = "config",
@@ -148,7 +149,7 @@ pub struct ConfigChoice {
         help_heading = "Configuration"
     )]
     pub config: Vec<PathBuf>,
-    /// Lay the table [env.NAME] over the files
+    /// Override the files with the table [env.NAME]
     #[arg(
         long,
         value_name = "NAME",
@@ -161,8 +162,8 @@ pub struct ConfigChoice {
 /// Which configuration.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
-    /// Configuration file (TOML); repeat to lay further files over the first, or separate them by : in
-    /// the variable
+    /// Configuration file (TOML); repeat it to override the first file with further ones. WEIR_CONFIG
+    /// separates several files with :
     #[arg(
         short,
         long = "config",
@@ -172,7 +173,7 @@ pub struct ConfigArgs {
         help_heading = "Configuration"
     )]
     pub config: Vec<PathBuf>,
-    /// Lay the table [env.NAME] over the files
+    /// Override the files with the table [env.NAME]
     #[arg(
         long,
         value_name = "NAME",
@@ -186,10 +187,10 @@ pub struct ConfigArgs {
 pub struct RunArgs {
     #[command(flatten)]
     pub config: ConfigChoice,
-    /// Read the configuration again when a file of it changes; SIGHUP does that at any time
+    /// Reload the configuration when one of its files changes; SIGHUP reloads it at any time
     #[arg(long, env = "WEIR_WATCH_CONFIG", help_heading = "Configuration")]
     pub watch_config: bool,
-    /// Directory for places, state and what is not delivered yet, instead of the configured one
+    /// Directory for positions, state and undelivered notifications; overrides state_dir
     #[arg(
         long,
         value_name = "DIR",
@@ -197,10 +198,10 @@ pub struct RunArgs {
         help_heading = "Following"
     )]
     pub state: Option<PathBuf>,
-    /// No notes on standard error, and no digest after a command; errors are still shown
+    /// Show only errors on standard error: no notes, and no summary after a command
     #[arg(short, long, env = "WEIR_QUIET", help_heading = "Output")]
     pub quiet: bool,
-    /// How weir's own messages on standard error are written
+    /// Format of weir's own messages on standard error
     #[arg(
         long,
         value_enum,
@@ -209,21 +210,21 @@ pub struct RunArgs {
         help_heading = "Output"
     )]
     pub log_format: LogFormat,
-    /// The program to run and its arguments: its output goes on as it is and is watched, and its exit
-    /// code is kept
+    /// A program to run, with its arguments; weir passes its output on unchanged, watches it, and exits
+    /// with its exit code
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum BaselineCommand {
-    /// Add every message of the logs to the file
+    /// Add every message in the logs to the baseline
     Learn(BaselineLogs),
-    /// Print the messages of the logs that the file does not know; exit 1 if there are any
+    /// Print the messages in the logs that are not in the baseline; exit with 1 if there are any
     Diff(BaselineLogs),
-    /// Add single messages to the file, by an example or by their fingerprint (f1:…)
+    /// Add single messages to the baseline: an example of each, or its fingerprint (f1:…)
     Ack {
-        /// The baseline file; made if it is not there
+        /// The baseline file; weir creates it if it does not exist
         file: PathBuf,
         #[arg(value_name = "MESSAGE", required = true)]
         messages: Vec<String>,
@@ -234,10 +235,10 @@ pub enum BaselineCommand {
 pub struct BaselineLogs {
     /// The baseline file
     pub file: PathBuf,
-    /// Logs to read, - for standard input
+    /// Logs to read; - is standard input
     #[arg(value_name = "LOG", required = true)]
     pub logs: Vec<OsString>,
-    /// Messages of this level and above; trace takes every record
+    /// Take messages of this level and above; trace takes every record
     #[arg(short, long, value_enum, ignore_case = true, default_value = "warn")]
     pub level: LevelArg,
 }
@@ -252,13 +253,13 @@ pub struct TestArgs {
 pub struct ReplayArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Files or globs that were recorded, in the order of their time; - for standard input
+    /// Recorded files or globs, oldest first; - is standard input
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<OsString>,
-    /// Show only what is otherwise than with this configuration
+    /// Compare with this other configuration, and show only the differences
     #[arg(long, value_name = "FILE", help_heading = "Configuration")]
     pub against: Vec<PathBuf>,
-    /// text for eyes, json for programs
+    /// Output format: text for people, json for programs
     #[arg(
         short,
         long,
@@ -268,7 +269,7 @@ pub struct ReplayArgs {
         help_heading = "Output"
     )]
     pub output: Format,
-    /// How weir's own messages on standard error are written
+    /// Format of weir's own messages on standard error
     #[arg(
         long,
         value_enum,
@@ -283,10 +284,10 @@ pub struct ReplayArgs {
 pub struct CheckArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Also say what a run would do, and what holds after a crash
+    /// Also show what a run would do, and what each output guarantees after a crash
     #[arg(long, help_heading = "Output")]
     pub plan: bool,
-    /// The state directory that the run will be given, instead of the configured one; it is not touched
+    /// The state directory that the run will use; overrides state_dir. The check does not touch it
     #[arg(
         long,
         value_name = "DIR",
@@ -294,7 +295,7 @@ pub struct CheckArgs {
         help_heading = "Following"
     )]
     pub state: Option<PathBuf>,
-    /// text for eyes, json for programs
+    /// Output format: text for people, json for programs
     #[arg(
         short,
         long,
@@ -310,7 +311,7 @@ pub struct CheckArgs {
 pub struct ShowArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Also show what nobody wrote and holds by default
+    /// Also show the default values that no file sets
     #[arg(long, help_heading = "Output")]
     pub defaults: bool,
 }
@@ -324,7 +325,7 @@ pub struct ReportArgs {
     #[command(flatten)]
     pub select: SelectArgs,
 
-    /// List messages of this level and above; trace lists every record, also those without a level
+    /// List messages of this level and above; trace also lists records without a level
     #[arg(
         short,
         long,
@@ -335,7 +336,7 @@ pub struct ReportArgs {
         help_heading = "Report"
     )]
     pub level: LevelArg,
-    /// Group by these fields, joined by commas; repeat for separate groupings
+    /// Group by these fields, separated by commas; repeat it for another table
     #[arg(
         long,
         value_name = "FIELD[,FIELD]",
@@ -343,7 +344,7 @@ pub struct ReportArgs {
         help_heading = "Report"
     )]
     pub by: Vec<String>,
-    /// Distribution of this numeric field instead of those found by name (repeatable)
+    /// Show the distribution of this numeric field, instead of those weir finds by name (repeatable)
     #[arg(
         long,
         value_name = "FIELD",
@@ -351,10 +352,10 @@ pub struct ReportArgs {
         help_heading = "Report"
     )]
     pub metric: Vec<String>,
-    /// Rows of each table; 20 in text, all in JSON unless given
+    /// Rows of each table [default: 20 in text, all in JSON]
     #[arg(long, value_name = "N", env = "WEIR_TOP", help_heading = "Report")]
     pub top: Option<usize>,
-    /// Also write the run's whole state to this file, for `weir merge`
+    /// Also write the state of the run to this file, for `weir merge`
     #[arg(
         long,
         value_name = "FILE",
@@ -375,7 +376,7 @@ pub struct FilterArgs {
     #[command(flatten)]
     pub select: SelectArgs,
 
-    /// Only records of this level and above
+    /// Take only records of this level and above
     #[arg(
         short,
         long,
@@ -385,10 +386,10 @@ pub struct FilterArgs {
         help_heading = "Lines"
     )]
     pub level: Option<LevelArg>,
-    /// Print how many records pass, not the records
+    /// Print the number of records that pass instead of the records
     #[arg(short, long, help_heading = "Lines")]
     pub count: bool,
-    /// Print a record again only when it is new: the same line, message or template
+    /// Print only the first of the records that have the same line, message or template
     #[arg(
         long,
         value_enum,
@@ -397,7 +398,7 @@ pub struct FilterArgs {
         conflicts_with = "count"
     )]
     pub dedup: Option<DedupArg>,
-    /// With --dedup: one line with the count per this span of the log's own time, for example 5m
+    /// With --dedup: print one line with the count for each span of the log's own time, for example 5m
     #[arg(
         long,
         value_name = "DURATION",
@@ -412,7 +413,7 @@ pub struct FilterArgs {
     /// Also print N records before each one that passes
     #[arg(short = 'B', long, value_name = "N", help_heading = "Lines", conflicts_with_all = ["count", "dedup"])]
     pub before_context: Option<usize>,
-    /// Also print N records before and after
+    /// Also print N records before and after each one that passes
     #[arg(short = 'C', long, value_name = "N", help_heading = "Lines", conflicts_with_all = ["count", "dedup"])]
     pub context: Option<usize>,
     #[command(flatten)]
@@ -423,7 +424,7 @@ pub struct FilterArgs {
 
 #[derive(Debug, Args)]
 pub struct MergeArgs {
-    /// Snapshots written with --snapshot, in the order of what they saw
+    /// Files written with --snapshot, oldest first
     #[arg(required = true, value_name = "SNAPSHOT")]
     pub snapshots: Vec<PathBuf>,
     /// Rows of each table
@@ -440,7 +441,8 @@ pub struct MergeArgs {
 pub struct ExplainArgs {
     /// The line to explain
     pub line: OsString,
-    /// Configuration file (TOML): what it makes of the line; repeat to lay further files over the first
+    /// Configuration file (TOML): also show which of its parts take the line; repeat it to override the
+    /// first file with further ones
     #[arg(
         short,
         long = "config",
@@ -449,7 +451,7 @@ pub struct ExplainArgs {
         conflicts_with_all = ["literals", "condition", "since", "until", "level"]
     )]
     pub config: Vec<PathBuf>,
-    /// With -c: lay the table [env.NAME] over the files
+    /// With -c: override the files with the table [env.NAME]
     #[arg(
         long,
         value_name = "NAME",
@@ -459,8 +461,10 @@ pub struct ExplainArgs {
     pub env: Option<String>,
     #[command(flatten)]
     pub select: SelectArgs,
+    /// The level that a record needs in order to pass
     #[arg(short, long, value_enum, ignore_case = true, env = "WEIR_LEVEL")]
     pub level: Option<LevelArg>,
+    /// Output format: text for people, json for programs
     #[arg(short, long, value_enum, default_value = "text", env = "WEIR_OUTPUT")]
     pub output: Format,
 }
@@ -470,9 +474,10 @@ pub struct AlertsArgs {
     /// State directory of the run
     #[arg(long, value_name = "DIR", env = "WEIR_STATE")]
     pub state: PathBuf,
-    /// Only what was told since then: 2h, or 2026-11-22T10:00:00Z
+    /// List only notifications since then: 2h for the last two hours, or 2026-11-22T10:00:00Z
     #[arg(long, value_name = "WHEN")]
     pub since: Option<String>,
+    /// Output format: text for people, json for programs
     #[arg(short, long, value_enum, default_value = "text", env = "WEIR_OUTPUT")]
     pub output: Format,
 }
@@ -480,10 +485,10 @@ pub struct AlertsArgs {
 /// Where lines come from and how they are cut into records.
 #[derive(Debug, Args)]
 pub struct InputArgs {
-    /// Files or globs to read, - for standard input; .gz and .zst are read as they are
+    /// Files or globs to read; - is standard input. weir unpacks .gz and .zst by itself
     #[arg(value_name = "FILE")]
     pub files: Vec<OsString>,
-    /// Mapper threads; reading, folding and writing have their own [default: cores]
+    /// Threads that parse records [default: number of cores]
     #[arg(
         short,
         long,
@@ -492,7 +497,7 @@ pub struct InputArgs {
         help_heading = "Engine"
     )]
     pub threads: Option<usize>,
-    /// Bytes that may be in flight between reading and writing, for example 16MiB
+    /// Memory for data between reading and writing, for example 16MiB
     #[arg(
         long,
         value_name = "SIZE",
@@ -508,11 +513,11 @@ pub struct InputArgs {
 /// Reading on after the end of a file.
 #[derive(Debug, Args)]
 pub struct FollowArgs {
-    /// Go on as files grow and are rotated, truncated or replaced, and as globs match new ones; the
-    /// report is shown live on a terminal, the final one at Ctrl-C
+    /// Keep reading as files grow, are rotated, truncated or replaced, and as globs match new files. On
+    /// a terminal the report updates live; Ctrl-C prints the final one
     #[arg(short, long, env = "WEIR_FOLLOW", help_heading = "Following")]
     pub follow: bool,
-    /// Begin N lines before the end of each file
+    /// Start N lines before the end of each file
     #[arg(
         short = 'n',
         long,
@@ -521,11 +526,11 @@ pub struct FollowArgs {
         help_heading = "Following"
     )]
     pub tail: Option<u64>,
-    /// Where files begin that are there at the first start; later ones are read whole
-    /// [default: start with --state, else end]
+    /// Where to start in files that exist at the first start; weir reads later files from their first
+    /// byte [default: start with --state, else end]
     #[arg(long, value_enum, env = "WEIR_FROM", help_heading = "Following")]
     pub from: Option<FromArg>,
-    /// Leave out files whose path or name matches (repeatable)
+    /// Do not read files whose path or name matches (repeatable)
     #[arg(
         long,
         value_name = "GLOB",
@@ -533,8 +538,8 @@ pub struct FollowArgs {
         help_heading = "Following"
     )]
     pub exclude: Vec<String>,
-    /// Keep positions and totals in this directory: the next start goes on where this one ended,
-    /// also after a crash
+    /// Keep positions and totals in this directory, so that the next start continues where this one
+    /// ended, even after a crash
     #[arg(
         long,
         value_name = "DIR",
@@ -542,11 +547,10 @@ pub struct FollowArgs {
         help_heading = "Following"
     )]
     pub state: Option<PathBuf>,
-    /// Look at files from time to time instead of asking the kernel to tell of changes
+    /// Check files at intervals instead of waiting for change notices from the kernel
     #[arg(long, env = "WEIR_POLL", help_heading = "Following")]
     pub poll: bool,
-    /// How long what was read may take to be written after SIGTERM or Ctrl-C; a second signal ends
-    /// at once
+    /// Time to finish writing after SIGTERM or Ctrl-C; a second signal stops at once
     // Less than the 30 s after which Kubernetes kills, more than any drain takes whose sink is alive.
     #[arg(
         long,
@@ -567,7 +571,7 @@ pub enum FromArg {
 /// What becomes of an output file that grows and grows.
 #[derive(Debug, Args)]
 pub struct RotateArgs {
-    /// With -f and -O: rename the output to FILE.1 before it grows past this, for example 100MiB
+    /// With -f and -O: rename the output to FILE.1 before it exceeds this size, for example 100MiB
     #[arg(
         long,
         value_name = "SIZE",
@@ -575,7 +579,7 @@ pub struct RotateArgs {
         help_heading = "Output"
     )]
     pub rotate_size: Option<String>,
-    /// With -f and -O: rename the output to FILE.1 when it is this old, for example 1d
+    /// With -f and -O: rename the output to FILE.1 when it reaches this age, for example 1d
     #[arg(
         long,
         value_name = "DURATION",
@@ -583,7 +587,7 @@ pub struct RotateArgs {
         help_heading = "Output"
     )]
     pub rotate_every: Option<String>,
-    /// How many renamed output files stay [default: 7]
+    /// Number of renamed output files to keep [default: 7]
     #[arg(
         long,
         value_name = "N",
@@ -596,7 +600,7 @@ pub struct RotateArgs {
 /// Which records count.
 #[derive(Debug, Args)]
 pub struct SelectArgs {
-    /// Only records with this text; repeat for any of several
+    /// Take only records with this text; repeat it to take records with any of several
     #[arg(
         short = 'm',
         long = "match",
@@ -609,10 +613,10 @@ pub struct SelectArgs {
     /// Ignore ASCII case in --match
     #[arg(short, long, requires = "literals", help_heading = "Selection")]
     pub ignore_case: bool,
-    /// Only records without any --match text
+    /// Take only records without any --match text
     #[arg(short = 'v', long, requires = "literals", help_heading = "Selection")]
     pub invert_match: bool,
-    /// Only records for which this holds, for example 'status >= 500 and latency > 250ms'
+    /// Take only records that meet this condition, for example 'status >= 500 and latency > 250ms'
     #[arg(
         short = 'w',
         long = "where",
@@ -621,7 +625,7 @@ pub struct SelectArgs {
         help_heading = "Selection"
     )]
     pub condition: Option<String>,
-    /// Only records at or after this time, or of the last DURATION, for example 2h
+    /// Take only records at or after this time, or from the last span of time, for example 2h
     #[arg(
         long,
         value_name = "TIME",
@@ -629,7 +633,7 @@ pub struct SelectArgs {
         help_heading = "Selection"
     )]
     pub since: Option<String>,
-    /// Only records before this time, or older than DURATION
+    /// Take only records before this time, or older than a span of time, for example 2h
     #[arg(
         long,
         value_name = "TIME",
@@ -645,7 +649,8 @@ pub struct SelectArgs {
         help_heading = "Records"
     )]
     pub format: Option<String>,
-    /// How lines join to records: auto, off, or a REGEX that matches a record's first line
+    /// How lines join into records: auto, off (one line is one record), or a regular expression that
+    /// matches the first line of a record
     #[arg(
         long,
         value_name = "MODE",
@@ -654,7 +659,7 @@ pub struct SelectArgs {
         help_heading = "Records"
     )]
     pub multiline: String,
-    /// Time zone of times that name none, for example Europe/Berlin [default: the host's]
+    /// Time zone of times without one, for example Europe/Berlin [default: the zone of this machine]
     #[arg(long, value_name = "ZONE", env = "WEIR_TZ", help_heading = "Records")]
     pub tz: Option<String>,
 }
@@ -662,7 +667,7 @@ pub struct SelectArgs {
 /// What is printed, and where.
 #[derive(Debug, Args)]
 pub struct OutputArgs {
-    /// text for eyes, json for programs
+    /// Output format: text for people, json for programs
     #[arg(
         short,
         long,
@@ -672,7 +677,7 @@ pub struct OutputArgs {
         help_heading = "Output"
     )]
     pub output: Format,
-    /// Write to this file instead of standard output; with -f lines are appended to it
+    /// Write to this file instead of standard output; with -f weir appends to it
     #[arg(
         short = 'O',
         long,
@@ -681,7 +686,7 @@ pub struct OutputArgs {
         help_heading = "Output"
     )]
     pub to: Option<PathBuf>,
-    /// Exit with 1 if this holds at the end, for example 'count(level >= error) > 0'
+    /// Exit with 1 if this condition holds at the end, for example 'count(level >= error) > 0'
     #[arg(
         long,
         value_name = "EXPR",
@@ -698,13 +703,13 @@ pub struct OutputArgs {
         help_heading = "Output"
     )]
     pub color: Color,
-    /// Let control characters of the input reach the terminal
+    /// Pass control characters of the input to the terminal
     #[arg(long, env = "WEIR_RAW", help_heading = "Output")]
     pub raw: bool,
-    /// No progress bar, no notes on standard error; errors are still shown
+    /// Show only errors on standard error: no progress bar, no notes
     #[arg(short, long, env = "WEIR_QUIET", help_heading = "Output")]
     pub quiet: bool,
-    /// How weir's own messages on standard error are written
+    /// Format of weir's own messages on standard error
     #[arg(
         long,
         value_enum,
@@ -718,7 +723,7 @@ pub struct OutputArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     Text,
-    /// One JSON object a line: time and message
+    /// One JSON object per line, with time and message
     Json,
 }
 
@@ -751,8 +756,8 @@ pub enum LevelArg {
 pub enum DedupArg {
     /// Whole lines
     Exact,
-    /// Messages with what varies masked
+    /// Messages in which numbers, ids and addresses are masked
     Message,
-    /// Messages that no template known so far covers
+    /// Templates: messages in which other words that vary are masked too
     Template,
 }
