@@ -87,7 +87,7 @@ const DOCKER_END: &str = "\\n\",\"stream\":\"stdout\",\"time\":\"2024-03-01T00:0
 
 /// Records by format.
 #[rustfmt::skip]
-const SHAPES: [Shape; 71] = [
+const SHAPES: [Shape; 72] = [
     ("json", "{\"a\":[", "{\"k#\":[1,2]}", ",", "]}"),
     ("json", "{", "\"k#\":#", ",", "}"),
     ("json", "{", "\"k#\":{\"cpu\":#}", ",", "}"),
@@ -111,6 +111,7 @@ const SHAPES: [Shape; 71] = [
     ("syslog", "<34>1 2003-10-11T22:14:15.003Z host app 1 ID47 [a@1 ", "k#=\"#\"", " ", "] text"),
     ("syslog", SYSLOG, "[a# k=\"#\"]", "", " text"),
     ("syslog", "<34>Oct 11 22:14:15 ", "a[", "", ""),
+    ("syslog", "<34>Oct 11 22:14:15 host ", ": ", "", ""),
     ("access", "127.0.0.1 - - [10/Oct/2000:13:55:36 -0700] \"GET /", "/a5", "", " HTTP/1.0\" 200 23"),
     ("access", "127.0.0.1 - - [10/Oct/2000:13:55:36 -0700] \"GET /a?", "k#=#", "&", " HTTP/1.0\" 200 23"),
     ("access", ACCESS, "\"", "", ""),

@@ -5,6 +5,7 @@ mod access;
 mod bytes;
 mod csv;
 mod logfmt;
+mod mutated;
 mod syslog;
 
 use std::collections::BTreeMap;
