@@ -6,7 +6,7 @@ use crate::cli::args::MergeArgs;
 use crate::cli::overlap::Outputs;
 use crate::cli::report::{print, write_snapshot};
 use crate::cli::{Failure, exit, output};
-use crate::state::{State, snapshot};
+use crate::state::{State, repaired, snapshot};
 
 pub fn run(args: MergeArgs) -> Result<u8, Failure> {
     output::log_as(args.output.log_format);
@@ -26,6 +26,9 @@ pub fn run(args: MergeArgs) -> Result<u8, Failure> {
             message: format!("{name}: {reason}"),
             exit_code: exit::NOT_A_SNAPSHOT,
         })?;
+        if let Some(note) = repaired::note(state.repaired) {
+            output::say(&format!("{name}: {note}"));
+        }
         match &mut merged {
             None => merged = Some(state),
             Some(merged) => {

@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::flow::sample::INDEX_MAX;
 use crate::state::histogram::Cell;
+use crate::state::repaired;
 
 /// Cells of a page.
 const PAGE: usize = 64;
@@ -183,26 +183,25 @@ impl Serialize for Cells {
 
 impl<'de> Deserialize<'de> for Cells {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Cells, D::Error> {
-        let (is_many, list) = <(bool, Vec<(Cell, u64)>)>::deserialize(deserializer)?;
-        let broken = || D::Error::custom("cells of a window out of range");
-        if !is_many {
-            return Ok(Cells::Few(list.into_iter().collect()));
-        }
+        let (is_many, mut list) = <(bool, Vec<(Cell, u64)>)>::deserialize(deserializer)?;
+        let given = list.len();
+        let range = -1 - i32::from(INDEX_MAX)..=i32::from(INDEX_MAX);
+        list.retain(|(cell, count)| range.contains(cell) && *count > 0);
+        repaired::add((given - list.len()) as u64);
+        let fits = list.iter().all(|(_, count)| u32::try_from(*count).is_ok());
         let mut pages: BTreeMap<i32, Box<Page>> = BTreeMap::new();
-        for (cell, count) in list {
-            let is_cell = (-1 - i32::from(INDEX_MAX)..=i32::from(INDEX_MAX)).contains(&cell);
-            if !is_cell || count == 0 {
-                return Err(broken());
+        if is_many && fits && !list.is_empty() {
+            for (cell, count) in list {
+                let (number, place) = place(cell);
+                let page = pages.entry(number).or_default();
+                page.total -= u64::from(page.counts[place]);
+                page.counts[place] = count as u32;
+                page.total += count;
             }
-            let (number, place) = place(cell);
-            let page = pages.entry(number).or_default();
-            page.counts[place] = u32::try_from(count).map_err(|_| broken())?;
-            page.total += count;
+            return Ok(Cells::Many(pages));
         }
-        if pages.is_empty() {
-            return Err(broken());
-        }
-        Ok(Cells::Many(pages))
+        repaired::add(u64::from(is_many));
+        Ok(Cells::Few(list.into_iter().collect()))
     }
 }
 

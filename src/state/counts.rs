@@ -4,7 +4,7 @@
 //! the same however the input was cut into batches. Used by `histogram.rs` alone.
 
 use crate::flow::sample::INDEX_MAX;
-use serde::de::Error as _;
+use crate::state::repaired;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Counters of a page.
@@ -397,38 +397,45 @@ impl Serialize for Counts {
 impl<'de> Deserialize<'de> for Counts {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Counts, D::Error> {
         let (is_dense, cells) = <(bool, Vec<u64>)>::deserialize(deserializer)?;
-        let broken = || D::Error::custom("histogram counts out of range");
-        let mut pages = Pages::default();
-        let mut log = Vec::new();
+        let (pairs, odd) = cells.as_chunks::<2>();
         let mut index = 0u64;
-        for cell in cells.chunks(2) {
-            let &[distance, count] = cell else {
-                return Err(broken());
-            };
-            index = index.saturating_add(distance);
-            if index > u64::from(INDEX_MAX) || count == 0 {
-                return Err(broken());
+        let pairs = pairs.iter().map(|[distance, count]| {
+            index = index.saturating_add(*distance);
+            (index, *count)
+        });
+        let is_cell = |(index, count): &(u64, u64)| *index <= u64::from(INDEX_MAX) && *count > 0;
+        let pairs: Vec<(u16, u64)> = pairs
+            .filter(is_cell)
+            .map(|(index, count)| (index as u16, count))
+            .collect();
+        let given = cells.len() / 2 + odd.len();
+        repaired::add((given - pairs.len()) as u64);
+        let samples = pairs
+            .iter()
+            .fold(0u64, |sum, (_, count)| sum.saturating_add(*count));
+        // A log is never larger than its pages would be, so a few bytes that claim many samples take
+        // no more than that.
+        let log_bytes_max =
+            Pages::estimate(pairs.iter().map(|(index, _)| *index)).max(PAGE + ROW_BYTES);
+        let is_log = !is_dense
+            && samples <= LOG_MAX as u64
+            && log_capacity(samples as usize) * size_of::<u16>() <= log_bytes_max;
+        repaired::add(u64::from(is_log == is_dense));
+        if is_log {
+            let mut log = Vec::with_capacity(log_capacity(samples as usize));
+            for (index, count) in pairs {
+                log.extend(std::iter::repeat_n(index, count as usize));
             }
-            let index = index as u16;
-            if is_dense {
-                if !pages.add(index, count) {
-                    pages
-                        .grow(index, count, &mut Budget::UNLIMITED.clone())
-                        .map_err(|_| broken())?;
-                }
-            } else {
-                let count = usize::try_from(count).map_err(|_| broken())?;
-                if count > LOG_MAX - log.len() {
-                    return Err(broken());
-                }
-                log.extend(std::iter::repeat_n(index, count));
+            return Ok(Counts::Log(log));
+        }
+        let mut pages = Pages::default();
+        for (index, count) in pairs {
+            if !pages.add(index, count) {
+                pages
+                    .grow(index, count, &mut Budget::UNLIMITED.clone())
+                    .expect("an unlimited budget has room");
             }
         }
-        if is_dense {
-            return Ok(Counts::Dense(pages));
-        }
-        let mut exact = Vec::with_capacity(log_capacity(log.len()));
-        exact.append(&mut log);
-        Ok(Counts::Log(exact))
+        Ok(Counts::Dense(pages))
     }
 }

@@ -4,12 +4,13 @@
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::{ByteBuf, Bytes};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
+
+use crate::state::repaired;
 
 /// Bytes that the groups of all groupings together may use, if the user does not say otherwise:
 /// about 450,000 keys of ten bytes.
@@ -223,15 +224,14 @@ impl<'de> Deserialize<'de> for Groups {
         type Form = (u64, bool, BTreeMap<u16, u64>, Vec<(u16, ByteBuf, u64)>);
         let (limit, is_full, other, rows) = Form::deserialize(deserializer)?;
         let mut groups = Groups::new(usize::try_from(limit).unwrap_or(usize::MAX));
+        groups.other = other;
         for (grouping, key, count) in rows {
             let known = groups.rows.len();
+            // A key that stands twice is one group, one without room is in `other`: the total stays.
             groups.add(grouping, &key, count);
-            if groups.rows.len() == known {
-                return Err(D::Error::custom("groups table out of range"));
-            }
+            repaired::add(u64::from(groups.rows.len() == known));
         }
-        groups.other = other;
-        groups.is_full = is_full;
+        groups.is_full |= is_full;
         Ok(groups)
     }
 }

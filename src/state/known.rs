@@ -8,12 +8,12 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use hashbrown::HashTable;
-use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::{ByteBuf, Bytes};
 
 use crate::flow::fingerprint::Fingerprint;
 use crate::state::messages::{MASKED_BYTES_MAX, ROWS_MAX};
+use crate::state::repaired;
 use crate::state::templates::{Templates, cluster};
 
 /// Templates are first made of this many messages.
@@ -142,17 +142,17 @@ impl Serialize for Known {
 
 impl<'de> Deserialize<'de> for Known {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Known, D::Error> {
-        let (clustered, next, messages) =
+        let (clustered, next, mut messages) =
             <(u64, u64, Vec<(Fingerprint, ByteBuf)>)>::deserialize(deserializer)?;
-        let broken = || D::Error::custom("known messages out of range");
-        let clustered = usize::try_from(clustered).map_err(|_| broken())?;
-        if messages.len() > ROWS_MAX || clustered > messages.len() {
-            return Err(broken());
-        }
+        repaired::add(messages.len().saturating_sub(ROWS_MAX) as u64);
+        messages.truncate(ROWS_MAX);
         let mut known = Known {
-            next: usize::try_from(next).map_err(|_| broken())?,
+            next: usize::try_from(next).unwrap_or(usize::MAX),
             ..Known::default()
         };
+        let clustered = usize::try_from(clustered).unwrap_or(usize::MAX);
+        repaired::add(u64::from(clustered > messages.len()));
+        let clustered = clustered.min(messages.len());
         for (fingerprint, masked) in messages {
             let hash = known.hasher.hash_one(fingerprint);
             known.push(hash, fingerprint, masked.into_vec().into());

@@ -14,11 +14,11 @@ mod held;
 use super::counts::Budget;
 use super::histogram::Histogram;
 use crate::flow::sample::{Sample, SeriesKey, UnitSet};
+use crate::state::repaired;
 use crate::units::Unit;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use held::Held;
-use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::{ByteBuf, Bytes};
 use std::hash::BuildHasher;
@@ -334,6 +334,12 @@ impl Metrics {
         self.scratch.fill(UNRESOLVED);
     }
 
+    /// Counts the values of a histogram that has no place.
+    fn refuse(&mut self, histogram: &Histogram) {
+        self.is_full = true;
+        self.refused = self.refused.saturating_add(histogram.count());
+    }
+
     /// Adds another table, whose input came after this one's.
     pub fn merge(&mut self, other: &Metrics) {
         self.is_full |= other.is_full;
@@ -485,19 +491,23 @@ impl<'de> Deserialize<'de> for Metrics {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Metrics, D::Error> {
         type Form = (u64, bool, u64, Vec<Table>, Vec<(u32, ByteBuf, Histogram)>);
         let (limit, is_full, refused, tables, series) = Form::deserialize(deserializer)?;
-        let broken = || D::Error::custom("metrics table out of range");
         let mut metrics = Metrics::new(usize::try_from(limit).unwrap_or(usize::MAX));
         metrics.refused = refused;
         for (number, table) in tables.into_iter().enumerate() {
             if metrics.table(&table.name, table.grouping) != Some(number as u32) {
-                return Err(broken());
+                // Without its own place the numbers of the series would not fit any more.
+                repaired::add(1);
+                metrics.refuse(&table.other);
+                break;
             }
             metrics.budget.charge(table.other.bytes());
             metrics.tables[number] = table;
         }
         for (table, key, histogram) in series {
             if table as usize >= metrics.tables.len() || metrics.find(table, &key).is_some() {
-                return Err(broken());
+                repaired::add(1);
+                metrics.refuse(&histogram);
+                continue;
             }
             let series = Series {
                 table,
@@ -507,7 +517,7 @@ impl<'de> Deserialize<'de> for Metrics {
             metrics.budget.charge(series.bytes());
             metrics.push(series);
         }
-        metrics.is_full = is_full;
+        metrics.is_full |= is_full;
         Ok(metrics)
     }
 }

@@ -13,6 +13,7 @@ pub mod losses;
 pub mod messages;
 pub mod metrics;
 pub mod places;
+pub mod repaired;
 pub mod sets;
 pub mod snapshot;
 pub mod summaries;
@@ -64,6 +65,9 @@ pub struct State {
     /// What rules know, put here for reports and snapshots.
     #[serde(default)]
     pub watched: Watched,
+    /// Values that were put right when it was read.
+    #[serde(skip)]
+    pub repaired: u64,
 }
 
 /// States, sets and alerts as they stood at some moment.
@@ -166,6 +170,7 @@ impl State {
             conditions: vec![0; conditions],
             lines_approximate: false,
             watched: Watched::default(),
+            repaired: 0,
         }
     }
 
@@ -201,6 +206,14 @@ impl State {
         let row = State::followed(source);
         let name = if row.0 == FOLLOWED_MAX { "other" } else { name };
         self.open(row, name);
+    }
+
+    /// Makes a row for a followed file that is read on and has none.
+    pub fn reopen_followed(&mut self, source: SourceId, name: &str) {
+        if self.inputs.len() <= State::followed(source).0 as usize {
+            self.open_followed(source, name);
+            repaired::add(1);
+        }
     }
 
     /// Takes in what a mapper made of the next batch.

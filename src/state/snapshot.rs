@@ -3,7 +3,7 @@
 //! Eight bytes of magic, a CRC-32 of the rest, then the state as MessagePack with field names, so
 //! that a later version can add fields.
 
-use crate::state::State;
+use crate::state::{State, repaired};
 
 const MAGIC: [u8; 8] = *b"weirsnp1";
 
@@ -39,8 +39,10 @@ pub fn decode(bytes: &[u8]) -> Result<State, NotASnapshot> {
     if crc32fast::hash(body) != u32::from_le_bytes(*sum) {
         return refuse("a torn or damaged snapshot: its checksum does not fit");
     }
-    let mut state: State = rmp_serde::from_slice(body)
-        .map_err(|error| NotASnapshot(format!("a snapshot that cannot be read: {error}")))?;
+    let (state, repaired) = repaired::counted(|| rmp_serde::from_slice::<State>(body));
+    let mut state =
+        state.map_err(|error| NotASnapshot(format!("a snapshot that cannot be read: {error}")))?;
+    state.repaired = repaired;
     state.messages.reindex();
     Ok(state)
 }

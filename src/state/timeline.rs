@@ -3,8 +3,9 @@
 //! timeline is exactly the sum of a finer one. The state is a function of the multiset of what was
 //! added: order, batches and merges play no part.
 
-use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::state::repaired;
 
 /// Buckets kept: four for each column of a wide terminal, 64 bytes each.
 const BUCKETS_MAX: usize = 1024;
@@ -131,7 +132,18 @@ impl<'de> Deserialize<'de> for Timeline {
             || !buckets.is_sorted_by(|left, right| left.0 < right.0)
             || !buckets.iter().all(in_range)
         {
-            return Err(D::Error::custom("timeline out of range"));
+            repaired::add(1);
+            let mut timeline = Timeline {
+                exponent: exponent.min(63),
+                buckets: Vec::new(),
+            };
+            let exponent = timeline.exponent;
+            for (number, counts) in buckets {
+                let number = number.clamp(i64::MIN >> exponent, i64::MAX >> exponent);
+                // The width may grow on the way.
+                timeline.add_bucket(number >> (timeline.exponent - exponent), &counts);
+            }
+            return Ok(timeline);
         }
         Ok(Timeline { exponent, buckets })
     }

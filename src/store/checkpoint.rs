@@ -10,6 +10,7 @@ use crate::rules;
 use crate::state::State;
 use crate::state::lines::Lines;
 use crate::state::places::Places;
+use crate::state::repaired;
 use crate::state::summaries::Summaries;
 
 const MAGIC: [u8; 8] = *b"weirckp1";
@@ -139,22 +140,25 @@ pub fn decode(bytes: &[u8]) -> Result<Checkpoint, Unreadable> {
     if !is_whole {
         return broken("torn or damaged: its checksum does not fit");
     }
-    let mut checkpoint: Checkpoint = rmp_serde::from_slice(body)
-        .map_err(|error| Unreadable::Broken(format!("not to be read: {error}")))?;
+    let (checkpoint, repaired) = repaired::counted(|| read(body));
+    let mut checkpoint =
+        checkpoint.map_err(|error| Unreadable::Broken(format!("not to be read: {error}")))?;
+    checkpoint.state.repaired = repaired;
+    Ok(checkpoint)
+}
+
+/// The checkpoint in MessagePack, fit for use.
+fn read(body: &[u8]) -> Result<Checkpoint, rmp_serde::decode::Error> {
+    let mut checkpoint: Checkpoint = rmp_serde::from_slice(body)?;
     checkpoint.state.messages.reindex();
     if let Some(watched) = &mut checkpoint.watched
         && let Some(summaries) = &mut watched.summaries
     {
         summaries.reindex();
     }
-    let inputs = checkpoint.state.inputs.len();
-    let has_row = |source: u32| (source as usize) < inputs;
-    if !checkpoint
-        .places
-        .iter()
-        .all(|place| has_row(place.birth.source.0))
-    {
-        return broken("not consistent: a place without its input");
+    for place in checkpoint.places.iter() {
+        let birth = &place.birth;
+        checkpoint.state.reopen_followed(birth.source, &birth.name);
     }
     Ok(checkpoint)
 }

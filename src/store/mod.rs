@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::disk::{Disk, DiskFile, Lock, directory_of, read_full};
+use crate::state::repaired;
 use crate::store::checkpoint::{Checkpoint, Unreadable};
 use crate::store::journal::Record;
 
@@ -303,6 +304,9 @@ fn newest_of(
         notes.push(format!(
             "{shown}: {reason}; going on from the other one and the journal"
         ));
+    }
+    if let Some(note) = repaired::note(checkpoint.state.repaired) {
+        notes.push(format!("{shown}: {note}"));
     }
     Ok((1 - newest, Some(*checkpoint)))
 }

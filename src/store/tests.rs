@@ -4,7 +4,9 @@
 mod appender;
 mod checkpoints;
 mod faulty;
+mod hostile;
 mod journals;
+mod limits;
 mod recovery;
 mod running;
 mod sinks;

@@ -225,6 +225,70 @@ fn after_a_kill_nothing_is_forgotten_before_everything_is_known() {
     );
 }
 
+/// A checkpoint, its configuration and the journal behind it, as an earlier build left them.
+const EARLIER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/state/dcb444d");
+
+#[test]
+fn f28_what_an_earlier_build_wrote_is_read_and_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let logs = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/logs");
+    for name in ["access.log", "api.ndjson", "worker.logfmt"] {
+        std::fs::copy(logs.join(name), at(name)).unwrap();
+    }
+    std::fs::create_dir(at("state")).unwrap();
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(at("state"), private).unwrap();
+    for (from, to) in [
+        ("weir.toml", "weir.toml"),
+        ("checkpoint-b", "state/checkpoint-b"),
+        ("journal-4", "state/journal-4"),
+    ] {
+        std::fs::copy(Path::new(EARLIER).join(from), at(to)).unwrap();
+    }
+    let show = ["state", "show", "state", "-o", "json"];
+    let before = run_in(directory.path(), show).exits(0);
+    assert_eq!(before.stderr, "");
+    let before = before.json();
+    // The lines of the three logs.
+    assert_eq!(before["records"], 48);
+    let status = |shown: &Value, queue: &str| {
+        let states = shown["states"].as_array().unwrap().clone();
+        let of = states.iter().find(|state| state["key"]["queue"] == queue);
+        of.unwrap()["status"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(status(&before, "reports"), "missing");
+    assert_eq!(before["alerts"].as_array().unwrap().len(), 6);
+
+    let line = "time=2026-03-14T09:30:00Z level=info msg=\"job done\" queue=reports job=900 duration=5ms\n";
+    let mut log = std::fs::OpenOptions::new()
+        .append(true)
+        .open(at("worker.logfmt"))
+        .unwrap();
+    std::io::Write::write_all(&mut log, line.as_bytes()).unwrap();
+    let mut command = weir(["run", "-q", "-c", "weir.toml"]);
+    command.current_dir(directory.path());
+    let running = Running(
+        command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    until(
+        "the new line is known, and none of the old ones twice",
+        || {
+            let shown = run_in(directory.path(), show);
+            shown.code == 0 && shown.json()["records"] == 49
+        },
+    );
+    running.signal("TERM");
+    let after = run_in(directory.path(), show).json();
+    assert_eq!(after["records"], 49);
+    assert_ne!(status(&after, "reports"), "missing");
+    assert_eq!(after["sets"], before["sets"]);
+}
+
 #[test]
 fn what_holds_no_state_is_refused() {
     let directory = folder();

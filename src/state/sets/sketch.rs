@@ -2,10 +2,11 @@
 //! error of 1.6 %. The estimate is a function of the set of values alone: order, repetition and how
 //! often sketches were merged play no part, which sketches that count as they go cannot say.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::flow::fingerprint::xxh64;
+use crate::state::repaired;
 
 /// Bits of the hash that choose a register.
 const PRECISION: u32 = 12;
@@ -22,8 +23,36 @@ const SPARSE_MAX: usize = REGISTERS / 4;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Sketch {
     /// Sorted by register, which stands in the upper bits; the value in the lower eight.
-    Sparse(Vec<u32>),
-    Dense(ByteBuf),
+    Sparse(#[serde(deserialize_with = "sparse")] Vec<u32>),
+    Dense(#[serde(deserialize_with = "dense")] ByteBuf),
+}
+
+/// Registers that are set, in their order and each once.
+fn sparse<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u32>, D::Error> {
+    let mut set = Vec::<u32>::deserialize(deserializer)?;
+    let given = set.len();
+    let register = |packed: &u32| (*packed >> 8) as usize;
+    if !set.is_sorted_by(|a, b| register(a) < register(b))
+        || set.last().is_some_and(|last| register(last) >= REGISTERS)
+    {
+        set.retain(|packed| register(packed) < REGISTERS);
+        set.sort_unstable_by_key(|packed| std::cmp::Reverse(*packed));
+        // Of two that are one register the larger value stays.
+        set.dedup_by_key(|packed| register(packed));
+        set.reverse();
+        repaired::add(1.max((given - set.len()) as u64));
+    }
+    Ok(set)
+}
+
+/// All registers.
+fn dense<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteBuf, D::Error> {
+    let mut ranks = ByteBuf::deserialize(deserializer)?;
+    if ranks.len() != REGISTERS {
+        ranks.resize(REGISTERS, 0);
+        repaired::add(1);
+    }
+    Ok(ranks)
 }
 
 impl Default for Sketch {

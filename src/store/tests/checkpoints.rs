@@ -9,7 +9,7 @@ use crate::engine::fold::Fold;
 use crate::store::checkpoint::{Checkpoint, Unreadable, decode, encode};
 use crate::store::{SLOTS, StateDir};
 
-fn sample(number: u64) -> Checkpoint {
+pub(super) fn sample(number: u64) -> Checkpoint {
     let known = known();
     Checkpoint {
         number,

@@ -6,6 +6,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::program::run_in;
+
 use super::scene::{Mount, Scene, Source, compare, exactly, is_root, until};
 
 /// The checkpoints, newest first.
@@ -199,6 +201,41 @@ fn f27_output_torn_or_shorter_than_the_state_says() {
         running.terminate();
         exactly(&scene.read("out"), &[&source]);
     }
+}
+
+#[test]
+fn f27_more_files_than_the_inputs_have_rows() {
+    // Both checkpoints were refused from then on, at every start and by `state show`.
+    let scene = Scene::new();
+    fs::create_dir(scene.path("logs")).unwrap();
+    for number in 0..10_002 {
+        fs::write(
+            scene.path(&format!("logs/{number}.log")),
+            "ERROR disk is full\n",
+        )
+        .unwrap();
+    }
+    let configuration = "[[source]]\ntype = \"file\"\ninclude = [\"logs/*.log\"]\n\n[[sink]]\ntype = \"file\"\n\
+                         path = \"out\"\n\n[run]\nstate_dir = \"state\"\n";
+    fs::write(scene.path("w.toml"), configuration).unwrap();
+    let args = ["run", "-q", "-c", "w.toml"];
+    let line = "ERROR disk is full\n".len() as u64;
+    let running = scene.start(&[], &args);
+    scene.until_length("out", 10_002 * line);
+    running.terminate();
+    let show = ["state", "show", "state", "-o", "json"];
+    let shown = run_in(scene.folder(), show).exits(0);
+    assert_eq!(
+        (shown.json()["records"].as_u64(), &*shown.stderr),
+        (Some(10_002), "")
+    );
+    scene.append("logs/10001.log", b"ERROR disk is full\n");
+    scene.append("logs/later.log", b"ERROR disk is full\n");
+    let running = scene.start(&[], &args);
+    scene.until_length("out", 10_004 * line);
+    running.terminate();
+    assert_eq!(scene.length("out"), 10_004 * line);
+    assert_eq!(run_in(scene.folder(), show).json()["records"], 10_004);
 }
 
 #[test]
