@@ -1,7 +1,6 @@
 //! `weir baseline`: the file of messages that rules with `new()` know already. It is learned from
 //! logs, compared with logs, and grows by what a person acknowledges.
 
-use std::io;
 use std::path::Path;
 
 use crate::cli::args::{BaselineCommand, BaselineLogs, LevelArg};
@@ -10,6 +9,7 @@ use crate::cli::overlap::Outputs;
 use crate::cli::start::{self, Files, Start};
 use crate::cli::{Failure, exit, output, plan as planned, rehearse};
 use crate::config::plan::{Plan, ReportTask, Select, Task};
+use crate::disk::replace::replace;
 use crate::engine::NoWatcher;
 use crate::flow::fingerprint::Fingerprint;
 use crate::flow::level::Level;
@@ -50,13 +50,9 @@ fn read_or_begin(path: &Path) -> Result<Baseline, Failure> {
     }
 }
 
-/// Writes a new file and renames it, so that nobody reads half of it.
 fn write(path: &Path, baseline: &Baseline) -> Result<(), Failure> {
-    let fail = |error: io::Error| Failure::io(format!("{}: {error}", path.display()));
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
-    std::fs::write(&temporary, baseline.write()).map_err(fail)?;
-    std::fs::rename(&temporary, path).map_err(fail)
+    replace(path, baseline.write().as_bytes())
+        .map_err(|error| Failure::io(format!("{}: {error}", path.display())))
 }
 
 fn learn(logs: &BaselineLogs) -> Result<u8, Failure> {

@@ -14,6 +14,7 @@ use crate::cli::progress::Progress;
 use crate::cli::start::{self, Start};
 use crate::cli::{Failure, exit, output};
 use crate::config::plan::{Plan, ReportTask, Task};
+use crate::disk::replace::replace;
 use crate::engine::{NoWatcher, Watcher};
 use crate::expr::aggregate::Check;
 use crate::expr::functions::Statistic;
@@ -220,13 +221,10 @@ pub fn print(
     }
 }
 
-/// Writes the state to a new file beside `path` and renames it, so that a reader never sees half.
+/// Puts the state into the file at `path`.
 pub fn write_snapshot(path: &Path, state: &State) -> Result<(), Failure> {
-    let fail = |error: io::Error| Failure::io(format!("--snapshot {}: {error}", path.display()));
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
-    std::fs::write(&temporary, snapshot::encode(state)).map_err(fail)?;
-    std::fs::rename(&temporary, path).map_err(fail)
+    replace(path, &snapshot::encode(state))
+        .map_err(|error| Failure::io(format!("--snapshot {}: {error}", path.display())))
 }
 
 /// The exit code of `--fail-on`.

@@ -4,6 +4,7 @@
 //! Nothing in here decides anything; every method is one or two system calls.
 
 pub mod real;
+pub mod replace;
 
 use std::ffi::OsString;
 use std::io;

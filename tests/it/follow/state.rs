@@ -390,6 +390,51 @@ fn s07_links_in_the_state_directory_are_not_followed() {
 }
 
 #[test]
+fn s07_snapshots_and_baselines_are_written_through_no_link() {
+    let scene = Scene::new();
+    let precious = b"somebody else's file\n";
+    fs::write(scene.path("victim"), precious).unwrap();
+    scene.append("app.log", b"2026-11-23T02:00:00Z ERROR disk is full\n");
+    let written = [
+        ("snap", vec!["--snapshot", "snap", "app.log"]),
+        ("merged", vec!["merge", "snap", "--snapshot", "merged"]),
+        ("base", vec!["baseline", "learn", "base", "app.log"]),
+        (
+            "acked",
+            vec!["baseline", "ack", "acked", "f1:0000000000000001"],
+        ),
+    ];
+    for (name, args) in written {
+        for link in [format!("{name}.tmp"), name.to_owned()] {
+            // A baseline is read before it is written, and what is no baseline is refused.
+            if link != "base" && link != "acked" {
+                symlink(scene.path("victim"), scene.path(&link)).unwrap();
+            }
+            run_in(scene.folder(), &args).exits(0);
+            assert_eq!(scene.read("victim"), precious, "{link}");
+            let found = fs::symlink_metadata(scene.path(name)).unwrap();
+            assert!(found.is_file(), "{link}");
+            assert_eq!(found.permissions().mode() & 0o777, 0o600, "{link}");
+            fs::remove_file(scene.path(name)).unwrap();
+        }
+        run_in(scene.folder(), &args).exits(0);
+    }
+    let left: Vec<String> = fs::read_dir(scene.folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with(".weir"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    // As root a rename over a device took it away from the whole machine.
+    let fifo = scene.path("fifo");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.unwrap().success());
+    run_in(scene.folder(), ["--snapshot", "fifo", "app.log"])
+        .exits(2)
+        .says("no regular file");
+}
+
+#[test]
 fn without_a_state_directory_that_is_said() {
     let scene = Scene::new();
     let mut source = Source::new(0);
