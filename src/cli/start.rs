@@ -273,10 +273,12 @@ fn open(
                 purpose: start.purpose.text().to_owned(),
                 output,
             };
-            let ready = checkpoint::open(asked, state).map_err(|error| Failure {
-                message: error.text,
-                exit_code: error.exit_code,
-            })?;
+            let ready =
+                checkpoint::open_when_there_is_room(&asked, &state, &start.stop, output::say)
+                    .map_err(|error| Failure {
+                        message: error.text,
+                        exit_code: error.exit_code,
+                    })?;
             ready.notes.iter().for_each(|note| output::say(note));
             Opened {
                 // Killed before it had looked at the files, a first start is still to be made.

@@ -124,6 +124,7 @@ fn of_run<'c>(
             dir.display()
         ),
         exit_code: exit::USAGE,
+        is_no_room: false,
     })
 }
 
@@ -146,6 +147,7 @@ fn find(state: &Keyed, typed: &str) -> Result<Vec<u8>, StoreError> {
                     fields.join("=…,")
                 ),
                 exit_code: exit::USAGE,
+                is_no_room: false,
             })?;
             key::push(&mut encoded, value.as_bytes());
         }
@@ -196,5 +198,6 @@ fn unknown(what: &str, typed: &str, known: Vec<&str>) -> StoreError {
     StoreError {
         text: format!("unknown {what} \"{typed}\"; {remedy}"),
         exit_code: exit::USAGE,
+        is_no_room: false,
     }
 }

@@ -119,6 +119,14 @@ pub fn directory_of(path: &Path) -> &Path {
     }
 }
 
+/// Whether something failed for want of room only (blocks, inodes or a quota), which may come back.
+pub fn is_no_room(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
 /// Fills `buffer` from `offset` on as far as the file goes; returns how many bytes there were.
 pub fn read_full(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0;

@@ -11,9 +11,10 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::clock::Clock;
-use crate::disk::Disk;
+use crate::disk::{Disk, is_no_room};
 use crate::engine::fold::{Fold, Known};
-use crate::engine::writer::{Border, Destination, Recorder};
+use crate::engine::signals::Stop;
+use crate::engine::writer::{self, Border, Destination, Recorder};
 use crate::failpoint::{self, Failpoint};
 use crate::flow::mark::Mark;
 use crate::flow::output::OutputPlace;
@@ -47,6 +48,7 @@ pub struct Store {
 }
 
 /// What is asked of a state directory.
+#[derive(Clone)]
 pub struct Asked<'a> {
     pub disk: Arc<dyn Disk>,
     pub clock: Arc<dyn Clock>,
@@ -57,6 +59,7 @@ pub struct Asked<'a> {
 }
 
 /// Where lines go.
+#[derive(Clone)]
 pub enum AskedOutput {
     /// There are none.
     Nothing,
@@ -79,6 +82,29 @@ pub struct Ready {
     pub notes: Vec<String>,
 }
 
+/// As [`open`]. While there is no room for what a start writes, it says so once and tries again, until
+/// there is room or the run is asked to end: nothing was read yet, so all input waits.
+pub fn open_when_there_is_room(
+    asked: &Asked<'_>,
+    fresh: &State,
+    stop: &Stop,
+    say: impl Fn(&str),
+) -> Result<Ready, StoreError> {
+    let mut waits = false;
+    loop {
+        match open(asked.clone(), fresh.clone()) {
+            Err(error) if error.is_no_room && !stop.asked() => {
+                if !std::mem::replace(&mut waits, true) {
+                    say(&format!("{error}; waiting until there is room"));
+                }
+                let failed = |error| StoreError::of("cannot wait for room".to_owned(), &error);
+                writer::wait(stop).map_err(failed)?;
+            }
+            result => return result,
+        }
+    }
+}
+
 /// Opens a state directory and the output file: goes on where the run before it was killed, or
 /// begins with `fresh`. Everything that cannot work is found here, before anything is read.
 pub fn open(asked: Asked<'_>, fresh: State) -> Result<Ready, StoreError> {
@@ -98,6 +124,7 @@ pub fn open(asked: Asked<'_>, fresh: State) -> Result<Ready, StoreError> {
                 .map_err(|error| StoreError {
                     text: format!("cannot write {error}"),
                     exit_code: 74,
+                    is_no_room: is_no_room(&error),
                 })
         }
         _ => Ok(None),
@@ -134,9 +161,8 @@ pub fn open(asked: Asked<'_>, fresh: State) -> Result<Ready, StoreError> {
     } else {
         let mut opened_file = open_file(&disk)?;
         if let Some(file) = &mut opened_file {
-            file.unsynced().sync(&*disk).map_err(|error| StoreError {
-                text: format!("cannot write {}: {error}", file.path().display()),
-                exit_code: 74,
+            file.unsynced().sync(&*disk).map_err(|error| {
+                StoreError::of(format!("cannot write {}", file.path().display()), &error)
             })?;
         }
         file = opened_file;
@@ -149,9 +175,11 @@ pub fn open(asked: Asked<'_>, fresh: State) -> Result<Ready, StoreError> {
         opened.dir.write(&checkpoint)?;
         journal = Journal::create(Arc::clone(&disk), path, number)
             .and_then(|journal| disk.sync_directory(path).map(|()| journal))
-            .map_err(|error| StoreError {
-                text: format!("{}: cannot write the journal: {error}", path.display()),
-                exit_code: 74,
+            .map_err(|error| {
+                StoreError::of(
+                    format!("{}: cannot write the journal", path.display()),
+                    &error,
+                )
             })?;
         replay = Vec::new();
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::disk::DiskFile;
+use crate::disk::{DiskFile, is_no_room};
 use crate::engine::budget::Permit;
 use crate::engine::checkpoint::Commit;
 use crate::engine::faults::guard;
@@ -19,7 +19,7 @@ use crate::engine::signals::Stop;
 use crate::failpoint::{self, Failpoint};
 use crate::flow::output::{Accepted, Output, OutputPlace, Took};
 use crate::sinks::Sink;
-use crate::sinks::file::{Appender, Unsynced, is_no_room};
+use crate::sinks::file::{Appender, Unsynced};
 use crate::store::checkpoint::Checkpoint;
 use crate::store::journal::{Entry, Journal};
 
@@ -464,7 +464,7 @@ fn write_waiting(writing: &mut Writing, output: &Output) -> io::Result<()> {
 }
 
 /// Waits until there may be room again or the run is asked to end.
-fn wait(stop: &Stop) -> io::Result<()> {
+pub(super) fn wait(stop: &Stop) -> io::Result<()> {
     let mut descriptors = [PollFd::from_borrowed_fd(stop.descriptor(), PollFlags::IN)];
     let timeout = Timespec {
         tv_sec: ROOM_WAIT.as_secs().cast_signed(),

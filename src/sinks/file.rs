@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::disk::{Disk, DiskFile, Kind, directory_of, read_full};
+use crate::disk::{Disk, DiskFile, Kind, directory_of, is_no_room, read_full};
 use crate::flow::output::{OutputPlace, rotated_path};
 use crate::sinks::{Sink, stdout};
 
@@ -404,14 +404,6 @@ fn open(disk: &dyn Disk, path: &Path) -> io::Result<(Arc<dyn DiskFile>, OutputPl
         length: stat.length,
     };
     Ok((file, place))
-}
-
-/// Whether a write failed for want of room only, which may come back.
-pub fn is_no_room(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
 }
 
 fn named(path: &Path, error: &io::Error) -> io::Error {

@@ -25,6 +25,7 @@ pub fn newest(disk: &dyn Disk, path: &Path) -> Result<(Checkpoint, Vec<String>),
         return Err(StoreError {
             text: format!("{}: holds no state", path.display()),
             exit_code: 66,
+            is_no_room: false,
         });
     }
     let mut notes = Vec::new();

@@ -20,7 +20,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::disk::{Disk, DiskFile, Lock, directory_of, read_full};
+use crate::disk::{Disk, DiskFile, Lock, directory_of, is_no_room, read_full};
 use crate::state::repaired;
 use crate::store::checkpoint::{Checkpoint, Unreadable};
 use crate::store::journal::Record;
@@ -39,6 +39,8 @@ pub struct StoreError {
     pub text: String,
     /// The exit code that it asks for.
     pub exit_code: u8,
+    /// There is no room on a disk, which may come back.
+    pub is_no_room: bool,
 }
 
 impl StoreError {
@@ -46,11 +48,20 @@ impl StoreError {
         StoreError {
             text,
             exit_code: 74,
+            is_no_room: false,
         }
     }
 
     fn io(path: &Path, what: &str, error: &io::Error) -> StoreError {
-        StoreError::new(format!("{}: {what}: {error}", path.display()))
+        StoreError::of(format!("{}: {what}", path.display()), error)
+    }
+
+    /// Of an operation on a disk.
+    pub fn of(what: String, error: &io::Error) -> StoreError {
+        StoreError {
+            is_no_room: is_no_room(error),
+            ..StoreError::new(format!("{what}: {error}"))
+        }
     }
 }
 
@@ -253,6 +264,7 @@ fn choose(
                 checkpoint.purpose
             ),
             exit_code: 2,
+            is_no_room: false,
         }),
         checkpoint => Ok((next, checkpoint)),
     }

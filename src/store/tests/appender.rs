@@ -4,7 +4,8 @@ use std::fs;
 use std::time::Duration;
 
 use super::*;
-use crate::sinks::file::{Appender, Rotation, is_no_room};
+use crate::disk::is_no_room;
+use crate::sinks::file::{Appender, Rotation};
 
 fn open(bench: &Bench, rotation: Rotation) -> Appender {
     let (disk, clock) = (bench.disk.clone(), bench.clock.clone());

@@ -295,6 +295,56 @@ fn f29_no_space_for_the_state() {
 }
 
 #[test]
+fn f29_no_inodes_for_the_state() {
+    // At the start: so many files of the state directory are there when the inodes are used up.
+    for files in 0..3 {
+        let scene = Scene::new();
+        let options = |inodes: usize| format!("size=16m,mode=700,nr_inodes={inodes}");
+        let Some(disk) = Mount::memory(&scene, "disk", &options(2 + files)) else {
+            return;
+        };
+        let mut source = Source::new(0);
+        scene.append("app.log", &source.next(10));
+        let args = [
+            "filter",
+            "-f",
+            "--state",
+            "disk/state",
+            "-O",
+            "out",
+            "app.log",
+        ];
+        let mut running = scene.start(&[], &args);
+        until("a word about the disk", || {
+            running.stderr().contains("waiting until there is room")
+        });
+        assert!(running.is_alive());
+        disk.again(&options(100));
+        scene.until_out(&[&source]);
+        // In the middle: as many inodes as there are, so that no journal can begin.
+        until("a checkpoint", || {
+            disk.path.join("state/journal-2").exists()
+        });
+        let filler = |number: usize| disk.path.join(format!("fill-{number}"));
+        let filled = (0..200)
+            .take_while(|number| fs::write(filler(*number), "").is_ok())
+            .count();
+        scene.append("app.log", &source.next(10));
+        scene.until_out(&[&source]);
+        until("a word about the checkpoint", || {
+            running.stderr().contains("trying again")
+        });
+        (0..filled).for_each(|number| fs::remove_file(filler(number)).unwrap());
+        until("a word that it works", || {
+            running.stderr().contains("are written again")
+        });
+        let ran = running.terminate();
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        exactly(&scene.read("out"), &[&source]);
+    }
+}
+
+#[test]
 fn f30_a_sync_that_fails_once() {
     for fault in [
         "inject=fsync:error=EIO:when=1",
