@@ -479,6 +479,34 @@ fn f46_within_an_address_space_limit() {
 }
 
 #[test]
+fn f46_no_memory_left_is_an_error_and_no_abort() {
+    if !has("prlimit") {
+        return;
+    }
+    // Messages of which no two are alike, so that every table fills.
+    let scene = Scene::new();
+    let mut random = 7u64;
+    let mut word = || {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        let letter = |place: u32| char::from(b'a' + (random >> (20 + place * 4)) as u8 % 16);
+        (0..8).map(letter).collect::<String>()
+    };
+    let mut text = String::new();
+    for _ in 0..60_000 {
+        let words: Vec<String> = (0..6).map(|_| word()).collect();
+        text.push_str(&format!("ERROR {}\n", words.join(" ")));
+    }
+    scene.append("app.log", text.as_bytes());
+    let ran = scene
+        .start(&["prlimit", "--as=60000000"], &["-l", "trace", "app.log"])
+        .ended();
+    assert_eq!(ran.code, 74, "{}", ran.stderr);
+    assert!(ran.stderr.contains("out of memory"), "{}", ran.stderr);
+}
+
+#[test]
 fn f29_no_file_may_grow_that_far() {
     // EFBIG, with the signal that would kill a program that does not expect it.
     if !has("prlimit") {
