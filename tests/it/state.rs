@@ -290,6 +290,62 @@ fn f28_what_an_earlier_build_wrote_is_read_and_goes_on() {
 }
 
 #[test]
+fn s23_what_leaves_in_an_alert_holds_no_secret() {
+    // What is said in docs/run.md: the lines and templates of alerts are masked, wherever they are kept
+    // for delivery; the tables of a checkpoint and labels hold the log's own text, for the owner alone.
+    const CANARY: &str = "hunter2Canary99";
+    let directory = tempfile::tempdir().unwrap();
+    let configuration = format!(
+        "{CONFIGURATION}\n[[rule]]\nname = \"unknown\"\nwhen = \"new()\"\nlearn = \"0s\"\nnotify = [\"hook\", \"gone\"]\n\n\
+         [[notifier]]\nname = \"gone\"\ntype = \"command\"\nargv = [\"/bin/false\"]\ngive_up = \"1s\"\n"
+    );
+    std::fs::write(directory.path().join("w.toml"), configuration).unwrap();
+    let line = format!(
+        "2026-11-23T02:00:00Z ERROR server=server1 rack=a status=failed password={CANARY}\n"
+    );
+    std::fs::write(directory.path().join("a.log"), line).unwrap();
+    let running = Running::start(directory.path());
+    let read =
+        |name: &str| std::fs::read_to_string(directory.path().join(name)).unwrap_or_default();
+    until("both notifiers were told", || {
+        read("alerts.ndjson").contains("unknown") && read("st/alerts.ndjson").contains("unknown")
+    });
+    until("a dead letter", || {
+        read("st/dead-letters.ndjson").contains("unknown")
+    });
+    until("a checkpoint", || has_records(directory.path(), 1));
+    running.signal("TERM");
+    for name in [
+        "alerts.ndjson",
+        "st/alerts.ndjson",
+        "st/dead-letters.ndjson",
+    ] {
+        assert!(!read(name).contains(CANARY), "{name}: {}", read(name));
+    }
+    assert!(read("alerts.ndjson").contains("password=[masked]"));
+    let mut holds = Vec::new();
+    for entry in std::fs::read_dir(directory.path().join("st")).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if bytes
+            .windows(CANARY.len())
+            .any(|window| window == CANARY.as_bytes())
+        {
+            let mode = std::os::unix::fs::PermissionsExt::mode(
+                &std::fs::metadata(&path).unwrap().permissions(),
+            );
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+            holds.push(name);
+        }
+    }
+    assert!(
+        holds.iter().all(|name| name.starts_with("checkpoint-")),
+        "{holds:?}"
+    );
+}
+
+#[test]
 fn what_holds_no_state_is_refused() {
     let directory = folder();
     let path = directory.path();
