@@ -1,5 +1,6 @@
 //! The one table of what can be called in an expression: name, where it may stand, what it takes.
-//! A new function is a line here and an arm where its `Meaning` is resolved.
+//! A new function is a line here, an arm where its `Meaning` is resolved, and a row in
+//! `docs/conditions.md`.
 
 /// What a call stands for.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -20,7 +20,7 @@ pub enum Token<'a> {
 }
 
 /// Signs, the longer ones first. `=` and `<>` are read so that a message can name the right one.
-const SIGNS: [&str; 23] = [
+pub const SIGNS: [&str; 23] = [
     "=~", "==", "!=", "!~", "<=", ">=", "<>", "&&", "||", "<", ">", "=", "!", "(", ")", "[", "]",
     ",", "+", "-", "*", "/", "~",
 ];

@@ -37,13 +37,18 @@ pub mod condition;
 pub mod error;
 pub mod functions;
 pub mod input;
-mod lexer;
+pub mod lexer;
 mod literals;
 mod parse;
 mod resolve;
 pub mod rule;
 #[cfg(test)]
 mod tests;
+
+/// Names that mean a part of the record; the record's own key of that name is `.level`.
+pub fn reserved_names() -> impl Iterator<Item = &'static str> {
+    resolve::RESERVED.iter().map(|reserved| reserved.0)
+}
 
 /// Whether `text` has the shape of an expression, whatever its names mean.
 pub fn check_syntax(text: &str) -> Result<(), error::Error> {

@@ -1,7 +1,7 @@
 //! What people read of a notification: a title and a text, from templates or in our own words. What
 //! came from a log is data: it is put in once, escaped for the channel, and never read as a template.
 
-mod context;
+pub mod context;
 
 use std::fmt::Write as _;
 use std::io;

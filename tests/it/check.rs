@@ -421,6 +421,7 @@ fn configurations_in_the_docs_are_good() {
     for page in [
         "README.md",
         "docs/run.md",
+        "docs/conditions.md",
         "docs/systemd.md",
         "docs/recipes/README.md",
     ] {

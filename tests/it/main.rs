@@ -11,6 +11,7 @@ mod byte_order_mark;
 mod cases;
 mod check;
 mod cli;
+mod conditions;
 mod config;
 mod corpus;
 mod cost;

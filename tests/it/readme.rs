@@ -107,6 +107,39 @@ fn the_readme_shows_what_the_program_does() {
     assert!(problems.is_empty(), "\n{}", problems.join("\n"));
 }
 
+/// The files that the documents link to.
+#[test]
+fn links_of_the_documents_lead_to_files() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = Vec::new();
+    for folder in ["", "docs", "docs/recipes", "fuzz"] {
+        for entry in std::fs::read_dir(root.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "md") {
+                pages.push(path);
+            }
+        }
+    }
+    assert!(pages.len() > 20, "only {} pages", pages.len());
+    let mut broken = Vec::new();
+    let mut links = 0;
+    for page in &pages {
+        let text = std::fs::read_to_string(page).unwrap();
+        for rest in text.split("](").skip(1) {
+            let target = rest.split([')', '#']).next().unwrap();
+            if target.is_empty() || target.contains("://") || target.contains('\n') {
+                continue;
+            }
+            links += 1;
+            if !page.parent().unwrap().join(target).exists() {
+                broken.push(format!("{}: {target}", page.display()));
+            }
+        }
+    }
+    assert!(links > 40, "only {links} links");
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
 #[test]
 fn an_ellipsis_stands_for_any_text_and_any_lines() {
     assert!(fits("a…c", "abc") && fits("a…c", "ac") && !fits("a…c", "abd") && !fits("a", "ab"));
