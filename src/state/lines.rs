@@ -278,7 +278,7 @@ struct Context {
 
 impl Context {
     fn is_on(&self) -> bool {
-        self.before + self.after > 0
+        self.before > 0 || self.after > 0
     }
 
     fn line(&mut self, line: &Line, text: &[u8], output: &mut Output) {
