@@ -248,9 +248,13 @@ impl Reading<'_> {
                 let head = io::Cursor::new(buffer[..*filled + count].to_vec());
                 self.report.bytes -= *filled as u64;
                 *filled = 0;
-                source.bytes =
-                    compressed::detect(Box::new(head.chain(source.bytes)), &self.name)?.0;
-                source.live = None;
+                let live = source.live.take();
+                let awaited = Awaited {
+                    bytes: source.bytes,
+                    live: live.expect("only a live source comes here"),
+                    stop: self.outlet.stop.clone(),
+                };
+                source.bytes = compressed::detect(Box::new(head.chain(awaited)), &self.name)?.0;
                 continue;
             }
             self.report.bytes += count as u64;
@@ -366,6 +370,8 @@ impl Reading<'_> {
                 Ok(0) => Ok(Got::End),
                 Ok(count) => Ok(Got::Bytes(count)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // A compressed stream that is left before its end.
+                Err(_) if self.outlet.stop.asked() => Ok(Got::End),
                 Err(error) => Err(error),
             };
         }
@@ -496,6 +502,33 @@ impl Reading<'_> {
         let line = Content::Read(Chunk::new(bytes, LINE_BYTES_MAX));
         let open = self.batch(line, cut_bytes as u64);
         result.map(|()| open)
+    }
+}
+
+/// The bytes of a compressed stream as they come. It ends once the run is asked to end.
+struct Awaited {
+    bytes: Box<dyn Read + Send>,
+    live: OwnedFd,
+    stop: Stop,
+}
+
+impl Read for Awaited {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut polled = [
+            PollFd::new(&self.live, PollFlags::IN),
+            PollFd::from_borrowed_fd(self.stop.descriptor(), PollFlags::IN),
+        ];
+        match poll(&mut polled, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if self.stop.asked() {
+            return Ok(0);
+        }
+        match polled[0].revents().is_empty() {
+            true => Err(io::ErrorKind::Interrupted.into()),
+            false => self.bytes.read(buffer),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -30,6 +31,7 @@ pub struct Running {
     child: Child,
     copies: Vec<JoinHandle<()>>,
     process: Arc<Process>,
+    closed: Arc<AtomicBool>,
 }
 
 /// A process that was started here, to send signals to.
@@ -83,6 +85,7 @@ pub fn start(argv: &[OsString], tee: Tee, now: Time) -> Result<(Running, Source)
         .spawn()
         .map_err(fail)?;
     let lines = Arc::new(Mutex::new(File::from(write)));
+    let closed = Arc::new(AtomicBool::new(false));
     let mut copies = Vec::new();
     let stdout = io::stdout().as_fd().try_clone_to_owned().map_err(fail)?;
     let stderr = io::stderr().as_fd().try_clone_to_owned().map_err(fail)?;
@@ -98,6 +101,7 @@ pub fn start(argv: &[OsString], tee: Tee, now: Time) -> Result<(Running, Source)
                 Tee::No => None,
             },
             lines: Arc::clone(&lines),
+            closed: Arc::clone(&closed),
         };
         let thread = std::thread::Builder::new().name("tee".to_owned());
         copies.push(thread.spawn(move || copy.run()).map_err(fail)?);
@@ -120,6 +124,7 @@ pub fn start(argv: &[OsString], tee: Tee, now: Time) -> Result<(Running, Source)
         child,
         copies,
         process,
+        closed,
     };
     Ok((running, source))
 }
@@ -128,6 +133,11 @@ impl Running {
     /// To send signals to.
     pub fn process(&self) -> Arc<Process> {
         Arc::clone(&self.process)
+    }
+
+    /// Set once the reader of our own output has gone.
+    pub fn closed(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.closed)
     }
 
     /// Waits until it has ended. What it wrote may still be on its way.
@@ -182,6 +192,8 @@ struct Stream {
     stream: File,
     ours: Option<File>,
     lines: Arc<Mutex<File>>,
+    /// Set when the reader of `ours` has gone.
+    closed: Arc<AtomicBool>,
 }
 
 impl Stream {
@@ -196,11 +208,17 @@ impl Stream {
                 Err(_) => break,
             };
             let bytes = &buffer[..count];
-            // Whoever read our output may have gone; the program is to know nothing of that, and
-            // what it writes is still looked at.
+            // When the reader of our output has gone, the program finds its own output closed, as in a
+            // pipeline without us. Any other failure is ours, and what the program writes is still
+            // looked at.
             if let Some(ours) = &mut self.ours
-                && ours.write_all(bytes).is_err()
+                && let Err(error) = ours.write_all(bytes)
             {
+                if error.kind() == io::ErrorKind::BrokenPipe {
+                    self.closed.store(true, Ordering::Relaxed);
+                    let _ = self.pass(&[&open, bytes].concat());
+                    return;
+                }
                 self.ours = None;
             }
             open.extend_from_slice(bytes);
@@ -211,7 +229,11 @@ impl Stream {
                 None => continue,
             };
             if self.pass(&open[..whole]).is_err() {
-                // Nobody looks any more; the tee goes on.
+                if self.ours.is_none() {
+                    // The run has ended, and nothing else takes what the program writes.
+                    return;
+                }
+                // Nothing looks at it any more; the tee goes on.
                 open.clear();
                 continue;
             }

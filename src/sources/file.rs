@@ -1,15 +1,18 @@
 //! Reads a file from its start to its end. Following is not done here.
 
-use std::fs::File;
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+
+use rustix::fs::OFlags;
 
 use crate::flow::time::Time;
 use crate::sources::{OpenError, Source, compressed};
 
-/// Opens the file at `path`; a FIFO or a character device is read as a stream.
+/// Opens the file at `path` without waiting, whatever it is: a FIFO or a terminal is read as a stream, and
+/// the reader waits for those who write it. Devices without an end, block devices and sockets are refused.
 pub fn open(path: &Path, now: Time) -> Result<Source, OpenError> {
     let name = path.to_string_lossy().into_owned();
     let fail = |error: io::Error| {
@@ -33,7 +36,26 @@ pub fn open(path: &Path, now: Time) -> Result<Source, OpenError> {
             exit_code: if missing { 66 } else { 74 },
         }
     };
-    let file = File::open(path).map_err(fail)?;
+    let refuse = |reason: String| OpenError {
+        message: format!("{name}: {reason}"),
+        exit_code: 74,
+    };
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path);
+    let file = file.map_err(|error| {
+        let kind = path.metadata().map(|metadata| metadata.file_type());
+        if kind.is_ok_and(|kind| kind.is_socket()) {
+            refuse(
+                "is a socket, which a program has to connect to; let one write to `weir`"
+                    .to_owned(),
+            )
+        } else {
+            fail(error)
+        }
+    })?;
     let metadata = file.metadata().map_err(fail)?;
     if metadata.is_dir() {
         return Err(OpenError {
@@ -42,8 +64,19 @@ pub fn open(path: &Path, now: Time) -> Result<Source, OpenError> {
         });
     }
     let kind = metadata.file_type();
+    if kind.is_block_device() {
+        return Err(refuse("is a disk; name a file on it".to_owned()));
+    }
+    if kind.is_char_device() && !is_null(&metadata) && !rustix::termios::isatty(&file) {
+        return Err(refuse(format!(
+            "is a device, which may have no end; to read it all the same, use `weir < {name}`"
+        )));
+    }
     let stream = kind.is_fifo() || kind.is_char_device() || kind.is_socket();
     let live = if stream {
+        let flags = rustix::fs::fcntl_getfl(&file).map_err(|error| fail(error.into()))?;
+        rustix::fs::fcntl_setfl(&file, flags - OFlags::NONBLOCK)
+            .map_err(|error| fail(error.into()))?;
         Some(rustix::io::fcntl_dupfd_cloexec(&file, 0).map_err(|error| fail(error.into()))?)
     } else {
         None
@@ -55,7 +88,18 @@ pub fn open(path: &Path, now: Time) -> Result<Source, OpenError> {
     };
     let size = (!stream).then_some(metadata.len());
     let shared = Arc::new(file.try_clone().map_err(fail)?);
-    let (bytes, compressed) = compressed::detect(Box::new(file), &name).map_err(fail)?;
+    // Waiting for the first bytes of a stream would hold up everything; the reader does it.
+    let (bytes, compressed): (Box<dyn io::Read + Send>, bool) = if stream {
+        (Box::new(file), false)
+    } else {
+        compressed::detect(Box::new(file), &name).map_err(|error| match error.kind() {
+            // A file of the kernel's, such as /proc/kmsg, that is never at its end.
+            io::ErrorKind::WouldBlock => refuse(format!(
+                "has nothing to read without waiting; use `weir < {name}`"
+            )),
+            _ => fail(error),
+        })?
+    };
     Ok(Source {
         name,
         bytes,
@@ -64,6 +108,12 @@ pub fn open(path: &Path, now: Time) -> Result<Source, OpenError> {
         anchor,
         live,
     })
+}
+
+/// Whether a device is `/dev/null`: a file that happens to be empty.
+pub fn is_null(metadata: &Metadata) -> bool {
+    let device = metadata.rdev();
+    (rustix::fs::major(device), rustix::fs::minor(device)) == (1, 3)
 }
 
 /// Longest first line of a file that is looked at to see whether it is a header, in bytes.

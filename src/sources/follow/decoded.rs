@@ -44,7 +44,11 @@ impl Decoded {
         let skipped = io::copy(&mut (&mut self.reader).take(behind), &mut io::sink())?;
         let count = match skipped {
             skipped if skipped < behind => 0,
-            _ => self.reader.read(buffer)?,
+            _ => match self.reader.read(buffer) {
+                // What stands behind the compressed data is no part of the text.
+                Err(error) if compressed::is_trailing(&error) => 0,
+                read => read?,
+            },
         };
         self.offset = before + skipped + count as u64;
         Ok(count)
