@@ -38,11 +38,10 @@ pub fn run(args: AlertsArgs) -> Result<u8, Failure> {
         _ => true,
     };
     let entries: Vec<&Entry> = entries.iter().filter(is_recent).collect();
-    let text = match args.output {
-        Format::Json => lines(&entries),
-        Format::Text => table(&entries, &args.state),
-    };
-    output::write(None, text)?;
+    match args.output {
+        Format::Json => output::write_escaped(lines(&entries))?,
+        Format::Text => output::write(None, table(&entries, &args.state))?,
+    }
     Ok(0)
 }
 

@@ -7,7 +7,7 @@ use crate::cli::args::{BaselineCommand, BaselineLogs, LevelArg};
 use crate::cli::follow::Purpose;
 use crate::cli::overlap::Outputs;
 use crate::cli::start::{self, Files, Start};
-use crate::cli::{Failure, exit, output, plan as planned, rehearse};
+use crate::cli::{Failure, exit, output, plan as planned, rehearse, whole};
 use crate::config::plan::{Plan, ReportTask, Select, Task};
 use crate::disk::replace::replace;
 use crate::engine::NoWatcher;
@@ -30,8 +30,9 @@ pub fn run(command: BaselineCommand) -> Result<u8, Failure> {
 
 /// Reads a baseline file.
 pub fn read(path: &Path) -> Result<Baseline, Failure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::io(format!("{}: {error}", path.display())))?;
+    let fail = |reason: String| Failure::io(format!("{}: {reason}", path.display()));
+    let bytes = whole::read(path).map_err(|error| fail(error.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|_| fail("is not UTF-8".to_owned()))?;
     Baseline::read(&text).map_err(|mistake| {
         Failure::io(format!(
             "{}:{}: {}",
@@ -113,6 +114,7 @@ fn diff(logs: &BaselineLogs) -> Result<u8, Failure> {
 }
 
 fn ack(file: &Path, messages: &[String]) -> Result<u8, Failure> {
+    Outputs::default().add_replaced("the baseline", file)?;
     let mut baseline = read_or_begin(file)?;
     let mut lines = Vec::new();
     let mut added = 0;

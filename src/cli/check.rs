@@ -29,7 +29,9 @@ pub fn run(args: CheckArgs) -> Result<u8, Failure> {
         Err(problems) => {
             match args.output {
                 // For programs both answers are on standard output.
-                Format::Json => output::write(None, format!("{}\n", problems.json()).into_bytes())?,
+                Format::Json => {
+                    output::write_escaped(format!("{}\n", problems.json()).into_bytes())?
+                }
                 Format::Text => {
                     config::refuse(&problems);
                 }
@@ -49,7 +51,7 @@ pub fn run(args: CheckArgs) -> Result<u8, Failure> {
             if let Some(page) = &page {
                 answer["plan"] = serde_json::json!(page);
             }
-            output::write(None, format!("{answer}\n").into_bytes())?;
+            output::write_escaped(format!("{answer}\n").into_bytes())?;
         }
         Format::Text => {
             setup.notes.iter().for_each(|note| output::say(note));

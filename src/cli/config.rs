@@ -81,5 +81,5 @@ pub fn show(args: ShowArgs) -> Result<u8, Failure> {
         true => Defaults::Show,
         false => Defaults::Hide,
     };
-    output::write(None, show::show(&loaded, defaults).into_bytes()).map(|()| 0)
+    output::write_escaped(show::show(&loaded, defaults).into_bytes()).map(|()| 0)
 }

@@ -10,11 +10,12 @@ use crate::cli::plan::{check, common, engine};
 use crate::cli::progress::Progress;
 use crate::cli::report::failed;
 use crate::cli::start::{self, Append, Start};
-use crate::cli::{Failure, exit, output};
+use crate::cli::{Failure, config, exit, output};
 use crate::config::plan::{Plan, Task};
 use crate::engine::{NoWatcher, Watcher};
 use crate::flow::level::Level;
 use crate::flow::output::{Dedup, DedupMode, LinesTask};
+use crate::sinks::stdout::Escape;
 use crate::state::{Shape, State};
 use crate::units;
 
@@ -96,7 +97,6 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
         None => outputs.add_stdout(),
     }
     let files = start::files(args.input.files, following.as_ref(), &mut outputs)?;
-    let stop = start::stop()?;
     // A bar between lines on the same terminal would tear both.
     let silent = args.output.quiet
         || following.is_some()
@@ -109,8 +109,15 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
     let sink = if args.count || append.is_some() {
         None
     } else {
-        Some(output::sink(args.output.to.as_deref(), args.output.raw)?)
+        let escape = match (args.output.raw, json) {
+            (true, _) => Escape::Never,
+            (false, true) => Escape::Json,
+            (false, false) => Escape::Text,
+        };
+        Some(output::sink(args.output.to.as_deref(), escape)?)
     };
+    // A FIFO waits for its reader when it is opened: until then a signal ends the process as it is.
+    let stop = start::stop()?;
     let purpose = Purpose::new("weir filter")
         .select(&args.select, &common.zone_name)
         .add("--level", args.level.map(Level::from))
@@ -148,7 +155,12 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
     };
     let outcome = start::run(plan, start, state)?;
     if args.count {
-        output::write(args.output.to.as_deref(), counts(&outcome.state))?;
+        let mut text = counts(&outcome.state);
+        if args.output.to.is_none() && !args.output.raw && io::stdout().is_terminal() {
+            // File names are not ours.
+            text = config::plain(&String::from_utf8_lossy(&text));
+        }
+        output::write(args.output.to.as_deref(), text)?;
     }
     let code = output::problems(&outcome);
     if outcome.pipe_closed {

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use crate::cli::args::MergeArgs;
 use crate::cli::overlap::Outputs;
 use crate::cli::report::{print, write_snapshot};
-use crate::cli::{Failure, exit, output};
+use crate::cli::{Failure, exit, output, whole};
 use crate::state::{State, repaired, snapshot};
 
 pub fn run(args: MergeArgs) -> Result<u8, Failure> {
@@ -14,7 +14,7 @@ pub fn run(args: MergeArgs) -> Result<u8, Failure> {
     let mut merged: Option<State> = None;
     for path in &args.snapshots {
         let name = path.display();
-        let bytes = std::fs::read(path).map_err(|error| Failure {
+        let bytes = whole::read(path).map_err(|error| Failure {
             message: format!("{name}: {error}"),
             exit_code: if error.kind() == std::io::ErrorKind::NotFound {
                 exit::NO_INPUT

@@ -24,6 +24,8 @@ pub mod setup;
 mod start;
 mod state;
 mod test;
+mod usage;
+mod whole;
 
 use std::process::ExitCode;
 
@@ -70,7 +72,10 @@ impl Failure {
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage::tell(&error),
+    };
     faults::install();
     let result = match cli.command {
         None => report::run(cli.report),

@@ -1,24 +1,25 @@
 //! Where a command's output goes, and the last words of a run.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use crate::cli::args::LogFormat;
 use crate::cli::{Failure, exit};
 use crate::engine::{Outcome, notes};
+use crate::flow::terminal;
 use crate::sinks::Sink;
 use crate::sinks::file::Target;
-use crate::sinks::stdout::Stdout;
+use crate::sinks::stdout::{Escape, Stdout};
 
 /// The sink that was asked for.
-pub fn sink(to: Option<&Path>, raw: bool) -> Result<Box<dyn Sink>, Failure> {
+pub fn sink(to: Option<&Path>, escape: Escape) -> Result<Box<dyn Sink>, Failure> {
     match to {
         Some(path) => {
             Ok(Box::new(Target::create(path).map_err(|error| {
                 Failure::io(format!("cannot write {error}"))
             })?))
         }
-        None => Ok(Box::new(Stdout::new(raw).map_err(|error| {
+        None => Ok(Box::new(Stdout::new(escape).map_err(|error| {
             Failure::io(format!("standard output: {error}"))
         })?)),
     }
@@ -29,6 +30,17 @@ pub fn write(to: Option<&Path>, bytes: Vec<u8>) -> Result<(), Failure> {
     let mut pieces = Pieces::new(to)?;
     pieces.put(|out| *out = bytes);
     pieces.finish()
+}
+
+/// Writes JSON or TOML to standard output. On a terminal what that might obey stands as an escape that
+/// means the same.
+pub fn write_escaped(bytes: Vec<u8>) -> Result<(), Failure> {
+    if !io::stdout().is_terminal() {
+        return write(None, bytes);
+    }
+    let mut escaped = Vec::with_capacity(bytes.len());
+    terminal::escape_json(&String::from_utf8_lossy(&bytes), &mut escaped);
+    write(None, escaped)
 }
 
 /// A text that is written as it is made.
@@ -45,7 +57,7 @@ impl Pieces {
     pub fn new(to: Option<&Path>) -> Result<Pieces, Failure> {
         // Reports escape what came from the input themselves, and colour the rest.
         Ok(Pieces {
-            sink: sink(to, true)?,
+            sink: sink(to, Escape::Never)?,
             bytes: Vec::new(),
             result: Ok(()),
         })

@@ -24,7 +24,7 @@ pub fn run(args: ReplayArgs) -> Result<u8, Failure> {
     let code = output::problems(&new.outcome);
     if args.against.is_empty() {
         match args.output {
-            Format::Json => output::write(None, whole(&new))?,
+            Format::Json => output::write_escaped(whole(&new))?,
             Format::Text => output::write(None, text(&new))?,
         }
         return Ok(code);
@@ -32,7 +32,7 @@ pub fn run(args: ReplayArgs) -> Result<u8, Failure> {
     let old = replayed(&args, &args.against, &stop)?;
     let compared = Compared::of(&old, &new);
     match args.output {
-        Format::Json => output::write(None, format!("{}\n", compared.json()).into_bytes())?,
+        Format::Json => output::write_escaped(format!("{}\n", compared.json()).into_bytes())?,
         Format::Text => output::write(None, compared.text().into_bytes())?,
     }
     Ok(code)

@@ -12,7 +12,7 @@ use crate::cli::overlap::Outputs;
 use crate::cli::plan::{check, common, engine, grouping, slot};
 use crate::cli::progress::Progress;
 use crate::cli::start::{self, Start};
-use crate::cli::{Failure, exit, output};
+use crate::cli::{Failure, config, exit, output};
 use crate::config::plan::{Plan, ReportTask, Task};
 use crate::disk::replace::replace;
 use crate::engine::{NoWatcher, Watcher};
@@ -38,7 +38,7 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
         use clap::CommandFactory;
         let help = crate::cli::args::Cli::command().render_help();
         // Nobody is there to be told that the help could not be shown.
-        let _ = writeln!(io::stderr(), "{help}");
+        let _ = io::stderr().write_all(&config::plain(&format!("{help}\n")));
         return Ok(exit::USAGE);
     }
     let following = following(&args.following, &args.input.files)?;

@@ -33,7 +33,7 @@ use crate::sinks::Sink;
 use crate::sinks::file::Appender;
 use crate::sinks::http::Http;
 use crate::sinks::prometheus::Endpoint;
-use crate::sinks::stdout::Stdout;
+use crate::sinks::stdout::{Escape, Stdout};
 use crate::sources::follow::From;
 use crate::sources::{Origin, Source, Stream, stdin};
 use crate::state::State;
@@ -263,16 +263,16 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
                     rotation: Some(rotation),
                 });
             }
-            place if sink_of_lines.is_first => first = Some(sink(place)?),
+            place if sink_of_lines.is_first => first = Some(sink(place, Escape::Text)?),
             place => further.push(Further {
                 branch,
-                destination: destination(place, &clock)?,
+                destination: destination(place, Escape::Text, &clock)?,
             }),
         }
     }
     let mut destinations = Vec::new();
     for place in summaries {
-        destinations.push(destination(place, &clock)?);
+        destinations.push(destination(place, Escape::Json, &clock)?);
     }
     let summaries = (!destinations.is_empty())
         .then(|| Writer::start(destinations))
@@ -358,7 +358,11 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
 const PAGES_MAX: usize = 16;
 
 /// A sink that no journal tells of.
-fn destination(place: Place, clock: &Arc<dyn Clock>) -> Result<Destination, Failure> {
+fn destination(
+    place: Place,
+    escape: Escape,
+    clock: &Arc<dyn Clock>,
+) -> Result<Destination, Failure> {
     Ok(match place {
         Place::File(path, rotation) => {
             let fail = |error| Failure::io(format!("cannot write {error}"));
@@ -367,14 +371,14 @@ fn destination(place: Place, clock: &Arc<dyn Clock>) -> Result<Destination, Fail
             appender.keep_lines_apart().map_err(fail)?;
             Destination::File(Box::new(appender))
         }
-        place => Destination::Plain(sink(place)?),
+        place => Destination::Plain(sink(place, escape)?),
     })
 }
 
-fn sink(place: Place) -> Result<Box<dyn Sink>, Failure> {
+fn sink(place: Place, escape: Escape) -> Result<Box<dyn Sink>, Failure> {
     match place {
         Place::Stdout => {
-            Ok(Box::new(Stdout::new(false).map_err(|error| {
+            Ok(Box::new(Stdout::new(escape).map_err(|error| {
                 Failure::io(format!("standard output: {error}"))
             })?))
         }
@@ -382,6 +386,6 @@ fn sink(place: Place) -> Result<Box<dyn Sink>, Failure> {
             Http::start(*settings, output::say)
                 .map_err(|error| Failure::io(format!("HTTP sink: {error}")))?,
         )),
-        Place::File(path, _) => output::sink(Some(&path), true),
+        Place::File(path, _) => output::sink(Some(&path), Escape::Never),
     }
 }

@@ -38,7 +38,7 @@ pub fn show(args: StateShowArgs) -> Result<u8, Failure> {
     checkpoint.state.watched = of_run(&mut checkpoint, &dir)?.rules.known();
     let written = Time(checkpoint.written);
     let state = &checkpoint.state;
-    let bytes = match args.output {
+    match args.output {
         Format::Json => {
             let answer = json!({
                 "written": written.to_string(),
@@ -48,7 +48,7 @@ pub fn show(args: StateShowArgs) -> Result<u8, Failure> {
                 "sets": watched::sets(state),
                 "alerts": watched::alerts(state),
             });
-            format!("{answer}\n").into_bytes()
+            output::write_escaped(format!("{answer}\n").into_bytes())?;
         }
         Format::Text => {
             let records = crate::report::text::number::counted(state.ledger.records, "record");
@@ -62,10 +62,9 @@ pub fn show(args: StateShowArgs) -> Result<u8, Failure> {
                 bytes.push(b'\n');
                 bytes.extend(known);
             }
-            bytes
+            output::write(None, bytes)?;
         }
-    };
-    output::write(None, bytes)?;
+    }
     Ok(0)
 }
 

@@ -61,7 +61,7 @@ pub fn run(args: TestArgs) -> Result<u8, Failure> {
         0 => format!("{} passed\n", cases.len()),
         failed => format!("{failed} of {} failed\n", cases.len()),
     });
-    output::write(None, text.into_bytes())?;
+    output::write(None, config::plain(&text))?;
     Ok(if failed > 0 { exit::FAILED } else { 0 })
 }
 

@@ -7,18 +7,31 @@ use std::os::fd::AsFd;
 use crate::flow::terminal;
 use crate::sinks::Sink;
 
+/// How what a terminal might obey is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Escape {
+    /// As it is, or already escaped.
+    Never,
+    Text,
+    /// So that it stays the same JSON.
+    Json,
+}
+
 /// Writes without a buffer of its own: outputs are whole batches already.
 pub struct Stdout {
     file: File,
-    escape: bool,
+    escape: Escape,
     scratch: Vec<u8>,
 }
 
 impl Stdout {
-    /// With `raw`, control characters reach a terminal unchanged.
-    pub fn new(raw: bool) -> io::Result<Stdout> {
+    /// Escapes on a terminal only.
+    pub fn new(escape: Escape) -> io::Result<Stdout> {
         let stdout = io::stdout();
-        let escape = !raw && stdout.is_terminal();
+        let escape = match stdout.is_terminal() {
+            true => escape,
+            false => Escape::Never,
+        };
         Ok(Stdout {
             file: File::from(rustix::io::fcntl_dupfd_cloexec(stdout.as_fd(), 0)?),
             escape,
@@ -29,12 +42,17 @@ impl Stdout {
 
 impl Sink for Stdout {
     fn write(&mut self, lines: &[u8]) -> io::Result<()> {
-        let bytes = if self.escape {
-            self.scratch.clear();
-            terminal::escape(lines, &mut self.scratch);
-            &self.scratch
-        } else {
-            lines
+        self.scratch.clear();
+        let bytes = match self.escape {
+            Escape::Never => lines,
+            Escape::Text => {
+                terminal::escape(lines, &mut self.scratch);
+                &self.scratch
+            }
+            Escape::Json => {
+                terminal::escape_json(&String::from_utf8_lossy(lines), &mut self.scratch);
+                &self.scratch
+            }
         };
         // A notifier may write its lines there too; whole outputs keep lines whole.
         let _lock = io::stdout().lock();

@@ -1,7 +1,7 @@
 //! What is written must not be what is read: by device and inode, whatever the names are.
 
 use std::fs::{self, File};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileTypeExt, symlink};
 use std::path::Path;
 
 use crate::follow::scene::{Scene, until};
@@ -18,6 +18,10 @@ fn folder() -> tempfile::TempDir {
     fs::hard_link(at("in.log"), at("hard.log")).unwrap();
     symlink("in.log", at("soft.log")).unwrap();
     symlink(".", at("linked")).unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(at("fifo"))
+        .status();
+    assert!(made.unwrap().success());
     folder
 }
 
@@ -73,7 +77,9 @@ fn an_output_that_is_an_input_is_refused_before_it_is_opened() {
         &["-O", "new", "--snapshot", "linked/new", "in.log"],
         &["-O", "hard.log", "--snapshot", "in.log", "other.log"],
         &["--snapshot", "linked", "in.log"],
-        &["--snapshot", "/dev/null", "in.log"],
+        &["--snapshot", "fifo", "in.log"],
+        &["baseline", "ack", "fifo", "a message"],
+        &["baseline", "learn", "fifo", "in.log"],
         &["merge", "-O", "in.log", "soft.log"],
         &["baseline", "learn", "in.log", "other.log", "hard.log"],
         &[
@@ -96,6 +102,8 @@ fn an_output_that_is_an_input_is_refused_before_it_is_opened() {
             assert_eq!(left, LINES, "{arguments:?}: {name}");
         }
         assert!(!folder.path().join("new").exists(), "{arguments:?}");
+        let kind = fs::symlink_metadata(folder.path().join("fifo")).unwrap();
+        assert!(kind.file_type().is_fifo(), "{arguments:?}");
     }
 }
 

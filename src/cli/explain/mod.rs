@@ -90,15 +90,15 @@ pub fn run(args: ExplainArgs) -> Result<u8, Failure> {
         output::say(note);
     }
     let explanation = explain(&input, &args, common, configuration.as_ref())?;
-    let bytes = match args.output {
-        OutputFormat::Json => json::write(&explanation),
+    match args.output {
+        OutputFormat::Json => output::write_escaped(json::write(&explanation))?,
         OutputFormat::Text => {
             let terminal = io::stdout().is_terminal();
             let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-            text::write(&explanation, terminal && !plain)
+            output::write(None, text::write(&explanation, terminal && !plain))?;
         }
-    };
-    output::write(None, bytes).map(|()| 0)
+    }
+    Ok(0)
 }
 
 /// The configuration that `-c` names.

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 
 use crate::cli::args::RunArgs;
 use crate::cli::run::{Once, once};
@@ -83,6 +83,7 @@ fn wrap(
         message: error.message,
         exit_code: error.exit_code,
     })?;
+    let closed = running.closed();
     let waiting = {
         let stop = stop.clone();
         let thread = std::thread::Builder::new().name("command".to_owned());
@@ -104,7 +105,10 @@ fn wrap(
         .map_err(|error| Failure::io(format!("the command: {error}")))?;
     let outcome = result?;
     let own = output::problems(&outcome);
+    let by_pipe = status.signal() == Some(SIGPIPE) || status.code() == Some(128 + SIGPIPE);
     let code = match (status.code(), status.signal()) {
+        // A reader that has gone is a normal end.
+        _ if by_pipe && (outcome.pipe_closed || closed.load(Ordering::Relaxed)) => 0,
         (Some(code), _) => u8::try_from(code & 0xff).unwrap_or(u8::MAX),
         (None, Some(signal)) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
         (None, None) => own,
