@@ -487,7 +487,7 @@ fn faulted(dir: &Path) -> (PathBuf, Put) {
     let put = move |faulted: &Faulted<'_>| {
         let bytes = &faulted.fault.bytes;
         let encoded = || base64::engine::general_purpose::STANDARD.encode(bytes);
-        lines.append(&FaultedLine {
+        let put = lines.append(&FaultedLine {
             at: keep::at(Time(clock.wall_nanoseconds())),
             source: faulted.source,
             line: faulted.line,
@@ -495,7 +495,8 @@ fn faulted(dir: &Path) -> (PathBuf, Put) {
             reason: &faulted.fault.reason,
             record: String::from_utf8_lossy(bytes).into_owned(),
             record_base64: std::str::from_utf8(bytes).is_err().then(encoded),
-        })
+        });
+        put.map(drop)
     };
     (path, Box::new(put))
 }

@@ -1,7 +1,11 @@
 //! When checkpoints are taken, and their way: the fold copies what it knows, the writer begins a new
 //! journal at the same border, and a thread of its own makes both durable ([`Commit::run`]).
 //!
-//! Nothing in here waits or starts a thread, so a simulation can drive it step by step.
+//! A checkpoint says that lines are dealt with. So it waits until sinks that keep lines in memory have
+//! delivered them: while a receiver is away, no checkpoint is written, and the lines wait in the files that
+//! they came from.
+//!
+//! Nothing else in here waits or starts a thread, so a simulation can drive it step by step.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,6 +23,7 @@ use crate::failpoint::{self, Failpoint};
 use crate::flow::mark::Mark;
 use crate::flow::output::OutputPlace;
 use crate::sinks::file::{Appender, Rotation};
+use crate::sinks::{Arrival, Pending};
 use crate::state::State;
 use crate::store::checkpoint::Checkpoint;
 use crate::store::journal::Journal;
@@ -323,10 +328,16 @@ impl Keeper {
             .end(now, self.copy_cost + done.cost, is_written);
         let had_failed = std::mem::replace(&mut self.has_failed, !is_written);
         match done.result {
+            // It was said before.
+            Err(Failure::Undelivered) if had_failed => Ok(None),
             Ok(()) if had_failed => Ok(Some("checkpoints are written again".to_owned())),
             Err(Failure::Checkpoint(text)) if !had_failed => {
                 Ok(Some(format!("{text}; going on, and trying again")))
             }
+            Err(Failure::Undelivered) => Ok(Some(
+                "a sink does not have all lines, so no checkpoint was written: a restart goes on from the last one"
+                    .to_owned(),
+            )),
             Err(Failure::Output(text)) => Err(text),
             _ => Ok(None),
         }
@@ -395,22 +406,35 @@ pub struct Done {
 pub enum Failure {
     /// The one before stays; a later one may succeed.
     Checkpoint(String),
+    /// A sink has ended without the lines that stand before it.
+    Undelivered,
     /// What was written to the output is perhaps lost. Nobody may be told that it is there.
     Output(String),
 }
 
 impl Commit {
-    /// Makes the output durable, then the checkpoint that names its length.
+    /// Makes the output durable, waits for receivers, then makes durable the checkpoint that names the
+    /// output's length. The wait is no cost.
     pub fn run(self, dir: &mut StateDir, clock: &dyn Clock) -> Done {
         let started = clock.monotonic();
-        let result = self.commit(dir);
+        let mut waited = Duration::ZERO;
+        let result = self.commit(dir, |pending| {
+            let since = clock.monotonic();
+            let arrived = pending.iter().all(|it| it.wait() == Arrival::Arrived);
+            waited = clock.monotonic().saturating_sub(since);
+            arrived
+        });
         Done {
             result,
-            cost: clock.monotonic().saturating_sub(started),
+            cost: clock.monotonic().saturating_sub(started + waited),
         }
     }
 
-    fn commit(mut self, dir: &mut StateDir) -> Result<(), Failure> {
+    fn commit(
+        mut self,
+        dir: &mut StateDir,
+        deliver: impl FnOnce(&[Pending]) -> bool,
+    ) -> Result<(), Failure> {
         failpoint::panic_on(Failpoint::PanicCommitter, b"checkpoint");
         let given_up = |error: String| Failure::Checkpoint(error);
         let border = self.border.map_err(|error| {
@@ -433,6 +457,9 @@ impl Commit {
             ))
         };
         border.unsynced.sync(&**dir.disk()).map_err(lost)?;
+        if !deliver(&border.pending) {
+            return Err(Failure::Undelivered);
+        }
         self.checkpoint.output = border.output;
         dir.write(&self.checkpoint)
             .map_err(|error| given_up(error.text))

@@ -46,7 +46,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounde
 use crate::clock::System;
 use crate::config::plan::Plan;
 use crate::engine::budget::{Budget, Permit};
-use crate::engine::checkpoint::{Commit, Done, Keeper, Store, commit_all};
+use crate::engine::checkpoint::{Commit, Done, Failure, Keeper, Store, commit_all};
 use crate::engine::faults::{Faulted, Faults, Put, guard};
 use crate::engine::fold::{Fold, Known};
 use crate::engine::follow::Follow;
@@ -237,6 +237,7 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
             let writing = Writing {
                 recorder,
                 commits: committing.as_ref().map(|to| to.commits.clone()),
+                reads_again: resumes,
                 stop: stop.clone(),
                 say,
             };
@@ -463,6 +464,10 @@ impl Committing {
     }
 
     fn end(&mut self, done: Done, stop: &Stop, say: fn(&str)) {
+        if done.result == Err(Failure::Undelivered) {
+            // A sink failed for good; the writer says which, also if no more lines come.
+            stop.ask();
+        }
         match self.keeper.end(done) {
             Ok(note) => note.iter().for_each(|note| say(note)),
             Err(problem) => {

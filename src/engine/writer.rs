@@ -18,8 +18,8 @@ use crate::engine::faults::guard;
 use crate::engine::signals::Stop;
 use crate::failpoint::{self, Failpoint};
 use crate::flow::output::{Accepted, Output, OutputPlace, Took};
-use crate::sinks::Sink;
 use crate::sinks::file::{Appender, Unsynced};
+use crate::sinks::{Pending, Sink};
 use crate::store::checkpoint::Checkpoint;
 use crate::store::journal::{Entry, Journal};
 
@@ -62,6 +62,8 @@ pub struct Border {
     pub unsynced: Unsynced,
     /// The journal that ended here.
     pub journal: Option<Arc<dyn DiskFile>>,
+    /// Lines that sinks have in memory.
+    pub pending: Vec<Pending>,
 }
 
 /// One more sink, besides the one that the journal explains.
@@ -310,7 +312,18 @@ impl Recorder {
                 border.unsynced.join(file.unsynced());
             }
         }
+        border.pending = self.pending();
         Ok(border)
+    }
+
+    /// Lines that sinks have in memory.
+    pub fn pending(&self) -> Vec<Pending> {
+        let sinks = self.sinks.iter().filter(|sink| !sink.is_gone);
+        let pending = sinks.filter_map(|sink| match &sink.destination {
+            Destination::Plain(sink) => sink.pending(),
+            Destination::File(_) => None,
+        });
+        pending.collect()
     }
 
     /// What the user should know, since the last call.
@@ -369,6 +382,9 @@ pub struct Writing {
     pub recorder: Recorder,
     /// Takes the checkpoints whose border was passed.
     pub commits: Option<Sender<Commit>>,
+    /// A restart can read again what no checkpoint says is dealt with. Where nothing can, states are not
+    /// to be lost with the lines.
+    pub reads_again: bool,
     pub stop: Stop,
     pub say: fn(&str),
 }
@@ -425,7 +441,10 @@ fn write_until_end(writing: &mut Writing, outputs: &Receiver<Sent>) -> io::Resul
                         sent.records, sent.bytes, took.records, took.bytes
                     )));
                 }
-                let border = writing.recorder.border(checkpoint.number);
+                let mut border = writing.recorder.border(checkpoint.number);
+                if let (false, Ok(border)) = (writing.reads_again, &mut border) {
+                    border.pending.clear();
+                }
                 if let Some(commits) = &writing.commits {
                     // Nobody takes commits only after the thread for them has died.
                     let _ = commits.send(Commit { checkpoint, border });

@@ -28,16 +28,15 @@ impl Lines {
         &self.path
     }
 
-    /// Appends one line.
-    pub fn append(&self, line: &impl Serialize) -> io::Result<()> {
+    /// Appends one line; returns the file that it is in.
+    pub fn append(&self, line: &impl Serialize) -> io::Result<File> {
         let mut bytes = serde_json::to_vec(line).map_err(io::Error::other)?;
         bytes.push(b'\n');
         let length = fs::symlink_metadata(&self.path).map_or(0, |found| found.len());
         if length > 0 && length + bytes.len() as u64 > self.bytes_max {
             fs::rename(&self.path, older(&self.path))?;
         }
-        append(&self.path, &bytes)?;
-        Ok(())
+        append(&self.path, &bytes)
     }
 }
 

@@ -21,7 +21,7 @@ use crate::flow::time::Time;
 use crate::net::http::{self, Attempt, Post};
 use crate::net::keep::{self, Lines};
 use crate::net::retry;
-use crate::sinks::Sink;
+use crate::sinks::{Arrivals, Pending, Sink};
 
 /// Outputs that wait for the sender; an output is a batch's lines, at most some hundred KiB.
 const QUEUE_MAX: usize = 8;
@@ -74,6 +74,8 @@ pub struct Http {
     thread: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
     finish_within: Duration,
+    /// Bytes of all lines that were written to it.
+    bytes: u64,
 }
 
 #[derive(Default)]
@@ -83,6 +85,8 @@ struct Shared {
     /// Why lines are lost, if some are.
     lost: Mutex<Option<String>>,
     dead_bytes: AtomicU64,
+    /// Of lines at the receiver or in the dead letters.
+    arrivals: Arc<Arrivals>,
 }
 
 impl Http {
@@ -118,6 +122,7 @@ impl Http {
             thread: Some(thread),
             shared,
             finish_within,
+            bytes: 0,
         })
     }
 
@@ -160,7 +165,15 @@ impl Sink for Http {
                 self.name
             )));
         }
+        self.bytes += lines.len() as u64;
         Ok(())
+    }
+
+    fn pending(&self) -> Option<Pending> {
+        Some(Pending {
+            arrivals: Arc::clone(&self.shared.arrivals),
+            bytes: self.bytes,
+        })
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -206,6 +219,13 @@ struct Sending {
     shared: Arc<Shared>,
     is_failing: bool,
     say: fn(&str),
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        // Also after a panic: a checkpoint may wait for what is left.
+        self.shared.arrivals.end();
+    }
 }
 
 /// Lines could not be sent, and the run is over or has nowhere to put them.
@@ -260,6 +280,7 @@ impl Sending {
             return Ok(());
         }
         self.number += 1;
+        let bytes = batch.len() as u64;
         let mut pieces = vec![(format!("{:016x}-{}", self.run, self.number), batch)];
         let mut failures = 0;
         while let Some((key, piece)) = pieces.last() {
@@ -305,6 +326,7 @@ impl Sending {
                 }
             }
         }
+        self.shared.arrivals.add(bytes);
         Ok(())
     }
 
@@ -378,7 +400,9 @@ impl Sending {
             Ok(text) => letter["lines"] = text.into(),
             Err(_) => letter["lines_base64"] = STANDARD.encode(piece).into(),
         }
-        if let Err(error) = letters.append(&letter) {
+        // No checkpoint waits for them any more: they have to outlive a power cut.
+        let put = letters.append(&letter).and_then(|file| file.sync_all());
+        if let Err(error) = put {
             return self.lose(format!("{reason}; {}: {error}", letters.path().display()));
         }
         let bytes = piece.len() as u64;

@@ -1,22 +1,27 @@
 //! Makes summaries into lines and writes them to their sinks, on a thread of its own: a slow receiver
 //! holds up neither lines nor alerts. What waits for it is bounded by the fold's own list.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
 use crate::cli::output;
 use crate::engine::writer::{Destination, Recorder, Wrote};
 use crate::flow::output::{Accepted, Output};
 use crate::flow::time::Time;
 use crate::report::{Report, json};
+use crate::sinks::{Arrival, Pending};
 use crate::state::State;
-use crate::state::summaries::{Summary, Window};
+use crate::state::summaries::{Summary, WAITING_MAX, Window};
 
 /// How long the thread waits until it tries a full disk again.
 const ROOM_WAIT: Duration = Duration::from_secs(1);
+
+/// How often it looks whether summaries on their way have arrived.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The number of a summary, its tables and its window; the whole report has neither number nor window.
 type Sent = (u64, Arc<State>, Option<Window>);
@@ -76,20 +81,75 @@ impl Writer {
 
 fn write_all(mut recorders: Vec<Recorder>, reports: &Receiver<Sent>, done: &Sender<u64>) {
     let mut failed = vec![false; recorders.len()];
-    for (number, state, window) in reports {
-        let output = Output {
-            bytes: line(&state, window),
-            records: 1,
-            ..Output::default()
+    let mut under_way = UnderWay::default();
+    loop {
+        let next = match under_way.is_empty() {
+            true => reports.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            false => reports.recv_timeout(LOOK),
         };
-        for (recorder, failed) in recorders.iter_mut().zip(&mut failed) {
-            write(recorder, &output, failed);
+        match next {
+            Ok((number, state, window)) => {
+                let output = Output {
+                    bytes: line(&state, window),
+                    records: 1,
+                    ..Output::default()
+                };
+                for (recorder, failed) in recorders.iter_mut().zip(&mut failed) {
+                    write(recorder, &output, failed);
+                }
+                let pending = recorders.iter().flat_map(Recorder::pending);
+                under_way.put(number, pending.collect());
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
         }
-        let _ = done.send(number);
+        under_way.look(done);
     }
     for recorder in &mut recorders {
         if let Err(error) = recorder.finish() {
             output::say(&format!("summaries: {error}"));
+        }
+    }
+    under_way.look(done);
+}
+
+/// Summaries that were written, until every sink has delivered them; no more than the fold keeps.
+#[derive(Default)]
+struct UnderWay {
+    waiting: VecDeque<(u64, Vec<Pending>)>,
+    /// A sink has ended without one of them. No number is told any more, so that the next start sends that
+    /// one again.
+    is_broken: bool,
+}
+
+impl UnderWay {
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    fn put(&mut self, number: u64, pending: Vec<Pending>) {
+        if self.waiting.len() == WAITING_MAX {
+            // The fold has given it up as well.
+            self.waiting.pop_front();
+        }
+        if !self.is_broken {
+            self.waiting.push_back((number, pending));
+        }
+    }
+
+    /// Tells the number of those that have arrived.
+    fn look(&mut self, done: &Sender<u64>) {
+        while let Some((number, pending)) = self.waiting.front() {
+            let arrivals = pending.iter().map(Pending::look);
+            match arrivals.max().unwrap_or(Arrival::Arrived) {
+                Arrival::Arrived => drop(done.send(*number)),
+                Arrival::Waiting => return,
+                Arrival::Missing => {
+                    self.is_broken = true;
+                    return self.waiting.clear();
+                }
+            }
+            self.waiting.pop_front();
         }
     }
 }

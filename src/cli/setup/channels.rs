@@ -33,6 +33,9 @@ use crate::units;
 /// The notifier that is there if none is configured: whoever writes a rule wants to see its alerts.
 const DEFAULT: &str = "stdout";
 
+/// The part of the grace time in which an HTTP sink tries to get rid of what is left.
+const FINISH_SHARE: f64 = 0.8;
+
 /// The conditions of sinks of lines, each once, with the first sink that has it; the one of the first sink
 /// stands first.
 #[derive(Default)]
@@ -465,7 +468,8 @@ impl Resolver<'_> {
                 What::Lines => http::Content::Text,
                 What::Summary | What::Alerts => http::Content::Ndjson,
             },
-            finish_within: self.grace,
+            // It is to say what it could not send before the grace ends the process.
+            finish_within: self.grace.mul_f64(FINISH_SHARE),
             dead_letters: self.dead_letters.clone(),
             url,
             token: self.secret("sink", place, "token"),

@@ -7,6 +7,7 @@
 //! ```
 
 mod alerts;
+mod receivers;
 mod reload;
 mod secrets;
 mod sinks;
