@@ -1,6 +1,11 @@
 #!/usr/bin/env bash
-# Everything that has to hold before a change goes in: form, lints, docs, tests, and the tests that
-# lose something on purpose. Stops at the first failure.
+# What has to hold before a change goes in. Stops at the first failure.
+#
+#   ./test.sh quick   form, lints and unit tests of the library: the loop while working
+#   ./test.sh         everything that CI checks
+#   ./test.sh long    what is too long for every push: 100,000 simulated schedules, kills at random
+#                     times, reloads and every property twenty times, on a release build; fuzz/run.sh is a command
+#                     of its own
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -9,9 +14,31 @@ run() {
     "$@"
 }
 
-run cargo fmt --check
-run cargo clippy --locked --all-targets -- -D warnings
-RUSTDOCFLAGS="-D warnings" run cargo doc --locked --no-deps
-run cargo test --locked
-# The fail points change the program, so they get a build of their own, and only their tests.
-run cargo test --locked --features failpoints --test it -- loss::
+case "${1:-all}" in
+quick)
+    run cargo fmt --check
+    run cargo clippy --locked --lib -- -D warnings
+    run cargo test --locked --lib
+    ;;
+all)
+    run cargo fmt --check
+    run cargo clippy --locked --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" run cargo doc --locked --no-deps --lib
+    run cargo test --locked
+    ;;
+long)
+    WEIR_SIM_SCHEDULES=100000 run cargo test --locked --release --test it sim::
+    for part in torture:: run::; do
+        run cargo test --locked --release --test it "$part" -- --ignored --nocapture --test-threads 1
+    done
+    WEIR_LONG=1 run cargo test --locked --release --test it laws::
+    # Every run tries cases of its own.
+    for _ in {1..20}; do
+        run cargo test --locked --release --lib
+    done
+    ;;
+*)
+    echo "usage: ./test.sh [quick|long]" >&2
+    exit 2
+    ;;
+esac

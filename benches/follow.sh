@@ -6,7 +6,7 @@
 #
 # Everything can be set by environment:
 #
-#   WEIR_BIN              a weir to measure; without it a release build is made
+#   WEIR_BIN              a weir to measure; without it one is built with the profile dist
 #   WEIR_FOLLOW_DIR       folder of the followed files, on the disk to measure  [target/follow]
 #   WEIR_FOLLOW_BYTES     size of what is written in the throughput rows        [1GiB]
 #   WEIR_FOLLOW_RUNS      measured pairs                                        [5]
@@ -18,8 +18,8 @@ root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
 : "${WEIR_FOLLOW_DIR:=$root/target/follow}"
 export WEIR_FOLLOW_DIR
 if [ "${1:-}" != --list ] && [ -z "${WEIR_BIN:-}" ]; then
-    cargo build --quiet --release --manifest-path "$root/Cargo.toml"
-    WEIR_BIN=${CARGO_TARGET_DIR:-$root/target}/release/weir
+    cargo build --quiet --profile dist --manifest-path "$root/Cargo.toml"
+    WEIR_BIN=${CARGO_TARGET_DIR:-$root/target}/dist/weir
     export WEIR_BIN
 fi
 exec python3 -B "$root/benches/follow/run.py" "$@"

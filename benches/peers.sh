@@ -12,7 +12,7 @@
 #   WEIR_PEERS_BYTES   size of a corpus, e.g. 64MiB    [1GiB]
 #   WEIR_PEERS_RUNS    measured runs of each side      [5]
 #   WEIR_SHARED_DATA   folder with gen_corpus.py       [../shared/data beside the repository]
-#   WEIR_BIN           a weir to measure; without it a release build is made
+#   WEIR_BIN           a weir to measure; without it one is built with the profile dist
 #   WEIR_PEERS_OFFLINE installs nothing: a row whose peer is missing is skipped and says so
 set -eu
 root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
@@ -53,8 +53,8 @@ if [ "${1:-}" != --list ] && [ -z "${WEIR_PEERS_OFFLINE:-}" ]; then
 fi
 
 if [ "${1:-}" != --list ] && [ -z "${WEIR_BIN:-}" ]; then
-    cargo build --quiet --release --manifest-path "$root/Cargo.toml"
-    WEIR_BIN=${CARGO_TARGET_DIR:-$root/target}/release/weir
+    cargo build --quiet --profile dist --manifest-path "$root/Cargo.toml"
+    WEIR_BIN=${CARGO_TARGET_DIR:-$root/target}/dist/weir
     export WEIR_BIN
 fi
 

@@ -118,9 +118,13 @@ fn s17_overflow_is_checked_in_releases() {
         .unwrap()
         .parse()
         .unwrap();
-    let release = &manifest["profile"]["release"];
-    assert_eq!(release["overflow-checks"].as_bool(), Some(true));
-    assert_eq!(release["panic"].as_str(), Some("unwind"));
+    let profiles = &manifest["profile"];
+    assert_eq!(profiles["release"]["overflow-checks"].as_bool(), Some(true));
+    assert_eq!(profiles["release"]["panic"].as_str(), Some("unwind"));
+    assert_eq!(profiles["dist"]["inherits"].as_str(), Some("release"));
+    for changed in ["overflow-checks", "panic"] {
+        assert!(profiles["dist"].get(changed).is_none(), "{changed}");
+    }
     assert_eq!(
         manifest["lints"]["rust"]["unsafe_code"].as_str(),
         Some("deny")

@@ -3,7 +3,7 @@
 //! The long versions of these tests are commands of their own, with their figures on standard error:
 //!
 //! ```sh
-//! cargo test --profile quick --test it run:: -- --ignored --nocapture --test-threads 1
+//! cargo test --release --test it run:: -- --ignored --nocapture --test-threads 1
 //! ```
 
 mod alerts;

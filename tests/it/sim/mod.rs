@@ -8,9 +8,9 @@
 //! * [`protections`]: what the simulation finds when a disk lies.
 //!
 //! ```text
-//! cargo test --test it sim::                                       5,000 schedules
+//! cargo test --test it sim::                                         500 schedules
 //! WEIR_SIM_SEED=123 cargo test --test it sim:: -- --nocapture      one, with its trace; or several, 1,2,3
-//! WEIR_SIM_SCHEDULES=100000 cargo test --profile quick --test it sim::schedules -- --nocapture
+//! WEIR_SIM_SCHEDULES=100000 cargo test --release --test it sim::schedules -- --nocapture
 //! ```
 
 mod clock;
@@ -31,8 +31,8 @@ use std::time::Instant;
 use disk::Lies;
 use schedule::{Failure, Stats};
 
-/// Schedules in a normal test run.
-const SCHEDULES: u64 = 5_000;
+/// Schedules in a normal test run; `./test.sh long` runs 100,000.
+const SCHEDULES: u64 = 500;
 
 /// Seeds beyond those that once found a defect: lines lost, doubled or out of order.
 const ONCE_FAILED: [u64; 12] = [

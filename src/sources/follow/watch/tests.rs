@@ -306,7 +306,7 @@ fn with_two_watches_for_this_user() {
     assert_eq!(hints.problem(), None);
 }
 
-/// What 10,000 watches cost, printed: `cargo test --profile quick … -- --ignored --nocapture`.
+/// What 10,000 watches cost, printed: `cargo test --release … -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement"]
 fn cost_of_ten_thousand_watches() {
