@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::program::{Ran, feed, run_in, run_with, weir};
+use crate::program::{Ran, feed, let_pass, run_in, run_with, weir};
 use crate::shared;
 
 /// Peak memory that a run may need whatever comes in, in MiB: the limit of issue and design for
@@ -73,7 +73,7 @@ fn fed_with_memory(args: &[&str], piece: &[u8], times: usize, last: &[u8]) -> (R
                 line.split_whitespace().nth(1)?.parse::<u64>().ok()
             }) {
                 peak = peak.max(kib);
-                std::thread::sleep(Duration::from_millis(2));
+                let_pass(Duration::from_millis(2));
             }
             peak / 1024
         });
@@ -550,7 +550,8 @@ fn a_fifo_with_a_slow_writer_is_read_to_its_end() {
     let mut writer = fs::File::options().write(true).open(&path).unwrap();
     let mut stdout = child.stdout.take().unwrap();
     writer.write_all(b"ERROR on").unwrap();
-    std::thread::sleep(Duration::from_millis(700));
+    // Longer than any quiet time that would end a line.
+    let_pass(Duration::from_millis(700));
     writer.write_all(b"e\nINFO\nERROR two\n").unwrap();
     // What is whole comes out while the writer is still there.
     let mut first = [0; 20];

@@ -13,6 +13,8 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::program::let_pass;
+
 /// A record may cost so many times what ordinary lines of its format cost, byte for byte. A build
 /// without optimisation pays more for hashing names than for passing over bytes; what the suite looks
 /// for is there from 16 up.
@@ -206,7 +208,7 @@ fn seconds(program: &str, args: &[&str], input: &[u8]) -> f64 {
         if fields[0] == "Z" {
             break;
         }
-        std::thread::sleep(Duration::from_millis(1));
+        let_pass(Duration::from_millis(1));
     }
     assert!(child.wait().unwrap().success());
     ticks as f64 / 100.0

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use crate::follow::scene::{PATIENCE, Scene, has, signal, until};
-use crate::program::{Ran, run_in, weir};
+use crate::program::{Ran, let_pass, run_in, weir};
 
 const LINES: &str = "2026-03-14T09:00:00Z ERROR one\n2026-03-14T09:00:01Z ERROR two\n";
 
@@ -28,7 +28,7 @@ fn ended(mut child: Child) -> Ran {
             child.kill().unwrap();
             panic!("does not end by itself");
         }
-        std::thread::sleep(std::time::Duration::from_millis(2));
+        let_pass(std::time::Duration::from_millis(2));
     }
     Ran::new(child.wait_with_output().unwrap())
 }
@@ -145,7 +145,7 @@ fn one_signal_ends_the_wait_for_the_reader_of_a_fifo() {
             child.kill().unwrap();
             panic!("does not end");
         }
-        std::thread::sleep(std::time::Duration::from_millis(2));
+        let_pass(std::time::Duration::from_millis(2));
     }
     // With a reader it is written.
     let child = spawned(weir(command).current_dir(folder.path()));

@@ -5,8 +5,30 @@ use std::ffi::OsStr;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+/// How long anything may take before the test gives up on it: far more than it needs, so that a
+/// busy machine fails no test.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until something holds.
+#[track_caller]
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < PATIENCE, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Lets time go by where time is the subject: between two writes of a writer, before a kill at any
+/// moment, while something must not happen. Where anything can be seen to have happened, [`until`]
+/// waits for that.
+pub fn let_pass(time: Duration) {
+    std::thread::sleep(time);
+}
 
 /// What a run left behind.
 pub struct Ran {

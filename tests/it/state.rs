@@ -3,11 +3,10 @@
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::program::{Ran, run_in, weir};
+use crate::program::{Ran, run_in, until, weir};
 
 const CONFIGURATION: &str = r#"
 [[source]]
@@ -85,16 +84,6 @@ impl Drop for Running {
 
 fn show(directory: &Path) -> Value {
     run_in(directory, ["state", "show", "st", "-o", "json"]).json()
-}
-
-/// Looks until `is_so`; what it looks at comes with a checkpoint, about every second.
-#[track_caller]
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 fn has_records(directory: &Path, count: u64) -> bool {

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::Value;
 
 use crate::follow::scene::{Following, PATIENCE, Scene, counted, lines, until};
-use crate::program::{balances, setting};
+use crate::program::{balances, let_pass, setting};
 
 /// The goal: from the start of a process until it takes in new bytes.
 const RESTART_MAX: Duration = Duration::from_secs(1);
@@ -221,7 +221,7 @@ fn killed(
                 "reads nothing: {}",
                 running.stderr()
             );
-            std::thread::sleep(Duration::from_micros(500));
+            let_pass(Duration::from_micros(500));
         }
         running.kill();
     }
@@ -338,7 +338,7 @@ impl Writer {
     fn step(&mut self) {
         let count = 1 + self.random.below(90);
         self.burst(count);
-        std::thread::sleep(Duration::from_micros(self.random.below(6000)));
+        let_pass(Duration::from_micros(self.random.below(6000)));
         // Below a kibibyte a copy is not recognised, by contract; such small ones are not made.
         if Instant::now() >= self.next_rotation && self.length > 4096 {
             self.rotate();
@@ -358,7 +358,7 @@ impl Writer {
         for part in [&bytes[..cut], &bytes[cut..]] {
             self.file.write_all(part).unwrap();
             if cut > 0 {
-                std::thread::sleep(Duration::from_micros(500));
+                let_pass(Duration::from_micros(500));
             }
         }
     }
@@ -402,7 +402,7 @@ impl Writer {
                     let count = 1 + self.random.below(20);
                     let bytes = self.lines(count, Fate::InGap);
                     self.file.write_all(&bytes).unwrap();
-                    std::thread::sleep(Duration::from_micros(self.random.below(2000)));
+                    let_pass(Duration::from_micros(self.random.below(2000)));
                 }
                 self.file.set_len(0).unwrap();
             }

@@ -6,7 +6,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
-use super::scene::{Scene, Source, counted, exactly, until};
+use super::scene::{Scene, Source, counted, exactly, let_pass};
 
 #[test]
 fn f15_a_line_that_is_finished_later() {
@@ -15,7 +15,7 @@ fn f15_a_line_that_is_finished_later() {
     let running = scene.filter(&["app.log"]);
     scene.until_length("out", 4);
     // Long enough for anything that counts quiet time to fire.
-    std::thread::sleep(Duration::from_millis(700));
+    let_pass(Duration::from_millis(700));
     assert_eq!(scene.read("out"), b"one\n");
     scene.append("app.log", b"def\n");
     scene.until_length("out", 11);
@@ -64,13 +64,12 @@ fn f16_a_hole_where_the_writer_went_on() {
     let mut writer = File::create(scene.path("app.log")).unwrap();
     writer.write_all(&old.next(5000)).unwrap();
     let running = scene.report(&["app.log"]);
-    until("the state directory", || scene.path("state").is_dir());
-    std::thread::sleep(Duration::from_millis(300));
+    scene.until_records(5000);
     scene.truncate("app.log");
     let hole = writer.stream_position().unwrap();
     let mut new = Source::new(1);
     writer.write_all(&new.next(5000)).unwrap();
-    std::thread::sleep(Duration::from_millis(700));
+    scene.until_records(10_000);
     let report = running.terminate().json();
     assert_eq!(counted(&report, "records"), 10_000, "{}", report["ledger"]);
     assert_eq!(

@@ -6,7 +6,9 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use super::scene::{Following, Mount, Scene, Source, compare, counted, exactly, has, peak, until};
+use super::scene::{
+    Following, Mount, Scene, Source, compare, counted, exactly, has, let_pass, peak, until,
+};
 use crate::program::balances;
 
 /// Starts the program under strace with one fault; `None` and a notice if that cannot be. The tracer
@@ -97,7 +99,7 @@ fn killed_at(call: &str, when: u32) {
                 scene.rename("app.log", &format!("app.log.{}", source.written()));
                 scene.append("app.log", &source.next(10));
             }
-            std::thread::sleep(Duration::from_millis(15));
+            let_pass(Duration::from_millis(15));
             if !running.is_alive() {
                 break;
             }
@@ -174,7 +176,7 @@ fn f26_power_cut() {
     for number in 0..6 {
         for _ in 0..30 {
             scene.append("app.log", &source.next(20));
-            std::thread::sleep(Duration::from_millis(10));
+            let_pass(Duration::from_millis(10));
         }
         let name = format!("cut-{number}.image");
         scene.copy("disk.image", &name);
@@ -218,7 +220,7 @@ fn f29_no_space_for_the_output() {
         running.stderr().contains("disk/out")
     });
     let busy = running.busy();
-    std::thread::sleep(Duration::from_millis(300));
+    let_pass(Duration::from_millis(300));
     assert!(running.busy() - busy <= 0.1, "spins on a full disk");
     scene.append("app.log", &source.next(5000));
     disk.again("size=16m");
@@ -279,7 +281,7 @@ fn f29_no_space_for_the_state() {
     }
     for _ in 0..20 {
         scene.append("app.log", &source.next(500));
-        std::thread::sleep(Duration::from_millis(10));
+        let_pass(Duration::from_millis(10));
     }
     until("a word about the full disk", || {
         running.stderr().contains("disk/state")
@@ -360,7 +362,7 @@ fn f30_a_sync_that_fails_once() {
         };
         for _ in 0..30 {
             scene.append("app.log", &source.next(50));
-            std::thread::sleep(Duration::from_millis(10));
+            let_pass(Duration::from_millis(10));
         }
         if running.is_alive() {
             running.signal("TERM");
@@ -383,7 +385,7 @@ fn f45_totals_over_kills() {
         let running = scene.report(&["app.log*"]);
         for _ in 0..10 {
             scene.append("app.log", &source.next(40));
-            std::thread::sleep(Duration::from_millis(10));
+            let_pass(Duration::from_millis(10));
         }
         if round % 3 == 1 {
             scene.rename("app.log", &format!("app.log.{}", source.written()));
@@ -391,8 +393,7 @@ fn f45_totals_over_kills() {
         running.kill();
     }
     let running = scene.report(&["app.log*"]);
-    // Nothing says when a report has read all; a batch of new lines that show in the checkpoint would.
-    std::thread::sleep(Duration::from_millis(500));
+    scene.until_records(source.written());
     let report = running.terminate().json();
     balances(&report);
     assert_eq!(
@@ -439,7 +440,7 @@ fn f46_little_memory_and_a_reader_that_is_slow() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    std::thread::sleep(Duration::from_millis(400));
+    let_pass(Duration::from_millis(400));
     let stalled = peak(child.id());
     let mut reader = std::io::BufReader::new(reader);
     let mut taken = 0;
@@ -522,11 +523,9 @@ fn f29_no_file_may_grow_that_far() {
             "filter", "-f", "--from", "start", "--state", "state", "-O", "out", "app.log",
         ],
     );
-    let began = std::time::Instant::now();
-    while running.is_alive() && !running.stderr().contains("out") {
-        assert!(began.elapsed() < super::scene::PATIENCE, "says nothing");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    until("a word about the limit, or the end", || {
+        !running.is_alive() || running.stderr().contains("out")
+    });
     running.kill();
     let running = scene.filter_with_state(&["app.log"]);
     scene.until_out(&[&source]);

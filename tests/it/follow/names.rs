@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 use std::time::Duration;
 
-use super::scene::{Mount, PATIENCE, Scene, Source, exactly, has, until};
+use super::scene::{Mount, Scene, Source, exactly, has, let_pass, until};
 
 #[test]
 fn f12_a_link_that_moves_on() {
@@ -44,7 +44,7 @@ fn f12_links_that_lead_nowhere() {
     let running = scene.filter(&["*.log"]);
     scene.until_out(&[&source]);
     let before = running.busy();
-    std::thread::sleep(Duration::from_millis(500));
+    let_pass(Duration::from_millis(500));
     assert!(
         running.busy() - before <= 0.05,
         "spins: {} s",
@@ -220,11 +220,9 @@ fn s22_a_fifo_by_its_name_is_refused() {
     let scene = Scene::new();
     make_fifo(&scene, "fifo");
     let mut running = scene.filter(&["fifo"]);
-    let began = std::time::Instant::now();
-    while running.is_alive() && !running.stderr().contains("fifo") {
-        assert!(began.elapsed() < PATIENCE, "hangs silently");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    until("a word about the FIFO, or the end", || {
+        !running.is_alive() || running.stderr().contains("fifo")
+    });
     running.signal("TERM");
     let ran = running.ended();
     assert!(ran.stderr.contains("fifo"), "{}", ran.stderr);
@@ -290,7 +288,7 @@ fn files_that_appear_are_read_from_their_start() {
     until("the first line", || {
         probe += 1;
         scene.append("a.log", format!("probe {probe}\n").as_bytes());
-        std::thread::sleep(Duration::from_millis(5));
+        let_pass(Duration::from_millis(5));
         scene.length("out") > 0
     });
     scene.append("b.log", &new.next(100));
@@ -347,7 +345,7 @@ fn excluded_names_are_not_followed() {
 fn a_file_that_is_not_there_yet_is_waited_for() {
     let scene = Scene::new();
     let running = scene.filter(&["later/app.log"]);
-    std::thread::sleep(Duration::from_millis(100));
+    let_pass(Duration::from_millis(100));
     fs::create_dir(scene.path("later")).unwrap();
     let mut source = Source::new(0);
     scene.append("later/app.log", &source.next(100));

@@ -4,7 +4,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use super::scene::{Scene, Source, exactly, until};
+use super::scene::{Scene, Source, exactly, let_pass, until};
 
 #[test]
 fn f50_output_deleted_by_others() {
@@ -118,7 +118,7 @@ fn f52_own_output_among_the_inputs() {
         scene.append("app.log", &source.next(10));
         scene.until_length("out.log", source.all().len() as u64);
     }
-    std::thread::sleep(Duration::from_millis(100));
+    let_pass(Duration::from_millis(100));
     let ran = running.terminate();
     exactly(&scene.read("out.log"), &[&source]);
     assert!(ran.stderr.contains("out.log"), "{}", ran.stderr);
@@ -140,7 +140,7 @@ fn f52_own_standard_streams_among_the_inputs() {
     scene.until_length("stdout.log", source.all().len() as u64);
     scene.append("app.log", &source.next(10));
     scene.until_length("stdout.log", source.all().len() as u64);
-    std::thread::sleep(Duration::from_millis(100));
+    let_pass(Duration::from_millis(100));
     super::scene::signal(child.id(), "TERM");
     assert!(child.wait().unwrap().success());
     exactly(&scene.read("stdout.log"), &[&source]);
@@ -172,10 +172,10 @@ fn output_rotated_by_size() {
     let running = scene.filter_with_state(&args);
     for _ in 0..20 {
         scene.append("app.log", &source.next(100));
-        std::thread::sleep(Duration::from_millis(5));
+        let bytes = source.all().len();
+        until("all lines", || parts(&scene).1.len() >= bytes);
     }
     let bytes = source.all().len();
-    until("all lines", || parts(&scene).1.len() >= bytes);
     running.terminate();
     let (count, all) = parts(&scene);
     exactly(&all, &[&source]);
@@ -194,7 +194,7 @@ fn output_rotated_by_size_over_kills() {
         let running = scene.filter_with_state(&args);
         for _ in 0..8 {
             scene.append("app.log", &source.next(50));
-            std::thread::sleep(Duration::from_millis(8));
+            let_pass(Duration::from_millis(8));
         }
         running.kill();
     }
@@ -212,7 +212,7 @@ fn rotated_output_is_kept_so_often() {
     let running = scene.filter(&["--rotate-size", "4KiB", "--rotate-keep", "3", "app.log"]);
     let last = loop {
         scene.append("app.log", &source.next(100));
-        std::thread::sleep(Duration::from_millis(5));
+        let_pass(Duration::from_millis(5));
         if source.written() >= 3000 {
             let all = source.all();
             break super::scene::lines(&all).last().unwrap().to_vec();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::scene::{Mount, Scene, Source, compare, counted, exactly, skipped, until};
+use super::scene::{Mount, Scene, Source, compare, counted, exactly, let_pass, skipped, until};
 
 /// Renames `app.log` and starts a new one; the writer keeps the old descriptor for a while, as nginx
 /// does until it is told.
@@ -39,7 +39,7 @@ fn rotates_by_rename(args: &[&str]) {
         for _ in 0..20 {
             old.write_all(&generations[k].next(5)).unwrap();
             scene.append("app.log", &generations[k + 1].next(5));
-            std::thread::sleep(Duration::from_millis(1));
+            let_pass(Duration::from_millis(1));
         }
     }
     let all: Vec<&Source> = generations.iter().collect();
@@ -83,7 +83,7 @@ fn copytruncate(args: &[&str], pauses: bool, gaps: bool) {
         let mut source = Source::new(round + 1);
         for _ in 0..40 {
             scene.append("app.log", &source.next(50));
-            std::thread::sleep(Duration::from_millis(1));
+            let_pass(Duration::from_millis(1));
         }
         sure.push(source);
         for number in (1..=round).rev() {
@@ -149,22 +149,17 @@ fn f02_lost_bytes_are_named() {
     let mut source = Source::new(0);
     scene.append("app.log", &source.next(1000));
     let running = scene.report(&["app.log"]);
-    until("the first checkpoint", || state_files(&scene) > 0);
-    std::thread::sleep(Duration::from_millis(200));
+    scene.until_records(1000);
     running.signal("STOP");
     scene.append("app.log", &source.next(1000));
     scene.truncate("app.log");
     let mut next = Source::new(1);
     scene.append("app.log", &next.next(10));
     running.signal("CONT");
-    std::thread::sleep(Duration::from_millis(700));
+    scene.until_records(1010);
     let report = running.terminate().json();
     assert_eq!(counted(&report, "lines"), 1010, "{}", report["ledger"]);
     assert_eq!(counted(&report, "unaccounted"), 0);
-}
-
-fn state_files(scene: &Scene) -> usize {
-    fs::read_dir(scene.path("state")).map_or(0, |entries| entries.count())
 }
 
 /// Deletes a file and makes another in its place until it has the same inode; `false` if it never
@@ -207,8 +202,10 @@ fn f03_inode_used_again_while_following() {
     running.signal("CONT");
     scene.until_out(&[&old, &new]);
     let mut third = Source::new(2);
-    // By now the first is let go, and its inode may come again.
-    std::thread::sleep(Duration::from_millis(50));
+    // Once the first is let go, its inode may come again.
+    until("the first is closed", || {
+        !running.holds("app.log (deleted)")
+    });
     fs::remove_file(&path).unwrap();
     fs::write(&path, third.next(800)).unwrap();
     scene.until_out(&[&old, &new, &third]);
@@ -585,13 +582,13 @@ fn multiline_records_over_reads_rotations_and_restarts() {
             for pair in cuts.windows(2) {
                 for piece in text[pair[0]..pair[1]].chunks(777) {
                     scene.append("app.log", piece);
-                    std::thread::sleep(Duration::from_millis(1));
+                    let_pass(Duration::from_millis(1));
                 }
             }
             written.store(true, Ordering::Relaxed);
         });
         for _ in 0..4 {
-            std::thread::sleep(Duration::from_millis(25));
+            let_pass(Duration::from_millis(25));
             running.signal("KILL");
             running.status();
             running = scene.filter_with_state(&["-m", "src=0", "app.log*"]);

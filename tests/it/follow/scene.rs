@@ -10,24 +10,13 @@ use std::process::{Child, Command, ExitStatus, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use logweir::disk::real::Real;
+use logweir::store::look;
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub use crate::program::{PATIENCE, let_pass, until};
 use crate::program::{Ran, weir};
-
-/// How long anything may take before the test gives up on it: far more than it needs, so that a
-/// busy machine fails no test.
-pub const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Waits until something holds.
-#[track_caller]
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < PATIENCE, "waited in vain: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
 
 /// Says on standard error why a test does nothing here; also seen when the test passes.
 pub fn skipped(why: &str) {
@@ -282,8 +271,18 @@ impl Scene {
                 self.length(name),
                 self.newest_stderr()
             );
-            std::thread::sleep(Duration::from_millis(2));
+            let_pass(Duration::from_millis(2));
         }
+    }
+
+    /// Waits until a checkpoint in `state` holds so many records: all that were written have been read.
+    #[track_caller]
+    pub fn until_records(&self, records: u64) {
+        let state = self.path("state");
+        until("a checkpoint with all records", || {
+            look::newest(&Real, &state)
+                .is_ok_and(|(checkpoint, _)| checkpoint.state.ledger.records >= records)
+        });
     }
 
     fn newest_stderr(&self) -> String {
@@ -413,7 +412,7 @@ impl Following {
                 "does not end; standard error:\n{}",
                 self.stderr()
             );
-            std::thread::sleep(Duration::from_millis(2));
+            let_pass(Duration::from_millis(2));
         }
     }
 
@@ -439,6 +438,14 @@ impl Following {
     /// Seconds of processor time so far.
     pub fn busy(&self) -> f64 {
         busy(self.id())
+    }
+
+    /// Whether one of its descriptors leads to a path with this in it.
+    pub fn holds(&self, part: &str) -> bool {
+        fs::read_dir(format!("/proc/{}/fd", self.id()))
+            .unwrap()
+            .filter_map(|entry| fs::read_link(entry.unwrap().path()).ok())
+            .any(|target| target.to_string_lossy().contains(part))
     }
 
     /// Descriptors it has open.

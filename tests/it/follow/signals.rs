@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use super::scene::{Scene, Source, busy, compare, exactly, signal, until};
+use super::scene::{Scene, Source, busy, compare, exactly, let_pass, signal, until};
 
 /// A `weir filter -f` into a pipe that the test reads.
 struct Piped {
@@ -59,7 +59,7 @@ impl Piped {
                     .unwrap_or_else(|| 128 + status.signal().unwrap());
             }
             assert!(began.elapsed() < super::scene::PATIENCE, "does not end");
-            std::thread::sleep(Duration::from_millis(2));
+            let_pass(Duration::from_millis(2));
         }
     }
 }
@@ -92,7 +92,7 @@ fn f32_drained_at_sigterm() {
             break;
         }
         taken.extend_from_slice(&block[..count]);
-        std::thread::sleep(Duration::from_millis(1));
+        let_pass(Duration::from_millis(1));
     }
     assert_eq!(running.code(), 0, "{}", running.stderr());
     assert_eq!(taken.last(), Some(&b'\n'), "a line was cut");
@@ -125,7 +125,7 @@ fn f33_stopped_at_once_by_a_second_signal() {
         out.read_exact(&mut taken).unwrap();
         // Nobody reads any more, so the drain cannot end.
         running.signal(name);
-        std::thread::sleep(Duration::from_millis(100));
+        let_pass(Duration::from_millis(100));
         assert!(running.child.try_wait().unwrap().is_none(), "gave up");
         let began = Instant::now();
         running.signal(name);
@@ -159,10 +159,10 @@ fn f33_signals_at_any_time_leave_a_good_state() {
         for second in [None, Some(1), Some(10)] {
             scene.append("app.log", &source.next(200));
             let mut running = scene.filter_with_state(&["app.log"]);
-            std::thread::sleep(Duration::from_millis(gap));
+            let_pass(Duration::from_millis(gap));
             running.signal("TERM");
             if let Some(second) = second {
-                std::thread::sleep(Duration::from_millis(second));
+                let_pass(Duration::from_millis(second));
                 if running.is_alive() {
                     let _ = std::process::Command::new("kill")
                         .args(["-TERM", &running.id().to_string()])
@@ -246,13 +246,11 @@ fn f36_the_reader_stalls() {
         }
         let mut running = Piped::into(&scene, out, writer, &["app.log"]);
         let out = running.out.take().unwrap();
-        std::thread::sleep(Duration::from_millis(300));
-        let before = busy(running.child.id());
-        std::thread::sleep(Duration::from_millis(500));
-        assert!(
-            busy(running.child.id()) - before <= 0.05,
-            "busy while it waits"
-        );
+        until("half a second without work", || {
+            let before = busy(running.child.id());
+            let_pass(Duration::from_millis(500));
+            busy(running.child.id()) - before <= 0.05
+        });
         let mut taken = Vec::new();
         let mut out = BufReader::new(out);
         let bytes = source.all().len();

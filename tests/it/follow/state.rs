@@ -4,7 +4,6 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::program::run_in;
 
@@ -374,7 +373,9 @@ fn s07_links_in_the_state_directory_are_not_followed() {
     scene.append("app.log", &source.next(10));
     let mut running = scene.filter_with_state(&["app.log"]);
     // Whether it goes on or stops, it does not write there.
-    std::thread::sleep(Duration::from_millis(400));
+    until("the new lines, or the end", || {
+        !running.is_alive() || scene.length("out") >= source.all().len() as u64
+    });
     if running.is_alive() {
         running.signal("TERM");
     }

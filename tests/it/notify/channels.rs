@@ -14,6 +14,7 @@ use serde_json::json;
 use super::server::{Request, Server, status};
 use super::smtp::Smtp;
 use super::{notification, quiet, receipts, settings};
+use crate::program::until;
 
 /// What would do harm where text is taken for more than text.
 const HOSTILE: &str = "${jndi:ldap://x} {{ 7*7 }} {% raw %} $(touch /tmp/x) `id` %n%s <!channel> <@U1|x> &amp; \"q\"\r\nBcc: all@example.com\n.\n\u{1b}[2J\u{202e}\u{0}größe";
@@ -499,12 +500,10 @@ fn a_command_that_hangs_is_killed_with_its_children() {
     );
     let child = std::fs::read_to_string(&pids).unwrap();
     let stat = format!("/proc/{}/stat", child.trim());
-    let until = std::time::Instant::now() + Duration::from_secs(5);
     // Dead, though perhaps not yet buried by the process that inherited it.
-    while std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
-        assert!(std::time::Instant::now() < until, "the child lives on");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until("the child is dead", || {
+        !std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "))
+    });
 }
 
 #[test]

@@ -11,6 +11,7 @@ use logweir::notifiers::{Rate, file, journal, webhook as hook};
 
 use super::server::{Reply, Server, status};
 use super::{Channel, notification, quiet, receipts, settings, webhook};
+use crate::program::let_pass;
 
 fn folder(home: &tempfile::TempDir) -> Folder {
     Folder::of(home.path())
@@ -143,7 +144,8 @@ fn a_pause_that_is_asked_for_holds_all_messages_of_the_notifier() {
     let delivery =
         Delivery::start(vec![settings("w", webhook(server.url("/")))], None, quiet).unwrap();
     delivery.send(notification(1, "w", Status::Firing, &["a"]));
-    std::thread::sleep(Duration::from_millis(200));
+    // Time for the answer to come back, which nothing shows.
+    let_pass(Duration::from_millis(200));
     delivery.send(notification(2, "w", Status::Firing, &["b"]));
     let receipts = receipts(&delivery, 2);
     assert!(

@@ -19,6 +19,7 @@ use logweir::sinks::prometheus::{Endpoint, PageRequest};
 use super::endpoint::at;
 use super::server::{Server, status};
 use super::{notification, quiet, receipts, settings};
+use crate::program::let_pass;
 
 /// A program that ends with the test.
 struct Peer(Child);
@@ -81,7 +82,7 @@ fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
             return answer;
         }
         assert!(Instant::now() < end, "{what}");
-        std::thread::sleep(Duration::from_millis(50));
+        let_pass(Duration::from_millis(50));
     }
 }
 

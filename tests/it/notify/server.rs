@@ -5,6 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::program::let_pass;
+
 /// One request as it came.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -152,7 +154,7 @@ fn answer_with(mut stream: &TcpStream, reply: Reply) -> Option<()> {
                 .write_all(format!("{text}\r\n{body}").as_bytes())
                 .ok()?;
         }
-        Reply::Stall(time) => std::thread::sleep(time),
+        Reply::Stall(time) => let_pass(time),
         Reply::CloseInAnswer => {
             stream
                 .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")

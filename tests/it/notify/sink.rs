@@ -10,6 +10,7 @@ use logweir::sinks::http::{Compress, Content, Http, Settings};
 
 use super::quiet;
 use super::server::{Reply, Request, Server, status};
+use crate::program::{let_pass, until};
 
 fn settings(url: String) -> Settings {
     Settings {
@@ -99,11 +100,7 @@ fn a_batch_goes_when_it_is_old_enough() {
     let server = Server::start(|_, _| status(200));
     let mut sink = Http::start(settings(server.url("/")), quiet).unwrap();
     sink.write(b"a\n").unwrap();
-    let until = Instant::now() + Duration::from_secs(5);
-    while server.requests().is_empty() {
-        assert!(Instant::now() < until, "it was never sent");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    until("it is sent", || !server.requests().is_empty());
     sink.finish().unwrap();
     assert_eq!(bodies(&server.requests()), "a\n");
 }
@@ -187,7 +184,7 @@ fn a_receiver_that_is_gone_holds_the_writer_up_and_loses_nothing_unsaid() {
         sink
     });
     finished.recv_timeout(Duration::from_secs(5)).unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    let_pass(Duration::from_millis(300));
     assert!(!writer.is_finished(), "the queue is bounded");
 }
 

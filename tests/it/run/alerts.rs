@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{at, configured, quantile, start};
 use crate::follow::scene::{Scene, until};
 use crate::notify::server::{Reply, Request, Server, status};
-use crate::program::setting;
+use crate::program::{let_pass, setting};
 use crate::sim::random::Random;
 
 /// One alert as a receiver got it.
@@ -136,7 +136,7 @@ fn latencies(lines: u64) -> BTreeMap<&'static str, Vec<f64>> {
         let now = Instant::now();
         file.write_all(text.as_bytes()).unwrap();
         sent.insert(name, (rule, now));
-        std::thread::sleep(Duration::from_millis(20));
+        let_pass(Duration::from_millis(20));
     }
     let mut found: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
     until("every alert", || {
@@ -262,7 +262,7 @@ fn killed(alerts: u64, kills: u64, seed: u64) {
             at(100 * number)
         );
         scene.append("app.log", line.as_bytes());
-        std::thread::sleep(Duration::from_millis(random.below(8)));
+        let_pass(Duration::from_millis(random.below(8)));
         if number % per_kill == per_kill - 1 {
             running.kill();
             running = start(&scene);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::{at, configured, start};
 use crate::follow::scene::{Scene, until};
 use crate::notify::server::{Server, status};
-use crate::program::setting;
+use crate::program::{let_pass, setting};
 
 const BASE: &str = r#"
 [[source]]
@@ -170,7 +170,7 @@ fn a_watched_file_is_read_again_by_itself() {
     until("it runs", || {
         scene.path("state/checkpoint-0").exists() || running.stderr().contains("weir")
     });
-    std::thread::sleep(Duration::from_millis(300));
+    let_pass(Duration::from_millis(300));
     replace(
         &scene,
         &base.replace("level = \"error\"", "level = \"warn\""),

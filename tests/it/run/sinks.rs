@@ -6,7 +6,7 @@ use std::io::Write;
 
 use super::{at, configured, contains, start};
 use crate::follow::scene::{Scene, until};
-use crate::program::{Ran, feed, run_in, weir};
+use crate::program::{Ran, feed, let_pass, run_in, weir};
 
 const FILES: &str = r#"
 [[source]]
@@ -179,7 +179,7 @@ fn a_kill_leaves_the_first_file_exact_and_nothing_missing_in_the_others() {
         for part in 0..5 {
             let from = (kill * 5 + part) * 1000;
             scene.append("app.log", records(from, from + 1000).as_bytes());
-            std::thread::sleep(std::time::Duration::from_millis(4));
+            let_pass(std::time::Duration::from_millis(4));
         }
         until("it writes", || scene.length("errors") > written);
         running.kill();

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{configured, start};
 use crate::follow::scene::{Following, Scene, Source, compare, exactly, until};
-use crate::program::setting;
+use crate::program::{let_pass, setting};
 
 const SINK: &str =
     "[[sink]]\ntype = \"file\"\npath = \"out\"\n[run]\nmultiline = \"off\"\ninterval = \"1h\"\n";
@@ -307,7 +307,7 @@ fn a_kill_leaves_files_exact_and_doubles_nothing_of_streams() {
         for _ in 0..(10 + round * 7) {
             scene.append("app.log", &file.next(100));
             stdin.write_all(&input.next(100)).unwrap();
-            std::thread::sleep(Duration::from_millis(3));
+            let_pass(Duration::from_millis(3));
         }
         until("it writes", || scene.length("out") > 0);
         running.kill();

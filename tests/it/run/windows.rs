@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{at, configured, start};
 use crate::follow::scene::{Scene, until};
-use crate::program::setting;
+use crate::program::{let_pass, setting};
 use crate::sim::random::Random;
 
 const WINDOWS: &str = r#"
@@ -113,7 +113,7 @@ fn killed(kills: u64, seed: u64) {
                 number += 1;
             }
             killed.append("app.log", text.as_bytes());
-            std::thread::sleep(Duration::from_millis(random.below(30)));
+            let_pass(Duration::from_millis(random.below(30)));
         }
         running.kill();
         running = start(&killed);
@@ -196,7 +196,7 @@ fn lines_from_the_future_take_no_summary_away() {
     until("summaries of what is written today", || {
         let line = format!("{:.3} ERROR today\n", jiff::Timestamp::now());
         scene.append("app.log", line.as_bytes());
-        std::thread::sleep(Duration::from_millis(50));
+        let_pass(Duration::from_millis(50));
         let summaries = String::from_utf8(scene.read("summaries")).unwrap();
         let of_today = summaries.lines().filter(|line| {
             let summary: Value = serde_json::from_str(line).unwrap();
