@@ -11,7 +11,6 @@ use std::sync::Arc;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use logweir::config::plan::{Plan, Select, Task};
 use logweir::engine::reader::{CHUNK_BYTES, Input, Reader};
-use logweir::engine::signals::Stop;
 use logweir::engine::writer::Destination;
 use logweir::engine::{self, BUDGET_BYTES, NoWatcher, Reading, Run};
 use logweir::flow::format::Format;
@@ -19,8 +18,12 @@ use logweir::flow::level::Level;
 use logweir::flow::time::Time;
 use logweir::flow::wanted::Wanted;
 use logweir::framing::Multiline;
+use logweir::framing::chunker::Policy;
+use logweir::registry;
 use logweir::sinks::Sink;
+use logweir::sources::reading::Settings;
 use logweir::stages::literals::Literals;
+use logweir::stop::Stop;
 use support::{filter, lines, metrics, mixed, plan, report, state};
 
 const FILE_BYTES: usize = 32 << 20;
@@ -77,13 +80,19 @@ fn benches(criterion: &mut Criterion) {
                         plan: Arc::clone(&plan),
                         reader: Reading::ToEnd(Reader {
                             inputs: vec![Input::Named(input.path().into())],
-                            chunk_bytes: CHUNK_BYTES,
-                            counts_lines: false,
-                            multiline: plan.multiline.clone(),
-                            zone: jiff::tz::TimeZone::UTC,
-                            format: None,
+                            settings: Settings {
+                                policy: Policy {
+                                    multiline: plan.multiline.clone(),
+                                    as_they_come: false,
+                                    counts_lines: false,
+                                    chunk_bytes: CHUNK_BYTES,
+                                },
+                                zone: jiff::tz::TimeZone::UTC,
+                                format: None,
+                                csv_header: registry::csv_header,
+                                live: false,
+                            },
                             now: Time(0),
-                            live: false,
                         }),
                         threads,
                         budget_bytes: BUDGET_BYTES,

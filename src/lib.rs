@@ -108,5 +108,6 @@ pub mod sinks;
 pub mod sources;
 pub mod stages;
 pub mod state;
+pub mod stop;
 pub mod store;
 pub mod units;

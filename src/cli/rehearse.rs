@@ -12,13 +12,13 @@ use crate::cli::overlap::Outputs;
 use crate::cli::setup::Setup;
 use crate::cli::start::{self, Files, Start};
 use crate::engine::fold::Fold;
-use crate::engine::signals::Stop;
 use crate::engine::{End, Outcome, Watcher};
 use crate::flow::alert::{Alert, Notification};
 use crate::flow::time::Time;
 use crate::sinks::Sink;
 use crate::sources::Source;
 use crate::state::State;
+use crate::stop::Stop;
 
 /// What is read.
 pub enum Recorded {

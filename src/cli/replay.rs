@@ -11,11 +11,11 @@ use crate::cli::rehearse::{Recorded, Rehearsal, rehearse};
 use crate::cli::setup::{self, Purpose};
 use crate::cli::test::shown;
 use crate::cli::{Failure, config, output, report, start};
-use crate::engine::signals::Stop;
 use crate::flow::alert::{Alert, Notification};
 use crate::report::json::watched;
 use crate::report::text::number::counted;
 use crate::report::{Report, json as report_json};
+use crate::stop::Stop;
 
 pub fn run(args: ReplayArgs) -> Result<u8, Failure> {
     output::log_as(args.log_format);

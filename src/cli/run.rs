@@ -23,7 +23,7 @@ use crate::config::input;
 use crate::disk::Disk;
 use crate::disk::real::Real;
 use crate::engine::Outcome;
-use crate::engine::signals::{Hangup, Stop};
+use crate::engine::signals::Hangup;
 use crate::engine::systemd::Systemd;
 use crate::engine::writer::{Destination, Further};
 use crate::flow::format::Format;
@@ -37,6 +37,7 @@ use crate::sinks::stdout::{Escape, Stdout};
 use crate::sources::follow::From;
 use crate::sources::{Origin, Source, Stream, stdin};
 use crate::state::State;
+use crate::stop::Stop;
 
 pub fn run(args: RunArgs) -> Result<u8, Failure> {
     output::log_as(args.log_format);

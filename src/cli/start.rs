@@ -27,8 +27,7 @@ use crate::engine::follow::{Follow, output_to_look_at};
 use crate::engine::grace::{self, Grace};
 use crate::engine::notes::{self, Notes};
 use crate::engine::reader::{CHUNK_BYTES, Input, Reader};
-use crate::engine::signals::{Hangup, Stop};
-use crate::engine::streams::{self, Several, Streams};
+use crate::engine::signals::Hangup;
 use crate::engine::systemd::Systemd;
 use crate::engine::writer::{Destination, Further};
 use crate::engine::{self, Outcome, Reading, Run, Watcher, descriptors};
@@ -38,14 +37,17 @@ use crate::flow::batch::SourceId;
 use crate::flow::format::Format;
 use crate::flow::mark::Mark;
 use crate::flow::time::Time;
+use crate::framing::chunker::Policy;
 use crate::net::keep::{self, Lines};
 use crate::registry;
 use crate::sinks::Sink;
 use crate::sinks::file::{Appender, Rotation};
 use crate::sources::follow::watch::{Hints, Inotify, NoHints};
 use crate::sources::follow::{Follower, Resume, Settings};
-use crate::sources::{Source, Stream};
+use crate::sources::streams::{Several, Streams};
+use crate::sources::{self, Source, Stream, reading};
 use crate::state::State;
+use crate::stop::Stop;
 
 /// The inputs of a command, by name.
 #[derive(Debug, Default)]
@@ -129,11 +131,15 @@ pub struct Beside {
 }
 
 impl Beside {
-    fn start(&self, settings: &streams::Settings) -> Result<Arc<Mutex<Streams>>, Failure> {
+    fn start(
+        &self,
+        settings: &reading::Settings,
+        now: Time,
+    ) -> Result<Arc<Mutex<Streams>>, Failure> {
         if let Some(started) = self.started.get() {
             return Ok(Arc::clone(started));
         }
-        let streams = Streams::start(&self.asked, settings).map_err(|error| Failure {
+        let streams = Streams::start(&self.asked, settings, now).map_err(|error| Failure {
             message: error.message,
             exit_code: error.exit_code,
         })?;
@@ -206,13 +212,19 @@ pub fn run(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failur
             Some(source) => vec![Input::Opened(source)],
             None => inputs(start.files.named, start.tail),
         },
-        chunk_bytes: CHUNK_BYTES,
-        counts_lines: plan.needs_lines(),
-        multiline: plan.multiline.clone(),
-        zone: start.zone,
-        format: start.format,
+        settings: reading::Settings {
+            policy: Policy {
+                multiline: plan.multiline.clone(),
+                as_they_come: false,
+                counts_lines: plan.needs_lines(),
+                chunk_bytes: CHUNK_BYTES,
+            },
+            zone: start.zone,
+            format: start.format,
+            csv_header: registry::csv_header,
+            live: start.live,
+        },
         now: start.now,
-        live: start.live,
     };
     let run = Run {
         plan: Arc::new(plan),
@@ -346,13 +358,21 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
     });
     let streams = match &start.beside {
         Some(beside) => {
-            let settings = streams::Settings {
-                multiline: plan.multiline.clone(),
+            let settings = reading::Settings {
+                policy: Policy {
+                    multiline: plan.multiline.clone(),
+                    as_they_come: false,
+                    // A reload may ask for them, and they cost little.
+                    counts_lines: true,
+                    chunk_bytes: CHUNK_BYTES,
+                },
                 zone: start.zone.clone(),
                 format: start.format,
-                now: start.now,
+                csv_header: registry::csv_header,
+                live: true,
             };
-            Some((beside.start(&settings)?, beside.inputs(&mut known.state)))
+            let streams = beside.start(&settings, start.now)?;
+            Some((streams, beside.inputs(&mut known.state)))
         }
         None => None,
     };
@@ -369,10 +389,12 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
         patterns: start.files.named,
         exclude: following.exclude,
         from: following.from,
-        multiline: plan.multiline.clone(),
-        as_they_come,
-        counts_lines: plan.needs_lines() || lines.is_some_and(|task| task.json),
-        chunk_bytes: CHUNK_BYTES,
+        policy: Policy {
+            multiline: plan.multiline.clone(),
+            as_they_come,
+            counts_lines: plan.needs_lines() || lines.is_some_and(|task| task.json),
+            chunk_bytes: CHUNK_BYTES,
+        },
         zone: start.zone,
         format: start.format,
         csv_header: registry::csv_header,
@@ -406,7 +428,7 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
         .then(|| Follower::new(settings, disk, Arc::clone(&clock), hints, resume))
         .transpose()
         .map_err(Failure::usage)?;
-    let files = files.map(|files| Box::new(files) as Box<dyn engine::follow::Follower>);
+    let files = files.map(|files| Box::new(files) as Box<dyn sources::Follower>);
     let goes_on = start
         .reload
         .as_ref()

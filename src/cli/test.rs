@@ -7,10 +7,10 @@ use crate::cli::rehearse::{Recorded, Rehearsal, rehearse};
 use crate::cli::setup::{self, Purpose};
 use crate::cli::{Failure, exit, output};
 use crate::config::watching::{Case, ExpectedAlert, ExpectedSet, ExpectedState, Key};
-use crate::engine::signals::Stop;
 use crate::flow::alert::Alert;
 use crate::flow::time::Time;
 use crate::state::State;
+use crate::stop::Stop;
 
 pub fn run(args: TestArgs) -> Result<u8, Failure> {
     let loaded = match config::load(&args.config) {

@@ -4,6 +4,11 @@
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
+/// What a batch costs besides its content, with its mark and all that is made of it on its way. A batch that
+/// only carries news has no content, and one of a small file or of a slow stream has little: a queue of them
+/// is to have a limit too, of some hundred with the default budget.
+pub const BATCH_BYTES: usize = 16 << 10;
+
 /// Bytes that may be in flight, shared by the threads of one run.
 #[derive(Debug)]
 pub struct Budget {

@@ -2,7 +2,7 @@
 //! nothing to do, and passes on what signals ask for. What a followed file is, it does not know.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::clock::Clock;
+use crate::engine::budget::BATCH_BYTES;
 use crate::engine::grace::timespec;
 use crate::engine::notes::Notes;
 use crate::engine::reader::{Outlet, ReadReport};
@@ -19,90 +20,12 @@ use crate::engine::signals::Hangup;
 use crate::engine::systemd::Systemd;
 use crate::failpoint::{self, Failpoint};
 use crate::flow::batch::Batch;
-use crate::sources::follow::{self, Note, Step};
-
-/// What a batch costs besides its content, with its mark and all that is made of it on its way. A
-/// batch that only carries news has no content, and one of thousands of small files has little: a queue
-/// of them is to have a limit too, of a thousand with the default budget.
-const BATCH_BYTES: usize = 16 << 10;
+use crate::sources::Follower;
+use crate::sources::follow::Step;
 
 /// How long after the last batch the buffers that came back are let go, so that a quiet run holds
 /// none of what it needed under load.
 const TRIM: Duration = Duration::from_millis(200);
-
-/// Followed files, as far as the thread that reads them knows them. Called by that thread alone, which
-/// never waits inside for anything but the disk.
-pub trait Follower: Send {
-    fn step(&mut self) -> Step;
-
-    /// Batches from now on end what is open; then comes [`Step::End`].
-    fn finish(&mut self);
-
-    /// One of the next batches asks the sinks to open their files anew; it is empty if there is
-    /// nothing else.
-    fn reopen(&mut self);
-
-    /// What a user should know, since the last call.
-    fn notes(&mut self) -> Vec<Note>;
-
-    /// A buffer that came with a batch, to be filled again.
-    fn give_back(&mut self, buffer: Vec<u8>);
-
-    /// Bytes handed out in batches.
-    fn bytes(&self) -> u64;
-
-    /// Readable when [`Follower::step`] has something to do before the time it gave.
-    fn hints_descriptor(&self) -> Option<BorrowedFd<'_>>;
-
-    /// The same for what is read beside files.
-    fn streams_descriptor(&self) -> Option<BorrowedFd<'_>> {
-        None
-    }
-
-    /// Whether batches come that came before a kill.
-    fn is_replaying(&self) -> bool {
-        false
-    }
-
-    /// What could not be read to its end, with the exit code it asks for, since the last call.
-    fn problems(&mut self) -> Vec<(String, u8)> {
-        Vec::new()
-    }
-}
-
-impl Follower for follow::Follower {
-    fn step(&mut self) -> Step {
-        self.step()
-    }
-
-    fn finish(&mut self) {
-        self.finish();
-    }
-
-    fn reopen(&mut self) {
-        self.reopen();
-    }
-
-    fn notes(&mut self) -> Vec<Note> {
-        self.notes()
-    }
-
-    fn give_back(&mut self, buffer: Vec<u8>) {
-        self.give_back(buffer);
-    }
-
-    fn bytes(&self) -> u64 {
-        self.bytes()
-    }
-
-    fn hints_descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.hints_descriptor()
-    }
-
-    fn is_replaying(&self) -> bool {
-        self.is_replaying()
-    }
-}
 
 /// Following, ready to start.
 pub struct Follow {

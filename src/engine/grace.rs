@@ -13,8 +13,8 @@ use rustix::io::Errno;
 
 use crate::engine::budget::{Budget, Way};
 use crate::engine::notes;
-use crate::engine::signals::Stop;
 use crate::engine::systemd::Systemd;
+use crate::stop::Stop;
 
 /// Exit code of a process that the grace ended: its output is not complete.
 const EXIT_CODE: i32 = 74;

@@ -30,7 +30,6 @@ pub mod notes;
 mod order;
 pub mod reader;
 pub mod signals;
-pub mod streams;
 pub mod systemd;
 pub mod writer;
 
@@ -54,7 +53,6 @@ use crate::engine::grace::{Grace, Kept};
 use crate::engine::mapper::{Mapper, careful};
 use crate::engine::order::Order;
 use crate::engine::reader::{Opened, Outlet, ReadReport, Reader};
-use crate::engine::signals::Stop;
 use crate::engine::writer::{
     Border, Destination, Further, Recorder, Sent, Writing, Written, write_all,
 };
@@ -62,6 +60,7 @@ use crate::flow::batch::{Batch, Content};
 use crate::flow::mapped::Mapped;
 use crate::flow::time::Time;
 use crate::state::State;
+use crate::stop::Stop;
 
 /// Bytes in flight, by default. A few chunks for each thread are enough to keep all of them busy.
 pub const BUDGET_BYTES: usize = 8 << 20;
@@ -200,7 +199,6 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
         buffers: buffers.clone(),
         budget,
         stop: stop.clone(),
-        wake: None,
     };
     let reading = spawn("reader")
         .spawn(move || match reader {

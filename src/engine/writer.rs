@@ -15,11 +15,11 @@ use crate::disk::{DiskFile, is_no_room};
 use crate::engine::budget::Permit;
 use crate::engine::checkpoint::Commit;
 use crate::engine::faults::guard;
-use crate::engine::signals::Stop;
 use crate::failpoint::{self, Failpoint};
 use crate::flow::output::{Accepted, Output, OutputPlace, Took};
 use crate::sinks::file::{Appender, Unsynced};
 use crate::sinks::{Pending, Sink};
+use crate::stop::Stop;
 use crate::store::checkpoint::Checkpoint;
 use crate::store::journal::{Entry, Journal};
 

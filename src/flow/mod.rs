@@ -15,6 +15,7 @@ pub mod mapped;
 pub mod mark;
 pub mod observed;
 pub mod output;
+pub mod recent;
 pub mod row;
 pub mod sample;
 pub mod secret;

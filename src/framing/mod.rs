@@ -1,12 +1,14 @@
 //! Bytes to records: lines, stack traces and continuation lines, Docker and CRI containers. Pure: no
 //! I/O, no threads, no clock.
 //!
-//! The reader asks [`cut::cut`] where a chunk may end; mappers walk the chunk with
-//! [`frame::Framer`], or with [`count`] when only a few records of it matter. All of them follow one
-//! walk (`walk`), so they cannot disagree about where a record starts.
+//! Every reader puts its bytes into a [`chunker::Chunker`], which cuts them into chunks where [`cut::cut`]
+//! allows; mappers walk the chunk with [`frame::Framer`], or with [`count`] when only a few records of it
+//! matter. Framing and counting follow one walk (`walk`); `count` and `cut` also have loops of their own for
+//! a few lines around a place, which the property tests hold against that walk.
 //!
 //! The chunking law: chunks cut only where [`cut::cut`] allows give the same records as the whole.
 
+pub mod chunker;
 pub mod container;
 pub mod continuation;
 pub mod count;

@@ -28,8 +28,8 @@ fn shared_data() -> Option<PathBuf> {
 /// A record as the tests compare it: offsets of its lines in the whole input, first line, payload,
 /// what the container said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Seen {
-    lines: Vec<(usize, usize)>,
+pub(super) struct Seen {
+    pub(super) lines: Vec<(usize, usize)>,
     first_line: usize,
     line_count: u32,
     payload: String,
@@ -37,7 +37,12 @@ struct Seen {
 }
 
 /// Frames one chunk that stands at `offset` and line `line` of its input.
-fn seen(framer: &mut Framer, chunk: &[u8], offset: usize, line: &mut usize) -> Vec<Seen> {
+pub(super) fn seen(
+    framer: &mut Framer,
+    chunk: &[u8],
+    offset: usize,
+    line: &mut usize,
+) -> Vec<Seen> {
     let mut records = Records::default();
     framer.frame(chunk, &mut records);
     let seen: Vec<Seen> = records
@@ -706,7 +711,7 @@ const PIECES: [&str; 58] = [
     "\u{1}\u{fffd}",
 ];
 
-fn line() -> impl Strategy<Value = String> {
+pub(super) fn line() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(&PIECES[..]).prop_map(str::to_string);
     let cri = (prop::sample::select(&PIECES[..]), prop::bool::ANY, 0..4).prop_map(
         |(text, stream, partial)| {
@@ -741,7 +746,7 @@ fn marked(line: impl Strategy<Value = String>) -> impl Strategy<Value = String> 
         .prop_map(|(line, mark)| format!("{mark}{line}"))
 }
 
-fn input(line: impl Strategy<Value = String>) -> impl Strategy<Value = Vec<u8>> {
+pub(super) fn input(line: impl Strategy<Value = String>) -> impl Strategy<Value = Vec<u8>> {
     (
         prop::collection::vec(
             (line, prop_oneof![9 => Just("\n"), 1 => Just("\r\n")]),
@@ -762,7 +767,7 @@ fn input(line: impl Strategy<Value = String>) -> impl Strategy<Value = Vec<u8>> 
 }
 
 /// Runs of one wrapping, so that groups grow long.
-fn wrapped_input() -> impl Strategy<Value = Vec<u8>> {
+pub(super) fn wrapped_input() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(
         (
             prop::sample::select(&PIECES[..]),
@@ -791,7 +796,7 @@ fn wrapped_input() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-fn modes() -> [Multiline; 3] {
+pub(super) fn modes() -> [Multiline; 3] {
     [
         Multiline::Off,
         Multiline::Auto,

@@ -1,6 +1,6 @@
 //! Reads a file from its start to its end. Following is not done here.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{Metadata, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use rustix::fs::OFlags;
 
 use crate::flow::time::Time;
+use crate::sources::lines::{first_line, last_lines};
 use crate::sources::{OpenError, Source, compressed};
 
 /// Opens the file at `path` without waiting, whatever it is: a FIFO or a terminal is read as a stream, and
@@ -116,9 +117,6 @@ pub fn is_null(metadata: &Metadata) -> bool {
     (rustix::fs::major(device), rustix::fs::minor(device)) == (1, 3)
 }
 
-/// Longest first line of a file that is looked at to see whether it is a header, in bytes.
-const HEADER_BYTES_MAX: usize = 64 << 10;
-
 /// A plain file of which only the last lines are read.
 pub struct Tail {
     pub source: Source,
@@ -145,9 +143,12 @@ pub fn open_tail(path: &Path, lines: u64, now: Time) -> Result<Tail, OpenError> 
         exit_code: 74,
     };
     let length = file.metadata().map_err(fail)?.len();
-    let position = last_lines(&file, length, lines).map_err(fail)?;
-    let header = (position > 0).then(|| first_line(&file)).transpose();
-    let header = header.map_err(fail)?.flatten();
+    let read = |bytes: &mut [u8], offset| file.read_exact_at(bytes, offset);
+    let position = last_lines(length, lines, u64::MAX, read).map_err(fail)?;
+    let header = match position {
+        0 => None,
+        _ => first_line(|head| file.read_at(head, 0)).map_err(fail)?,
+    };
     let mut rest = file.try_clone().map_err(fail)?;
     rest.seek(SeekFrom::Start(position)).map_err(fail)?;
     source.bytes = Box::new(rest);
@@ -157,44 +158,6 @@ pub fn open_tail(path: &Path, lines: u64, now: Time) -> Result<Tail, OpenError> 
         position,
         header,
     })
-}
-
-/// Where the last `lines` lines of the first `length` bytes begin.
-fn last_lines(file: &File, length: u64, lines: u64) -> io::Result<u64> {
-    if lines == 0 {
-        return Ok(length);
-    }
-    let mut window = vec![0; 64 << 10];
-    let (mut end, mut left) = (length, lines);
-    while end > 0 {
-        let bytes = window.len().min(usize::try_from(end).unwrap_or(usize::MAX));
-        let start = end - bytes as u64;
-        file.read_exact_at(&mut window[..bytes], start)?;
-        for feed in memchr::memrchr_iter(b'\n', &window[..bytes]) {
-            let after = start + feed as u64 + 1;
-            // The line feed at the very end closes the last line and begins none.
-            if after == length {
-                continue;
-            }
-            left -= 1;
-            if left == 0 {
-                return Ok(after);
-            }
-        }
-        end = start;
-    }
-    Ok(0)
-}
-
-/// The first line with its line feed; `None` if it is too long for a header.
-fn first_line(file: &File) -> io::Result<Option<Vec<u8>>> {
-    let mut head = vec![0; HEADER_BYTES_MAX];
-    let count = file.read_at(&mut head, 0)?;
-    head.truncate(count);
-    Ok(memchr::memchr(b'\n', &head).map(|feed| {
-        head.truncate(feed + 1);
-        head
-    }))
 }
 
 #[cfg(test)]

@@ -1,19 +1,24 @@
-//! Where bytes come from: one file a source. A source opens, reads and says its name; chunks,
-//! records and threads are the engine's.
+//! Where bytes come from. A source opens, reads and says its name; [`reading`] reads one to its end,
+//! [`follow`] reads files that grow, and [`streams`] reads several streams at once. Where chunks end is
+//! the framing's to say; records and the threads of a run are the engine's.
 
 pub mod command;
 pub mod compressed;
 pub mod file;
 pub mod follow;
+mod lines;
+pub mod reading;
 pub mod stdin;
+pub mod streams;
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use crate::flow::time::Time;
+use crate::sources::follow::{Note, Step};
 
 /// An opened source.
 pub struct Source {
@@ -28,6 +33,46 @@ pub struct Source {
     pub anchor: Time,
     /// Set for pipes and terminals: reading may wait for others, so the reader polls this first.
     pub live: Option<OwnedFd>,
+}
+
+/// Inputs that grow while they are read: followed files, streams, or both. Called by one thread alone, which
+/// never waits inside for anything but the disk.
+pub trait Follower: Send {
+    fn step(&mut self) -> Step;
+
+    /// Batches from now on end what is open; then comes [`Step::End`].
+    fn finish(&mut self);
+
+    /// One of the next batches asks the sinks to open their files anew; it is empty if there is
+    /// nothing else.
+    fn reopen(&mut self);
+
+    /// What a user should know, since the last call.
+    fn notes(&mut self) -> Vec<Note>;
+
+    /// A buffer that came with a batch, to be filled again.
+    fn give_back(&mut self, buffer: Vec<u8>);
+
+    /// Bytes handed out in batches.
+    fn bytes(&self) -> u64;
+
+    /// Readable when [`Follower::step`] has something to do before the time it gave.
+    fn hints_descriptor(&self) -> Option<BorrowedFd<'_>>;
+
+    /// The same for what is read beside files.
+    fn streams_descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// Whether batches come that came before a kill.
+    fn is_replaying(&self) -> bool {
+        false
+    }
+
+    /// What could not be read to its end, with the exit code it asks for, since the last call.
+    fn problems(&mut self) -> Vec<(String, u8)> {
+        Vec::new()
+    }
 }
 
 /// A stream as it is asked for.

@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex};
 use jiff::tz::TimeZone;
 use logweir::config::plan::{Plan, ReportTask, Select, Task};
 use logweir::engine::reader::{Input, Reader};
-use logweir::engine::signals::Stop;
 use logweir::engine::writer::Destination;
 use logweir::engine::{self, NoWatcher, Reading, Run};
 use logweir::expr::condition::Condition;
@@ -20,14 +19,17 @@ use logweir::flow::output::{Dedup, DedupMode, LinesTask};
 use logweir::flow::time::Time;
 use logweir::flow::wanted::{Path, Wanted};
 use logweir::framing::Multiline;
+use logweir::framing::chunker::Policy;
 use logweir::report::{Report, json};
 use logweir::sinks::Sink;
 use logweir::sources::Source;
+use logweir::sources::reading::Settings;
 use logweir::stages::aggregate::Metric;
 use logweir::stages::literals::Literals;
 use logweir::state::groups::Groups;
 use logweir::state::metrics::Metrics;
 use logweir::state::{Shape, State, snapshot};
+use logweir::stop::Stop;
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -286,13 +288,19 @@ fn run(files: &[&[u8]], ask: &Ask, way: &Way) -> Answer {
         plan: Arc::new(plan),
         reader: Reading::ToEnd(Reader {
             inputs,
-            chunk_bytes: way.chunk_bytes,
-            counts_lines,
-            multiline,
-            zone,
-            format: None,
+            settings: Settings {
+                policy: Policy {
+                    multiline,
+                    as_they_come: false,
+                    counts_lines,
+                    chunk_bytes: way.chunk_bytes,
+                },
+                zone,
+                format: None,
+                csv_header: logweir::registry::csv_header,
+                live: false,
+            },
             now: NOW,
-            live: false,
         }),
         threads: way.threads,
         budget_bytes: way.budget_bytes,

@@ -9,16 +9,17 @@ use std::path::{Path, PathBuf};
 const LINES_MAX: usize = 700;
 
 /// Rooms that are open to all and use nothing of ours.
-const OPEN: [&str; 5] = ["units", "error", "clock", "disk", "failpoint"];
+const OPEN: [&str; 6] = ["units", "error", "clock", "disk", "failpoint", "stop"];
 
 /// Who may use whom (`docs` of the crate: the code map). A room may always use itself.
-const ARROWS: [(&str, &[&str]); 22] = [
+const ARROWS: [(&str, &[&str]); 23] = [
     ("flow", &["units"]),
     ("units", &[]),
     ("error", &[]),
     ("clock", &[]),
     ("disk", &[]),
     ("failpoint", &[]),
+    ("stop", &[]),
     // The command's allocator, beside `main`.
     ("memory", &[]),
     // The framing asks the parsers for hard starts and for nothing else.

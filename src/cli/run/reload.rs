@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::engine::signals::{Hangup, Stop};
+use crate::engine::signals::Hangup;
 use crate::engine::systemd::Systemd;
+use crate::stop::Stop;
 
 /// How often files are looked at with `--watch-config`.
 const LOOK: Duration = Duration::from_secs(1);

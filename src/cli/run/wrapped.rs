@@ -20,11 +20,11 @@ use crate::cli::setup::{self, Setup};
 use crate::cli::{Failure, output, plan};
 use crate::config::load;
 use crate::engine::Outcome;
-use crate::engine::signals::Stop;
 use crate::report::Report;
 use crate::report::text::{self, Style, number};
 use crate::sources::Source;
 use crate::sources::command::{self, Process, Running, Tee};
+use crate::stop::Stop;
 use crate::units::Unit;
 
 /// How long what the program's own children write is waited for after it has ended.

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 use std::io::Write;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 use std::sync::mpsc::{self, Sender};
@@ -11,13 +11,14 @@ use crossbeam_channel::{Receiver, unbounded};
 use super::*;
 use crate::clock::System;
 use crate::engine::budget::{Budget, Permit};
-use crate::engine::signals::Stop;
 use crate::engine::systemd::tests::{manager, message};
 use crate::flow::batch::{Content, SourceId};
 use crate::flow::chunk::Chunk;
 use crate::flow::facts::Facts;
 use crate::flow::mark::Mark;
 use crate::flow::time::Time;
+use crate::sources::follow::Note;
+use crate::stop::Stop;
 
 /// Long enough for a machine under any load; nothing waits so long unless it is wrong.
 const LONG: Duration = Duration::from_secs(20);
@@ -175,7 +176,6 @@ fn stage(steps: Vec<Step>, notes: Vec<Note>, change: impl FnOnce(&mut Follow)) -
         buffers,
         budget: Arc::clone(&budget),
         stop: stop.clone(),
-        wake: None,
     };
     Stage {
         calls,

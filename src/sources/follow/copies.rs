@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use crate::disk::{Identity, directory_of};
 use crate::flow::mark::{Fate, Generation, HEAD_BYTES, Marker, Place};
+use crate::framing::chunker::Why;
 use crate::sources::follow::decoded::Decoded;
-use crate::sources::follow::followed::made::Why;
 use crate::sources::follow::followed::{Followed, Phase};
 use crate::sources::follow::handle::Handle;
 use crate::sources::follow::{Follower, patterns};

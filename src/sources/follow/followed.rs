@@ -11,12 +11,11 @@ use std::time::Duration;
 use crate::disk::{Identity, Stat};
 use crate::flow::facts::Facts;
 use crate::flow::mark::{Generation, HEAD_BYTES, Marker, Piece, Place, TAIL_BYTES};
-use crate::framing::Multiline;
-use crate::framing::cut::CHUNK_BYTES_MAX;
-use crate::sources::follow::followed::made::feeds;
+use crate::flow::recent::Recent;
+use crate::framing::chunker::{Chunker, Policy};
 use crate::sources::follow::handle::Handle;
 use crate::sources::follow::nul;
-use crate::sources::follow::recent::Recent;
+use crate::sources::lines::first_line;
 
 /// What is being done with a generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,14 +27,6 @@ pub enum Phase {
     CopyOf(Generation),
     /// Read to its end; known for its copies.
     Ended,
-}
-
-/// How lines become batches.
-pub struct Rule {
-    pub multiline: Multiline,
-    pub as_they_come: bool,
-    pub counts_lines: bool,
-    pub chunk_bytes: usize,
 }
 
 /// One generation.
@@ -90,26 +81,14 @@ pub struct Followed {
     pub failures: u32,
     /// Offset of the next byte to read.
     front: u64,
-    /// Context and bytes not handed out, `filled` of them.
-    buffer: Vec<u8>,
-    filled: usize,
-    context: usize,
-    /// Where the filled bytes stand.
+    /// What was read and not handed out yet, behind the context.
+    chunker: Chunker,
+    /// Where the bytes in the chunker stand, and those of an overlong line that it has dropped. The last
+    /// piece ends at the front; those of older files come first.
     pieces: Vec<Piece>,
-    /// Bytes of an overlong line that were read and dropped behind the filled ones.
-    overlong: Option<Overlong>,
-    /// Lines before the filled bytes.
-    lines: u64,
-    /// The bytes before the filled ones, and those before the front.
-    before: Recent,
+    /// The bytes before the front.
     recent: Recent,
     nuls: nul::Memory,
-}
-
-#[derive(Clone, Copy)]
-struct Overlong {
-    dropped: u64,
-    is_complete: bool,
 }
 
 /// What a read brought.
@@ -161,13 +140,8 @@ impl Followed {
             failures: 0,
             is_finished_archive: false,
             front: place.offset,
-            buffer: Vec::new(),
-            filled: 0,
-            context: 0,
+            chunker: Chunker::new(place.lines),
             pieces: Vec::new(),
-            overlong: None,
-            lines: place.lines,
-            before: Recent::default(),
             recent: Recent::default(),
             nuls: nul::Memory::default(),
             place,
@@ -185,26 +159,22 @@ impl Followed {
 
     /// Whether anything was read and not handed out.
     pub fn holds_bytes(&self) -> bool {
-        self.filled > self.context
+        self.chunker.holds_new()
     }
 
     /// Whether there is nothing that a file after this one could take over: no bytes, and no open record.
     pub fn holds_nothing(&self) -> bool {
-        self.filled == 0
+        self.chunker.bytes().is_empty()
     }
 
     /// Whether whole lines were read and not handed out.
     pub fn holds_lines(&self) -> bool {
-        memchr::memrchr(b'\n', &self.buffer[self.context..self.filled]).is_some()
-            || self.overlong.is_some_and(|overlong| overlong.is_complete)
+        self.chunker.holds_lines()
     }
 
     /// Whether the bytes that are held end within a line.
     pub fn ends_torn(&self) -> bool {
-        self.overlong.is_some()
-            || self.buffer[..self.filled]
-                .last()
-                .is_some_and(|&last| last != b'\n')
+        self.chunker.ends_torn()
     }
 
     pub fn is_compressed(&self) -> bool {
@@ -215,8 +185,8 @@ impl Followed {
     /// bytes before that are read from the handle to know it by.
     pub fn rewind(&mut self) -> io::Result<()> {
         self.rewind_blindly();
-        self.before = self.bytes_before(self.front)?;
-        self.recent = self.before;
+        let before = self.bytes_before(self.front)?;
+        self.go_on_behind(before);
         Ok(())
     }
 
@@ -224,19 +194,20 @@ impl Followed {
     /// were.
     pub fn rewind_blindly(&mut self) {
         self.front = self.place.offset;
-        self.lines = self.place.lines;
-        self.discard();
-        self.before = Recent::default();
-        self.recent = Recent::default();
+        self.go_on_behind(Recent::default());
+    }
+
+    /// Nothing is held, and these bytes stand before the front, where the last batch ended.
+    fn go_on_behind(&mut self, before: Recent) {
+        self.chunker.restart(self.place.lines, before);
+        self.pieces.clear();
+        self.recent = before;
     }
 
     /// Drops what was read and not handed out: it is lost, or was handed out otherwise.
     pub fn discard(&mut self) {
-        self.filled = 0;
-        self.context = 0;
-        self.buffer = Vec::new();
+        self.chunker.discard();
         self.pieces.clear();
-        self.overlong = None;
     }
 
     /// The bytes of an open record, delivered before: context for what follows.
@@ -250,12 +221,10 @@ impl Followed {
             .iter()
             .filter(|piece| piece.generation == self.generation());
         let own: u64 = own.map(|piece| piece.to - piece.from).sum();
-        self.before = self.bytes_before(self.front - own)?;
-        self.filled = bytes.len();
-        self.context = bytes.len();
-        self.buffer = bytes;
+        let before = self.bytes_before(self.front - own)?;
+        let carried = bytes.len().saturating_sub(own as usize);
+        self.chunker = Chunker::with_context(bytes, carried, lines, before);
         self.pieces = pieces;
-        self.lines = lines;
         Ok(())
     }
 
@@ -276,35 +245,17 @@ impl Followed {
     /// Takes over what an older generation of the same name has not handed out: a record may go on
     /// from one file to the next. Nothing if the older one ends within a line.
     pub fn carry(&mut self, older: &mut Followed) {
-        if older.ends_torn() || older.filled == 0 || self.filled > 0 {
+        if older.ends_torn() || older.holds_nothing() || !self.holds_nothing() {
             return;
         }
-        self.filled = older.filled;
-        self.context = older.context;
-        self.buffer = std::mem::take(&mut older.buffer);
-        self.buffer.truncate(self.filled);
+        self.chunker.carry(&mut older.chunker);
         self.pieces = std::mem::take(&mut older.pieces);
-        self.lines = older.lines;
-        older.lines += feeds(&self.buffer);
         self.read_at = older.read_at;
-        older.filled = 0;
-        older.context = 0;
-        older.before = older.recent;
     }
 
     /// Whether bytes of older files are held.
     pub fn carries(&self) -> bool {
-        self.carried() > 0
-    }
-
-    /// How many of the filled bytes stand in older files.
-    fn carried(&self) -> usize {
-        let own = self.generation();
-        self.pieces
-            .iter()
-            .take_while(|piece| piece.generation != own)
-            .map(|piece| (piece.to - piece.from) as usize)
-            .sum()
+        self.chunker.carried() > 0
     }
 
     /// Whether the file still has the bytes before the front that were read there.
@@ -323,17 +274,16 @@ impl Followed {
     }
 
     /// One read at the front. `spare` holds buffers of a chunk's size, of which it may take one.
-    pub fn read(&mut self, rule: &Rule, spare: &mut Vec<Vec<u8>>) -> io::Result<Read> {
-        let space = rule.chunk_bytes.max(1);
-        if self.buffer.len() < self.filled + space.div_ceil(2) {
-            self.grow(space, spare);
-        }
+    pub fn read(&mut self, policy: &Policy, spare: &mut Vec<Vec<u8>>) -> io::Result<Read> {
+        let space = self
+            .chunker
+            .space(policy, |least| spare.pop_if(|buffer| buffer.len() >= least));
         let handle = self
             .handle
             .as_mut()
             .expect("a file is read with its handle");
-        let count = handle.read_at(&mut self.buffer[self.filled..], self.front)?;
-        let full = count == self.buffer.len() - self.filled;
+        let count = handle.read_at(space, self.front)?;
+        let full = count == space.len();
         if count == 0 {
             return self.nothing();
         }
@@ -345,10 +295,10 @@ impl Followed {
         if full && let Some(Handle::Plain(file)) = &self.handle {
             self.unread_until = file.stat()?.length;
         }
-        let new = &self.buffer[self.filled..self.filled + count];
+        let new = self.chunker.offered(count);
         let mut good = count;
         if memchr::memchr(0, new).is_some() {
-            let starts_line = match self.buffer[..self.filled].last() {
+            let starts_line = match self.chunker.bytes().last() {
                 Some(&last) => last == b'\n',
                 None => self.recent.bytes().last().is_none_or(|&last| last == b'\n'),
             };
@@ -373,20 +323,10 @@ impl Followed {
         })
     }
 
-    /// Counts `count` bytes behind the filled ones as read.
+    /// Holds the next `count` bytes, which were just read.
     fn accept(&mut self, count: usize) {
-        let new = self.filled..self.filled + count;
-        if let Some(overlong) = &mut self.overlong {
-            // Only the line's end matters; what follows it is read again.
-            let end = memchr::memchr(b'\n', &self.buffer[new.clone()]);
-            let dropped = end.map_or(count, |end| end + 1);
-            overlong.dropped += dropped as u64;
-            overlong.is_complete = end.is_some();
-            self.recent.push(&self.buffer[new][..dropped]);
-            self.front += dropped as u64;
-            return;
-        }
-        self.recent.push(&self.buffer[new]);
+        self.recent.push(self.chunker.offered(count));
+        self.chunker.filled(count);
         let (from, to) = (self.front, self.front + count as u64);
         let generation = self.generation();
         match self.pieces.last_mut() {
@@ -397,7 +337,6 @@ impl Followed {
                 to,
             }),
         }
-        self.filled += count;
         self.front = to;
     }
 
@@ -419,35 +358,13 @@ impl Followed {
         Ok(Read::Nothing)
     }
 
-    /// Makes room for a chunk behind the filled bytes.
-    fn grow(&mut self, space: usize, spare: &mut Vec<Vec<u8>>) {
-        let is_enough = |buffer: &Vec<u8>| self.filled + space.div_ceil(2) <= buffer.len();
-        match spare.pop_if(|buffer| is_enough(buffer)) {
-            Some(mut buffer) => {
-                buffer[..self.filled].copy_from_slice(&self.buffer[..self.filled]);
-                self.buffer = buffer;
-            }
-            None => {
-                let doubled = (self.buffer.len() * 2).clamp(space, CHUNK_BYTES_MAX);
-                // Not `resize`: pages that nothing was read into are never touched.
-                let mut buffer = vec![0; doubled.max(self.filled + space)];
-                buffer[..self.filled].copy_from_slice(&self.buffer[..self.filled]);
-                self.buffer = buffer;
-            }
-        }
-    }
-
     /// Gives a large buffer back when little of it is used, and lets go of what is soon made again, so that
     /// thousands of idle files hold nothing.
     pub fn shrink(&mut self) -> Option<Vec<u8>> {
         if self.has_no_header {
             self.facts = None;
         }
-        if self.buffer.len() <= self.filled {
-            return None;
-        }
-        let kept = self.buffer[..self.filled].to_vec();
-        Some(std::mem::replace(&mut self.buffer, kept))
+        self.chunker.shrink()
     }
 
     /// Reads past bytes that nobody wrote. Nothing may be held.
@@ -457,15 +374,13 @@ impl Followed {
             from: self.front,
             to: offset,
         };
-        self.filled = 0;
-        self.context = 0;
-        self.pieces.clear();
         self.front = offset;
         // The bytes before the front are NULs: as good a marker as any.
         let nul = [0; TAIL_BYTES];
         let count = (piece.to - piece.from).min(TAIL_BYTES as u64) as usize;
-        self.recent.push(&nul[..count]);
-        self.before = self.recent;
+        let mut before = self.recent;
+        before.push(&nul[..count]);
+        self.go_on_behind(before);
         piece
     }
 
@@ -496,12 +411,8 @@ impl Followed {
 
     /// The file's first line with its line feed, if it can be read and is not overlong.
     pub fn first_line(&mut self) -> Option<Vec<u8>> {
-        const FIRST_LINE_BYTES_MAX: usize = 64 << 10;
-        let mut bytes = vec![0; FIRST_LINE_BYTES_MAX];
-        let count = self.handle.as_mut()?.read_full(&mut bytes, 0).ok()?;
-        let end = memchr::memchr(b'\n', &bytes[..count])?;
-        bytes.truncate(end + 1);
-        Some(bytes)
+        let handle = self.handle.as_mut()?;
+        first_line(|head| handle.read_full(head, 0)).ok()?
     }
 
     /// Whether the bytes before the front were never read in this process.

@@ -19,7 +19,6 @@ pub mod nul;
 mod ours;
 pub mod patterns;
 mod pieces;
-mod recent;
 mod replay;
 pub mod resume;
 pub mod scan;
@@ -47,9 +46,10 @@ use crate::flow::facts::{CsvHeader, Facts};
 use crate::flow::format::Format;
 use crate::flow::mark::{Birth, Fate, Generation, Kind, Mark, Piece, Place};
 use crate::flow::time::Time;
-use crate::framing::Multiline;
-use crate::sources::follow::followed::made::{Made, Why};
-use crate::sources::follow::followed::{Followed, Phase, Rule};
+use crate::framing::chunker::{Policy, Why};
+use crate::sources;
+use crate::sources::follow::followed::made::Made;
+use crate::sources::follow::followed::{Followed, Phase};
 use crate::sources::follow::patterns::Patterns;
 use crate::sources::follow::watch::{Changes, Hints};
 
@@ -105,12 +105,7 @@ pub struct Settings {
     pub exclude: Vec<String>,
     /// For files that are there at the first start; later ones are read from their first byte.
     pub from: From,
-    pub multiline: Multiline,
-    /// A record's lines go out before the record is known to be whole.
-    pub as_they_come: bool,
-    pub counts_lines: bool,
-    /// Bytes of one read.
-    pub chunk_bytes: usize,
+    pub policy: Policy,
     pub zone: TimeZone,
     pub format: Option<Format>,
     /// Says whether a first line is a CSV header.
@@ -173,7 +168,6 @@ pub struct Follower {
     hints: Box<dyn Hints>,
     changes: Changes,
     patterns: Patterns,
-    rule: Rule,
     settings: Settings,
     /// Boxed: half of a tree that grows at its end is empty, and one of these is large.
     files: BTreeMap<Generation, Box<Followed>>,
@@ -243,6 +237,92 @@ enum Finishing {
     Flushing(VecDeque<Generation>),
 }
 
+impl sources::Follower for Follower {
+    fn step(&mut self) -> Step {
+        loop {
+            if let Some(batch) = self.next_batch() {
+                return Step::Batch(self.number(batch));
+            }
+            if self.finishing.is_some() {
+                if self.finish_next() {
+                    continue;
+                }
+                return Step::End;
+            }
+            let now = self.clock.monotonic();
+            self.listen(now);
+            self.look_at_outputs(now);
+            if now >= self.scan_at {
+                self.scan(now);
+                continue;
+            }
+            if now >= self.poll_at {
+                self.poll(now);
+            }
+            self.look_at_the_clock(now);
+            match self.ready.pop_front() {
+                Some(generation) => {
+                    self.is_ready.remove(&generation);
+                    self.turn(generation, now);
+                }
+                None => {
+                    if self.has_news() {
+                        continue;
+                    }
+                    self.spare.truncate(1);
+                    self.ready.shrink_to(READY_KEPT);
+                    self.is_ready.shrink_to(READY_KEPT);
+                    let mut until = self.scan_at.min(self.poll_at);
+                    if !self.timed.is_empty() {
+                        until = until.min(self.timed_at);
+                    }
+                    return Step::Idle { until };
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        if self.finishing.is_none() {
+            self.open_files()
+                .into_iter()
+                .for_each(|generation| self.ready(generation));
+            self.finishing = Some(Finishing::Reading);
+        }
+    }
+
+    fn reopen(&mut self) {
+        self.news.reopen = true;
+        self.scan_at = self.clock.monotonic();
+    }
+
+    fn notes(&mut self) -> Vec<Note> {
+        self.notes.extend(self.hints.problem().map(|text| Note {
+            text,
+            is_problem: true,
+        }));
+        std::mem::take(&mut self.notes)
+    }
+
+    fn give_back(&mut self, buffer: Vec<u8>) {
+        if buffer.len() >= self.settings.policy.chunk_bytes && self.spare.len() < SPARE_MAX {
+            self.spare.push(buffer);
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn is_replaying(&self) -> bool {
+        !self.replay.is_empty() || !self.is_resumed
+    }
+
+    fn hints_descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.hints.descriptor()
+    }
+}
+
 impl Follower {
     /// Errors name a pattern that cannot be read as one.
     pub fn new(
@@ -253,12 +333,6 @@ impl Follower {
         resume: Option<Resume>,
     ) -> Result<Follower, String> {
         let patterns = Patterns::new(&*disk, &settings.patterns, &settings.exclude)?;
-        let rule = Rule {
-            multiline: settings.multiline.clone(),
-            as_they_come: settings.as_they_come,
-            counts_lines: settings.counts_lines,
-            chunk_bytes: settings.chunk_bytes,
-        };
         let now = clock.monotonic();
         let mut follower = Follower {
             disk,
@@ -266,7 +340,6 @@ impl Follower {
             hints,
             changes: Changes::default(),
             patterns,
-            rule,
             settings,
             files: BTreeMap::new(),
             by_identity: HashMap::new(),
@@ -315,51 +388,6 @@ impl Follower {
         Ok(follower)
     }
 
-    /// The next batch, if there is one. Waits for nothing but the disk.
-    pub fn step(&mut self) -> Step {
-        loop {
-            if let Some(batch) = self.next_batch() {
-                return Step::Batch(self.number(batch));
-            }
-            if self.finishing.is_some() {
-                if self.finish_next() {
-                    continue;
-                }
-                return Step::End;
-            }
-            let now = self.clock.monotonic();
-            self.listen(now);
-            self.look_at_outputs(now);
-            if now >= self.scan_at {
-                self.scan(now);
-                continue;
-            }
-            if now >= self.poll_at {
-                self.poll(now);
-            }
-            self.look_at_the_clock(now);
-            match self.ready.pop_front() {
-                Some(generation) => {
-                    self.is_ready.remove(&generation);
-                    self.turn(generation, now);
-                }
-                None => {
-                    if self.has_news() {
-                        continue;
-                    }
-                    self.spare.truncate(1);
-                    self.ready.shrink_to(READY_KEPT);
-                    self.is_ready.shrink_to(READY_KEPT);
-                    let mut until = self.scan_at.min(self.poll_at);
-                    if !self.timed.is_empty() {
-                        until = until.min(self.timed_at);
-                    }
-                    return Step::Idle { until };
-                }
-            }
-        }
-    }
-
     fn has_news(&self) -> bool {
         !self.outgoing.is_empty() || !self.news.is_empty()
     }
@@ -383,52 +411,6 @@ impl Follower {
             return Some(self.empty(source, "".into(), mark));
         }
         self.outgoing.pop_front()
-    }
-
-    /// From now on what is open is ended and handed out; then [`Step::End`].
-    pub fn finish(&mut self) {
-        if self.finishing.is_none() {
-            self.open_files()
-                .into_iter()
-                .for_each(|generation| self.ready(generation));
-            self.finishing = Some(Finishing::Reading);
-        }
-    }
-
-    /// SIGHUP: the next batch says that output files are opened anew, and all names are looked at.
-    pub fn reopen(&mut self) {
-        self.news.reopen = true;
-        self.scan_at = self.clock.monotonic();
-    }
-
-    /// What a user should know, since the last call.
-    pub fn notes(&mut self) -> Vec<Note> {
-        self.notes.extend(self.hints.problem().map(|text| Note {
-            text,
-            is_problem: true,
-        }));
-        std::mem::take(&mut self.notes)
-    }
-
-    /// A used buffer, to be filled again.
-    pub fn give_back(&mut self, buffer: Vec<u8>) {
-        if buffer.len() >= self.rule.chunk_bytes && self.spare.len() < SPARE_MAX {
-            self.spare.push(buffer);
-        }
-    }
-
-    /// New bytes that were handed out in batches.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// Whether batches of the journal are still to be read again.
-    pub fn is_replaying(&self) -> bool {
-        !self.replay.is_empty() || !self.is_resumed
-    }
-
-    pub fn hints_descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.hints.descriptor()
     }
 
     fn number(&mut self, mut batch: Batch) -> Batch {
@@ -654,7 +636,7 @@ impl Follower {
         while let Some(made) = self
             .files
             .get_mut(&generation)
-            .and_then(|file| file.take(&self.rule, why))
+            .and_then(|file| file.take(&self.settings.policy, why))
         {
             self.hand_out(generation, made);
         }

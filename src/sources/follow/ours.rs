@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::disk::Identity;
 use crate::flow::mark::Generation;
 use crate::flow::output::rotated_path;
+use crate::sources::Follower as _;
 use crate::sources::follow::followed::Phase;
 use crate::sources::follow::{Follower, POLL};
 

@@ -14,6 +14,7 @@ use crate::sources::follow::followed::{Followed, Phase};
 use crate::sources::follow::handle::Handle;
 use crate::sources::follow::patterns::{self, Found};
 use crate::sources::follow::{ENDED_MAX, Follower, From, POLL, RESTLESS, SWEEP, ours};
+use crate::sources::lines::last_lines;
 
 /// How far back from a file's end its last line's start is looked for.
 const BACK_BYTES_MAX: u64 = 1 << 20;
@@ -652,28 +653,12 @@ fn lines_back(handle: &mut Handle, length: u64, lines: u64) -> std::io::Result<u
     if length == 0 || handle.read_full(&mut last, length - 1)? == 0 {
         return Ok(length);
     }
-    let is_torn = u64::from(last[0] != b'\n');
-    let wanted = lines.max(is_torn);
-    // Lines from behind the line feed at hand to the end.
-    let mut count = is_torn;
-    let mut buffer = vec![0; 64 << 10];
-    let mut end = length;
-    while end > 0 {
-        let start = end.saturating_sub(buffer.len() as u64);
-        let bytes = &mut buffer[..(end - start) as usize];
-        handle.read_full(bytes, start)?;
-        for feed in memchr::memrchr_iter(b'\n', bytes) {
-            if count == wanted {
-                return Ok(start + feed as u64 + 1);
-            }
-            count += 1;
-        }
-        end = start;
-        if lines == 0 && length - end >= BACK_BYTES_MAX {
-            return Ok(length);
-        }
+    let read = |bytes: &mut [u8], offset| handle.read_full(bytes, offset).map(|_| ());
+    match lines {
+        0 if last == *b"\n" => Ok(length),
+        0 => last_lines(length, 1, BACK_BYTES_MAX, read),
+        _ => last_lines(length, lines, u64::MAX, read),
     }
-    Ok(0)
 }
 
 #[cfg(test)]

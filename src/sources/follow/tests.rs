@@ -14,6 +14,8 @@ use super::watch::NoHints;
 use super::*;
 use crate::disk::real::Real;
 use crate::flow::mark::HEAD_BYTES;
+use crate::framing::Multiline;
+use crate::sources::Follower as _;
 
 #[derive(Default)]
 struct Hand(AtomicU64);
@@ -108,10 +110,12 @@ impl Bench {
                 .collect(),
             exclude: Vec::new(),
             from: self.from,
-            multiline: self.multiline.clone(),
-            as_they_come: self.as_they_come,
-            counts_lines: true,
-            chunk_bytes: self.chunk_bytes,
+            policy: Policy {
+                multiline: self.multiline.clone(),
+                as_they_come: self.as_they_come,
+                counts_lines: true,
+                chunk_bytes: self.chunk_bytes,
+            },
             zone: TimeZone::UTC,
             format: None,
             csv_header: |_, _| None,

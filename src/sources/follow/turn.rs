@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use crate::disk::{Kind, Stat};
 use crate::flow::mark::{self, Fate, Generation};
+use crate::framing::chunker::Why;
+use crate::sources::Follower as _;
 use crate::sources::follow::decoded::Decoded;
-use crate::sources::follow::followed::made::Why;
 use crate::sources::follow::followed::{Followed, Phase, Read};
 use crate::sources::follow::handle::Handle;
 use crate::sources::follow::{
@@ -69,7 +70,7 @@ impl Follower {
         let file = self.files.get_mut(&generation).expect("its turn it is");
         self.uses += 1;
         file.used = self.uses;
-        let read = file.read(&self.rule, &mut self.spare)?;
+        let read = file.read(&self.settings.policy, &mut self.spare)?;
         file.is_failing = false;
         file.failures = 0;
         Ok(Some(read))

@@ -6,10 +6,12 @@ use super::*;
 use crate::engine::checkpoint::{Done, Failure};
 use crate::engine::fold::Fold;
 use crate::engine::reader::{Input, Reader};
-use crate::engine::signals::Stop;
 use crate::engine::{self, NoWatcher, Outcome, Reading, Run};
 use crate::flow::output::LinesTask;
+use crate::framing::chunker::Policy;
+use crate::sources::reading::Settings;
 use crate::stages::literals::Literals;
+use crate::stop::Stop;
 
 fn done(milliseconds: u64) -> Done {
     Done {
@@ -112,13 +114,19 @@ fn run(bench: &Bench, text: &str) -> Outcome {
     let run = Run {
         reader: Reading::ToEnd(Reader {
             inputs: vec![Input::Named(input.into())],
-            chunk_bytes: 4096,
-            counts_lines: false,
-            multiline: plan.multiline.clone(),
-            zone: jiff::tz::TimeZone::UTC,
-            format: None,
+            settings: Settings {
+                policy: Policy {
+                    multiline: plan.multiline.clone(),
+                    as_they_come: false,
+                    counts_lines: false,
+                    chunk_bytes: 4096,
+                },
+                zone: jiff::tz::TimeZone::UTC,
+                format: None,
+                csv_header: crate::registry::csv_header,
+                live: false,
+            },
             now: Time(0),
-            live: false,
         }),
         plan: Arc::new(plan),
         threads: 2,

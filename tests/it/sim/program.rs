@@ -20,7 +20,9 @@ use logweir::flow::level::Level;
 use logweir::flow::output::{Dedup, DedupMode, LinesTask, Output};
 use logweir::flow::wanted::Wanted;
 use logweir::framing::Multiline;
+use logweir::framing::chunker::Policy;
 use logweir::sinks::file::Rotation;
+use logweir::sources::Follower as _;
 use logweir::sources::follow::watch::NoHints;
 use logweir::sources::follow::{Follower, From, Resume, Settings, Step};
 use logweir::state::ledger::Ledger;
@@ -214,10 +216,12 @@ impl<'p> Program<'p> {
             patterns: vec![command.pattern.into()],
             exclude: Vec::new(),
             from: From::Start,
-            multiline: command.multiline(),
-            as_they_come: command.mode == Mode::Text,
-            counts_lines: command.mode == Mode::Json,
-            chunk_bytes: command.chunk_bytes,
+            policy: Policy {
+                multiline: command.multiline(),
+                as_they_come: command.mode == Mode::Text,
+                counts_lines: command.mode == Mode::Json,
+                chunk_bytes: command.chunk_bytes,
+            },
             zone: TimeZone::UTC,
             format: None,
             csv_header: |_, _| None,

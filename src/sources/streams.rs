@@ -1,6 +1,6 @@
 //! Streams that are read beside followed files, or beside each other: standard input, and the output of
-//! programs. Each is read, cut and framed by a thread of its own, as if it were alone, and waits with its
-//! next batch until the thread that follows takes it.
+//! programs. Each is read by a thread of its own, as if it were alone, which waits with its next batch until
+//! the thread that follows takes it.
 //!
 //! [`Streams`] lives as long as the process, so a reload loses nothing of what is between two runs;
 //! [`Several`] is what one run sees of it, behind the trait of a follower.
@@ -18,17 +18,13 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::process::Signal;
 
 use crate::clock::Clock;
-use crate::engine::budget::{Budget, Permit};
-use crate::engine::follow::Follower;
-use crate::engine::reader::{CHUNK_BYTES, Input, Opened, Outlet, ReadReport, Reader};
-use crate::engine::signals::Stop;
 use crate::flow::batch::{Batch, SourceId};
-use crate::flow::format::Format;
 use crate::flow::time::Time;
-use crate::framing::Multiline;
 use crate::sources::command::{self, Process, Running, Tee};
 use crate::sources::follow::{Note, Step};
-use crate::sources::{OpenError, Origin, Source, Stream, stdin};
+use crate::sources::reading::{Reading, Settings};
+use crate::sources::{Follower, OpenError, Origin, Source, Stream, stdin};
+use crate::stop::Stop;
 
 /// How long what a program's own children write is waited for after it has ended.
 const AFTER_END: Duration = Duration::from_secs(1);
@@ -36,17 +32,11 @@ const AFTER_END: Duration = Duration::from_secs(1);
 /// How long a program may go on after SIGTERM until it is killed: well within the grace of a run.
 const TO_END: Duration = Duration::from_secs(5);
 
-/// A wait that somebody else ends.
-const LONG: Duration = Duration::from_secs(3600);
+/// Batches of a stream that wait for their turn.
+const WAITING_MAX: usize = 1;
 
-/// How the records of streams are found and read.
-#[derive(Clone)]
-pub struct Settings {
-    pub multiline: Multiline,
-    pub zone: jiff::tz::TimeZone,
-    pub format: Option<Format>,
-    pub now: Time,
-}
+/// A wait that something else ends.
+const LONG: Duration = Duration::from_secs(3600);
 
 /// Wakes the thread that follows.
 #[derive(Clone)]
@@ -84,31 +74,29 @@ pub struct Streams {
 /// One stream.
 struct One {
     name: String,
-    batches: Receiver<(Batch, Permit)>,
+    batches: Receiver<Batch>,
     news: Receiver<News>,
     stop: Stop,
     /// Of a program.
     process: Option<Arc<Process>>,
-    /// What it is still waited for: its last bytes, and a program's end.
+    /// How many of its threads still run: the one that reads it, and the one that waits for a program.
     awaits: usize,
     /// Bytes that were handed on.
     handed: u64,
     exit: Option<ExitStatus>,
-    /// The run knows its inputs; a reader whose word nobody hears would end.
-    _opened: Receiver<Opened>,
 }
 
 /// What the threads of a stream have to tell at their end.
 enum News {
-    /// Everything was read.
-    Read(ReadReport),
+    /// So many bytes were read, and what kept it from reading on to the end.
+    Read(u64, Option<io::Error>),
     /// The program has ended.
     Exited(io::Result<ExitStatus>),
 }
 
 impl Streams {
     /// Opens standard input and starts programs. If one of them cannot be, none goes on.
-    pub fn start(asked: &[Stream], settings: &Settings) -> Result<Streams, OpenError> {
+    pub fn start(asked: &[Stream], settings: &Settings, now: Time) -> Result<Streams, OpenError> {
         let fail = |error: io::Error| OpenError {
             message: format!("no thread for a stream: {error}"),
             exit_code: 74,
@@ -124,9 +112,9 @@ impl Streams {
         };
         for stream in asked {
             let (running, source) = match &stream.origin {
-                Origin::Stdin => (None, stdin::open(settings.now)?),
+                Origin::Stdin => (None, stdin::open(now)?),
                 Origin::Command(argv) => {
-                    let (running, source) = command::start(argv, Tee::No, settings.now)?;
+                    let (running, source) = command::start(argv, Tee::No, now)?;
                     (Some(running), source)
                 }
             };
@@ -148,8 +136,7 @@ impl Streams {
             let place = (self.turn + step) % count;
             let one = &mut self.list[place];
             match one.batches.try_recv() {
-                Ok((batch, _permit)) => {
-                    // With its permit gone the reader may send the next one.
+                Ok(batch) => {
                     one.handed += batch.content.len() as u64 + batch.cut_bytes;
                     self.turn = place + 1;
                     return Some((place, batch));
@@ -240,40 +227,30 @@ impl One {
         wake: Wake,
     ) -> io::Result<One> {
         let name = source.name.clone();
-        let (batches_in, batches) = unbounded();
+        // The budget of the run is asked for when a batch has come: a permit that a stream held here would
+        // be waited for by the very thread that is to take the batch.
+        let (batches_in, batches) = bounded(WAITING_MAX);
         let (news_in, news) = unbounded();
-        let (opened_in, opened) = unbounded();
         let stop = Stop::new()?;
-        let reader = Reader {
-            inputs: vec![Input::Opened(source)],
-            chunk_bytes: CHUNK_BYTES,
-            // Whoever reloads may ask for them, and they cost little.
-            counts_lines: true,
-            multiline: settings.multiline.clone(),
-            zone: settings.zone.clone(),
-            format: settings.format,
-            now: settings.now,
-            live: true,
-        };
-        let outlet = Outlet {
-            batches: batches_in,
-            opened: opened_in,
-            buffers,
-            // One batch waits for its turn. The run's own budget is asked when it has come: a permit of
-            // that one, held here, would be waited for by the very thread that is to take the batch.
-            budget: Budget::new(1),
-            stop: stop.clone(),
-            wake: Some(wake.clone()),
-        };
         let process = running.as_ref().map(Running::process);
         let awaits = 1 + usize::from(running.is_some());
         {
-            let (news_in, wake) = (news_in.clone(), wake.clone());
+            let (news_in, wake, stop) = (news_in.clone(), wake.clone(), stop.clone());
+            let settings = settings.clone();
             let thread = thread::Builder::new().name("stream".to_owned());
             thread.spawn(move || {
-                let report = reader.run(&outlet);
-                drop(outlet);
-                let _ = news_in.send(News::Read(report));
+                let mut reading = Reading::new(&settings, source, SourceId::default(), 0, None);
+                while let Some(batch) = reading.next(&stop) {
+                    if batches_in.send(batch).is_err() {
+                        break;
+                    }
+                    wake.wake();
+                    if let Ok(buffer) = buffers.try_recv() {
+                        reading.give_back(buffer);
+                    }
+                }
+                drop(batches_in);
+                let _ = news_in.send(News::Read(reading.bytes(), reading.problem()));
                 wake.wake();
             })?;
         }
@@ -298,7 +275,6 @@ impl One {
             awaits,
             handed: 0,
             exit: None,
-            _opened: opened,
         })
     }
 
@@ -315,17 +291,16 @@ impl One {
             };
             self.awaits -= 1;
             match news {
-                News::Read(report) => {
-                    tell.missing_bytes += report.bytes.saturating_sub(self.handed);
-                    // Said now: the run, which asks for the exit code, may go on for months.
-                    tell.notes
-                        .extend(report.problems.iter().map(|(text, _)| Note {
+                News::Read(bytes, problem) => {
+                    tell.missing_bytes += bytes.saturating_sub(self.handed);
+                    if let Some(error) = problem {
+                        let text = format!("{}: {error}", self.name);
+                        // Said now: the run, which asks for the exit code, may go on for months.
+                        tell.notes.push(Note {
                             text: text.clone(),
                             is_problem: true,
-                        }));
-                    tell.problems.extend(report.problems);
-                    if !report.finished {
-                        tell.problems.push((self.died(), 3));
+                        });
+                        tell.problems.push((text, 74));
                     }
                 }
                 News::Exited(Ok(status)) => self.exit = Some(status),

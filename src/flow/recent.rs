@@ -1,9 +1,9 @@
-//! The bytes that went by last: what a file is known by at the place up to which it was read.
+//! The bytes that went by last: a file is recognised by them at the offset up to which it was read.
 
 use crate::flow::mark::TAIL_BYTES;
 
 /// The last bytes of what went by.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Recent {
     bytes: [u8; TAIL_BYTES],
     length: usize,
