@@ -251,7 +251,7 @@ fn check(args: &[&str], seconds_min: f64) {
                 best = best.min(ratio());
             }
         }
-        println!("{best:6.1}  {args:?} {} {:?}", shape.0, (shape.1, shape.2));
+        eprintln!("{best:6.1}  {args:?} {} {:?}", shape.0, (shape.1, shape.2));
         if best > RATIO_MAX {
             slow.push(format!("{best:.1} times: {shape:?}"));
         }
