@@ -48,7 +48,7 @@ impl Out {
         assert!(cut.context_bytes <= self.open, "context went out before");
         let start = self.sent - self.open;
         let end = start + cut.chunk.len();
-        assert!(&*cut.chunk == &input[start..end], "bytes of {start}..{end}");
+        assert!(*cut.chunk == input[start..end], "bytes of {start}..{end}");
         if cut.is_known() {
             assert_eq!((cut.open_bytes, cut.cut_bytes), (0, 0));
             self.open -= cut.context_bytes;

@@ -141,7 +141,7 @@ pub struct Resume {
     pub replay: Vec<Mark>,
 }
 
-/// What [`Follower::step`] brought.
+/// What [`step`](crate::sources::Follower::step) brought.
 #[derive(Debug)]
 pub enum Step {
     Batch(Batch),
