@@ -71,6 +71,25 @@ fn is_direction(character: char) -> bool {
 mod tests {
     use super::*;
 
+    /// The encoded names are those of IANA's test domains and of the table of UTS 46.
+    #[test]
+    fn names_outside_ascii_become_the_names_that_dns_knows() {
+        for (name, encoded) in [
+            ("bücher.example", "xn--bcher-kva.example"),
+            ("BÜCHER.example", "xn--bcher-kva.example"),
+            ("faß.example", "xn--fa-hia.example"),
+            ("例え.テスト", "xn--r8jz45g.xn--zckzah"),
+            ("παράδειγμα.δοκιμή", "xn--hxajbheg2az3al.xn--jxalpdlp"),
+            ("пример.испытание", "xn--e1afmkfd.xn--80akhbyknj4f"),
+            ("उदाहरण.परीक्षा", "xn--p1b6ci4b4b3a.xn--11b5bs3a9aj6g"),
+        ] {
+            assert_eq!(
+                address(&format!("https://{name}/path")),
+                format!("https://{encoded}")
+            );
+        }
+    }
+
     #[test]
     fn an_address_keeps_scheme_host_and_port_alone() {
         for (url, shown) in [
