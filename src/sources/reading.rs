@@ -27,6 +27,10 @@ const WINDOWS_BYTES: [usize; 2] = [4 << 10, 64 << 10];
 /// How long a live stream must be quiet until its last record goes out without its successor.
 const QUIET: Duration = Duration::from_millis(500);
 
+/// Most buffers that wait to be filled again. One is not enough: a small batch is a copy, so the buffer that
+/// comes back for it finds the one before still unused.
+const SPARES_MAX: usize = 4;
+
 /// How sources are read.
 #[derive(Clone)]
 pub struct Settings {
@@ -49,7 +53,8 @@ pub struct Reading<'s> {
     /// The end of a stretch of the file.
     window: Vec<u8>,
     chunker: Chunker,
-    spare: Option<Vec<u8>>,
+    /// Buffers of the usual size, to be filled again.
+    spares: Vec<Vec<u8>>,
     /// Why the chunker is asked, until it has nothing more to give for that reason.
     why: Option<Why>,
     id: SourceId,
@@ -86,7 +91,7 @@ impl<'s> Reading<'s> {
             file: source.file.take().filter(|_| !settings.policy.counts_lines),
             window: Vec::new(),
             chunker: Chunker::new(0),
-            spare: None,
+            spares: Vec::new(),
             why: None,
             id,
             name: source.name.as_str().into(),
@@ -127,8 +132,8 @@ impl<'s> Reading<'s> {
     /// A buffer that came with a batch, to be filled again. Kept if it is of the usual size: what a long
     /// record made larger would make all batches larger.
     pub fn give_back(&mut self, buffer: Vec<u8>) {
-        if buffer.len() == self.settings.policy.chunk_bytes {
-            self.spare = Some(buffer);
+        if buffer.len() == self.settings.policy.chunk_bytes && self.spares.len() < SPARES_MAX {
+            self.spares.push(buffer);
         }
     }
 
@@ -136,7 +141,7 @@ impl<'s> Reading<'s> {
     pub fn into_buffer(mut self) -> Vec<u8> {
         let buffer = self.chunker.discard();
         self.give_back(buffer);
-        self.spare.unwrap_or_default()
+        self.spares.pop().unwrap_or_default()
     }
 
     /// The next batch. Waits for the bytes of a stream until there are some or `stop` is asked; `None` at
@@ -218,7 +223,7 @@ impl<'s> Reading<'s> {
     fn read(&mut self, stop: &Stop) -> io::Result<Got> {
         let patience = (self.settings.live && self.chunker.holds_lines()).then_some(QUIET);
         let space = self.chunker.space(&self.settings.policy, |least| {
-            self.spare.take_if(|buffer| buffer.len() >= least)
+            self.spares.pop_if(|buffer| buffer.len() >= least)
         });
         loop {
             if stop.asked() {
