@@ -26,7 +26,7 @@ const MESSAGES: u64 = 100_000;
 const SERIES: u32 = 10_000;
 
 /// 100,000 messages, as far as the table takes them, and 10,000 series of 1,000 values.
-fn full(plan: &logweir::config::plan::Plan) -> State {
+fn full(plan: &logweir::plan::Plan) -> State {
     let mut state = state(plan);
     state.open(SourceId(0), "a.log");
     let mut seeded = Seeded(7);

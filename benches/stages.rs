@@ -7,7 +7,6 @@ mod support;
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use logweir::config::plan::{Select, Task};
 use logweir::engine::mapper::Mapper;
 use logweir::flow::fingerprint::Fingerprint;
 use logweir::flow::format::Format;
@@ -16,6 +15,7 @@ use logweir::flow::row::Row;
 use logweir::flow::wanted::Wanted;
 use logweir::framing::Multiline;
 use logweir::parsers::detect::Parsers;
+use logweir::plan::{Select, Task};
 use logweir::stages::aggregate::{Aggregate, Metric};
 use logweir::stages::lines::{self, Described};
 use logweir::stages::literals::Literals;

@@ -5,31 +5,37 @@
 //!
 //! # The code map
 //!
-//! Bytes travel through the rooms in this order:
+//! First the rooms that decide what runs, then those that bytes pass through, then what all of them may
+//! use. `tests/it/tidy.rs` has the list of which room may use which.
 //!
-//! | room | what it does |
-//! |---|---|
-//! | [`cli`] | what was typed becomes a plan, a run and an exit code; one file a command. `cli/setup.rs` resolves a configuration, for a run as for `check`, `test`, `replay` and `explain` |
-//! | [`config`] | [`config::Config`], the image of the TOML files, checked; [`config::plan::Plan`]: names resolved, patterns compiled, wanted fields known |
-//! | [`expr`] | the condition language of `--where`, `--fail-on` and rules |
-//! | [`flow`] | what travels: chunks, spans, rows, batches, columns. No I/O, no threads |
-//! | [`sources`] | where bytes come from: files, standard input, gzip and zstd |
-//! | [`framing`] | bytes to records: lines, stack traces, containers' partial lines |
-//! | [`parsers`] | a record to time, level, message and wanted fields; one file a format |
-//! | [`stages`] | the map half: literals, fingerprints, distinct messages, numbers |
-//! | [`state`] | the fold half: ledger, messages, templates, groups, metrics, timeline, keyed states, sets, windows |
-//! | [`rules`] | when a rule holds, the life of alerts, who is told of them and when |
-//! | [`store`] | the state directory: checkpoints, the journal of outputs, recovery; [`store::look`] for those who are not the run |
-//! | [`engine`] | threads and queues: reader, mappers, fold, writer. Knows no format |
-//! | [`sinks`] | where lines and reports go |
-//! | [`notifiers`] | where alerts go, and their delivery: order, retries, dead letters |
-//! | [`net`] | the network's edge: one HTTP client, when to try again, what may be shown |
-//! | [`report`] | the finished report as text and as JSON |
-//! | [`registry`] | what the engine may know of formats |
-//! | [`disk`] | the file system as following and checkpoints need it, behind a trait |
-//! | [`clock`] | the two clocks of a live run, behind a trait |
-//! | [`failpoint`] | where a test makes the program lose something or panic; nothing of it is in a release |
-//! | [`units`] | quantities as people write them |
+//! | room | what it does | what must not be in it |
+//! |---|---|---|
+//! | [`cli`] | what was typed becomes a plan, a run and an exit code; one file a command | threads, queues |
+//! | [`config`] | [`config::Config`], the image of the TOML files, checked | running things |
+//! | [`plan`] | [`plan::Plan`] from flags or from a configuration: names resolved, patterns compiled, wanted fields known, secrets read | names of flags in types; I/O but for secrets and baselines |
+//! | [`run`] | what lives while a run lives: start, reload, the clock of rules, summaries, delivery | flags, formats |
+//! | [`process`] | signals, the service manager, descriptors, lines on standard error | data |
+//! | [`registry`] | the one page that lists formats, sources, sinks and channels | their code |
+//! | [`sources`] | where bytes come from: files, followed files, standard input, programs, gzip and zstd | records |
+//! | [`framing`] | bytes to records: chunks, lines, stack traces, containers' partial lines | I/O |
+//! | [`parsers`] | a record to time, level, message and wanted fields; one file a format | I/O, state between records that changes a result |
+//! | [`expr`] | the condition language of `--where`, `--fail-on` and rules | |
+//! | [`stages`] | the map half: literals, fingerprints, distinct messages, numbers | state between batches |
+//! | [`state`] | the fold half: ledger, messages, templates, groups, metrics, timeline, keyed states, sets | clocks, threads |
+//! | [`rules`] | windows, when a rule holds, the life of alerts, who is notified of them and when | sending |
+//! | [`engine`] | threads and queues: reader, mappers, fold, writer | formats, protocols |
+//! | [`store`] | the state directory: checkpoints, the journal of outputs, recovery; [`store::look`] reads it from outside of the run | |
+//! | [`sinks`] | where lines and reports go | alerts |
+//! | [`notifiers`] | where alerts go, and their delivery: order, retries, dead letters | lines |
+//! | [`report`] | the finished report as text, JSON and Prometheus metrics | |
+//! | [`net`] | the network's edge: one HTTP client, when to try again, what may be shown | alerts, lines |
+//! | [`flow`] | what travels: chunks, spans, rows, batches, columns | I/O, threads |
+//! | [`disk`] | the file system as following and checkpoints need it, behind a trait | decisions |
+//! | [`clock`] | the two clocks of a live run, behind a trait | |
+//! | [`error`] | a message with the exit code that it asks for | |
+//! | [`stop`] | the request that a run ends | |
+//! | [`failpoint`] | where a test makes the program lose something or panic; nothing of it is in a release | |
+//! | [`units`] | quantities as people write them | |
 //!
 //! # The flow
 //!
@@ -94,6 +100,7 @@ pub mod clock;
 pub mod config;
 pub mod disk;
 pub mod engine;
+pub mod error;
 pub mod expr;
 pub mod failpoint;
 pub mod flow;
@@ -101,9 +108,12 @@ pub mod framing;
 pub mod net;
 pub mod notifiers;
 pub mod parsers;
+pub mod plan;
+pub mod process;
 pub mod registry;
 pub mod report;
 pub mod rules;
+pub mod run;
 pub mod sinks;
 pub mod sources;
 pub mod stages;

@@ -11,7 +11,7 @@ use mimalloc::MiMalloc;
 /// with locks, mimalloc does not.
 pub struct Allocator;
 
-/// Of reading and writing that failed, as in `cli::exit`.
+/// Of reading and writing that failed, as in `error::exit`.
 const EXIT_CODE: i32 = 74;
 
 // SAFETY: every call goes on to mimalloc as it came, and what mimalloc answers goes back as it is, but

@@ -4,7 +4,6 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use logweir::config::plan::{Plan, ReportTask, Select, Task};
 use logweir::flow::batch::{Batch, Content, SourceId};
 use logweir::flow::chunk::Chunk;
 use logweir::flow::facts::Facts;
@@ -16,6 +15,7 @@ use logweir::flow::time::Time;
 use logweir::flow::wanted::{Path, Wanted};
 use logweir::framing::Multiline;
 use logweir::parsers::csv;
+use logweir::plan::{Plan, ReportTask, Select, Task};
 use logweir::stages::aggregate::Metric;
 use logweir::state::{Shape, State};
 

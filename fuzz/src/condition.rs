@@ -1,6 +1,5 @@
 //! What people write: conditions, checks, rules and the configuration.
 
-use logweir::cli::setup::{Purpose, setup};
 use logweir::config::load::{Loaded, load_texts};
 use logweir::config::show::{Defaults, show};
 use logweir::expr::aggregate::Check;
@@ -11,6 +10,7 @@ use logweir::flow::row::Row;
 use logweir::flow::secret::HIDDEN;
 use logweir::flow::wanted::Wanted;
 use logweir::parsers::detect::Parsers;
+use logweir::plan::setup::{Purpose, setup};
 
 use super::facts;
 

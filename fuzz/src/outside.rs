@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 use logweir::flow::alert::{Alert, Evidence, Notification, SampleLine, Status};
 use logweir::flow::secret::Secret;
 use logweir::flow::time::Time;
+use logweir::net::redact;
 use logweir::net::retry::{RETRY_AFTER_MAX, retry_after};
-use logweir::net::shown;
 use logweir::notifiers::text::{Escape, Texts};
 use logweir::sinks::prometheus::{Endpoint, PageRequest, Settings};
 
@@ -31,13 +31,13 @@ pub fn http(data: &[u8]) {
         assert!(wait <= RETRY_AFTER_MAX);
     }
     let secret = "https://user:s3cr3t-pass@host/services/T0/B0/abcdefghijklmnop";
-    assert!(!shown::address(secret).contains("s3cr3t"));
-    let _ = shown::address(&text);
+    assert!(!redact::address(secret).contains("s3cr3t"));
+    let _ = redact::address(&text);
     let with = format!("{text}{secret}{text}");
-    let said = shown::answer(&with, &[&Secret::new(secret)]);
+    let said = redact::answer(&with, &[&Secret::new(secret)]);
     assert!(!said.contains("s3cr3t-pass") && !said.contains("abcdefghijklmnop"));
     assert!(obeyed(&said).is_none() && !said.contains('\n'));
-    let _ = shown::answer(&text, &[&Secret::new(text.clone())]);
+    let _ = redact::answer(&text, &[&Secret::new(text.clone())]);
 }
 
 /// Sends a request and waits until the connection ends.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use logweir::config::plan::{Plan, ReportTask, Select, Task};
 use logweir::engine::mapper::Mapper;
 use logweir::expr::condition::Condition;
 use logweir::flow::batch::{Batch, Content, SourceId};
@@ -18,6 +17,7 @@ use logweir::framing::Multiline;
 use logweir::framing::cut::cut;
 use logweir::parsers::csv;
 use logweir::parsers::detect::Parsers;
+use logweir::plan::{Plan, ReportTask, Select, Task};
 use logweir::report::{Report, json, prometheus, text};
 use logweir::stages::aggregate::Metric;
 use logweir::stages::literals::Literals;

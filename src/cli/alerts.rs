@@ -10,10 +10,12 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::cli::args::{AlertsArgs, Format};
-use crate::cli::{Failure, exit, output};
+use crate::cli::output;
+use crate::error::{Failure, exit};
 use crate::flow::terminal;
 use crate::notifiers::delivery::Folder;
 use crate::notifiers::journal::{self, Entry, Told};
+use crate::process::diagnostics;
 use crate::units;
 
 pub fn run(args: AlertsArgs) -> Result<u8, Failure> {
@@ -31,7 +33,7 @@ pub fn run(args: AlertsArgs) -> Result<u8, Failure> {
     let (entries, torn) = journal::read(&path)
         .map_err(|error| Failure::io(format!("{}: {error}", path.display())))?;
     if torn > 0 {
-        output::say(&format!("{}: {torn} lines cannot be read", path.display()));
+        diagnostics::say(&format!("{}: {torn} lines cannot be read", path.display()));
     }
     let is_recent = |entry: &&Entry| match (since, entry.at.parse::<Timestamp>()) {
         (Some(since), Ok(at)) => at >= since,

@@ -4,20 +4,25 @@
 use std::path::Path;
 
 use crate::cli::args::{BaselineCommand, BaselineLogs, LevelArg};
-use crate::cli::follow::Purpose;
-use crate::cli::overlap::Outputs;
-use crate::cli::start::{self, Files, Start};
-use crate::cli::{Failure, exit, output, plan as planned, rehearse, whole};
-use crate::config::plan::{Plan, ReportTask, Select, Task};
+use crate::cli::output;
 use crate::disk::replace::replace;
 use crate::engine::NoWatcher;
+use crate::error::{Failure, exit};
 use crate::flow::fingerprint::Fingerprint;
 use crate::flow::level::Level;
 use crate::flow::wanted::Wanted;
 use crate::framing::Multiline;
+use crate::plan;
+use crate::plan::flags as planned;
+use crate::plan::overlap::Outputs;
+use crate::plan::{Plan, ReportTask, Select, Task};
 use crate::report::{Message, Report};
 use crate::rules::baseline::Baseline;
+use crate::run::purpose::Purpose;
+use crate::run::rehearse;
+use crate::run::start::{self, Start};
 use crate::sources::Source;
+use crate::sources::globs::Files;
 use crate::state::{Shape, State};
 
 pub fn run(command: BaselineCommand) -> Result<u8, Failure> {
@@ -28,26 +33,11 @@ pub fn run(command: BaselineCommand) -> Result<u8, Failure> {
     }
 }
 
-/// Reads a baseline file.
-pub fn read(path: &Path) -> Result<Baseline, Failure> {
-    let fail = |reason: String| Failure::io(format!("{}: {reason}", path.display()));
-    let bytes = whole::read(path).map_err(|error| fail(error.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|_| fail("is not UTF-8".to_owned()))?;
-    Baseline::read(&text).map_err(|mistake| {
-        Failure::io(format!(
-            "{}:{}: {}",
-            path.display(),
-            mistake.line,
-            mistake.message
-        ))
-    })
-}
-
-/// As [`read`]; a file that is not there is an empty one.
+/// As [`crate::plan::baseline::read`]; a file that is not there is an empty one.
 fn read_or_begin(path: &Path) -> Result<Baseline, Failure> {
     match path.try_exists() {
         Ok(false) => Ok(Baseline::default()),
-        _ => read(path),
+        _ => plan::baseline::read(path),
     }
 }
 
@@ -82,7 +72,7 @@ fn add(baseline: &mut Baseline, message: &Message<'_>) -> u64 {
 
 /// Prints what the file does not know; that there is something is a failure, as of `diff`.
 fn diff(logs: &BaselineLogs) -> Result<u8, Failure> {
-    let baseline = read(&logs.file)?;
+    let baseline = plan::baseline::read(&logs.file)?;
     let (state, code) = tables(
         start::files(logs.logs.clone(), None, &mut Outputs::default())?,
         None,

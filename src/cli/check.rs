@@ -6,10 +6,12 @@ pub mod promise;
 
 use crate::cli::args::{CheckArgs, Format};
 use crate::cli::check::plan::Page;
-use crate::cli::setup::{self, Purpose};
-use crate::cli::{Failure, config, exit, output};
+use crate::cli::{config, output};
 use crate::config::load::Loaded;
 use crate::config::problem::Problems;
+use crate::error::{Failure, exit};
+use crate::plan::setup::{self, Purpose};
+use crate::process::diagnostics;
 
 pub fn run(args: CheckArgs) -> Result<u8, Failure> {
     let checked = config::load(&args.config).and_then(|loaded| {
@@ -54,7 +56,7 @@ pub fn run(args: CheckArgs) -> Result<u8, Failure> {
             output::write_escaped(format!("{answer}\n").into_bytes())?;
         }
         Format::Text => {
-            setup.notes.iter().for_each(|note| output::say(note));
+            setup.notes.iter().for_each(|note| diagnostics::say(note));
             let text = page.map_or_else(|| "ok\n".to_owned(), |page| page.text());
             output::write(None, config::plain(&text))?;
         }

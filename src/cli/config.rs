@@ -4,10 +4,12 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use crate::cli::args::{ConfigArgs, ShowArgs};
-use crate::cli::{Failure, exit, output};
+use crate::cli::output;
 use crate::config::load::{self, Loaded};
 use crate::config::problem::Problems;
+use crate::config::secret;
 use crate::config::show::{self, Defaults};
+use crate::error::{Failure, exit};
 use crate::flow::terminal;
 
 /// Names the configuration if the command line does not.
@@ -20,7 +22,7 @@ pub fn load(args: &ConfigArgs) -> Result<Loaded, Problems> {
 
 /// What these files say, one laid over the other, in this environment.
 pub fn load_files(named: &[PathBuf], env: Option<&str>) -> Result<Loaded, Problems> {
-    load::load(&files(named), env, &variable)
+    load::load(&files(named), env, &secret::variable)
 }
 
 /// The files that are named: a variable can name several, as in `PATH`; on the command line a name is taken
@@ -43,11 +45,6 @@ impl From<Problems> for Failure {
             exit_code: exit::CONFIGURATION,
         }
     }
-}
-
-/// A variable of the process's environment. One that is not UTF-8 is not set for us: TOML has no bytes.
-pub fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
 }
 
 /// All problems as one text without control characters, each with its place at the start of a line.

@@ -3,8 +3,9 @@
 use clap::CommandFactory;
 
 use crate::cli::args::Cli;
-use crate::cli::{Failure, output};
+use crate::cli::output;
 use crate::config::schema;
+use crate::error::Failure;
 
 /// The JSON Schema of a report, kept as a file so that it can be read without running anything.
 const REPORT_SCHEMA: &str = include_str!("../report/report.schema.json");

@@ -4,17 +4,21 @@
 use std::io::{self, IsTerminal};
 
 use crate::cli::args::{DedupArg, FilterArgs, Format};
-use crate::cli::follow::{Purpose, following, grace, rotation};
-use crate::cli::overlap::Outputs;
-use crate::cli::plan::{check, common, engine};
+use crate::cli::follow::{following, grace, rotation, select};
 use crate::cli::progress::Progress;
 use crate::cli::report::failed;
-use crate::cli::start::{self, Append, Start};
-use crate::cli::{Failure, config, exit, output};
-use crate::config::plan::{Plan, Task};
+use crate::cli::select::{common, engine};
+use crate::cli::{config, output};
 use crate::engine::{NoWatcher, Watcher};
+use crate::error::{Failure, exit};
 use crate::flow::level::Level;
 use crate::flow::output::{Dedup, DedupMode, LinesTask};
+use crate::plan::flags::check;
+use crate::plan::overlap::Outputs;
+use crate::plan::{Plan, Task};
+use crate::process::diagnostics;
+use crate::run::purpose::Purpose;
+use crate::run::start::{self, Append, Start};
 use crate::sinks::stdout::Escape;
 use crate::state::{Shape, State};
 use crate::units;
@@ -118,8 +122,7 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
     };
     // A FIFO waits for its reader when it is opened: until then a signal ends the process as it is.
     let stop = start::stop()?;
-    let purpose = Purpose::new("weir filter")
-        .select(&args.select, &common.zone_name)
+    let purpose = select(Purpose::new("weir filter"), &args.select, &common.zone_name)
         .add("--level", args.level.map(Level::from))
         .flag("--count", args.count)
         .add("--dedup", args.dedup)
@@ -168,7 +171,7 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
     }
     if !args.output.quiet {
         for table in outcome.state.approximate() {
-            output::say(&format!(
+            diagnostics::say(&format!(
                 "the table of {table} was full; some lines went out that were perhaps not new"
             ));
         }

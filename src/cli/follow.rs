@@ -1,28 +1,18 @@
 //! `-f` and what belongs to it: which of the flags make sense together, and what they mean.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cli::Failure;
-use crate::cli::args::{FollowArgs, FromArg, RotateArgs};
+use crate::cli::args::{FollowArgs, FromArg, RotateArgs, SelectArgs};
+use crate::error::Failure;
+use crate::run::following::Following;
+use crate::run::purpose::Purpose;
 use crate::sinks::file::Rotation;
 use crate::sources::follow::From;
 use crate::units;
 
 /// Renamed output files that stay unless `--rotate-keep` says otherwise: a week of days.
 const KEEP_DEFAULT: u32 = 7;
-
-/// Files that are followed, as asked for.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Following {
-    pub from: From,
-    /// Globs of paths or names.
-    pub exclude: Vec<String>,
-    pub state: Option<PathBuf>,
-    /// Never ask the kernel to tell of changes.
-    pub poll: bool,
-}
 
 /// The time that a drain may take.
 pub fn grace(args: &FollowArgs) -> Result<Duration, Failure> {
@@ -94,20 +84,6 @@ pub fn following(args: &FollowArgs, files: &[OsString]) -> Result<Option<Followi
     }))
 }
 
-impl Following {
-    /// What a start without a state directory gives up, for the user; `at_crash` is what is gone then.
-    pub fn note(&self, at_crash: &str) -> Option<String> {
-        let begins = match self.from {
-            From::End => "at the end of the files, past what was written meanwhile".to_owned(),
-            From::Start => "at the start of the files again".to_owned(),
-            From::Tail(lines) => format!("{lines} lines before the end of each file"),
-        };
-        self.state.is_none().then(|| {
-            format!("no --state: a crash loses {at_crash}, and the next start begins {begins}")
-        })
-    }
-}
-
 /// When the output is rotated; `appends` if there is an output file that lines are appended to.
 pub fn rotation(args: &RotateArgs, appends: bool) -> Result<Option<Rotation>, Failure> {
     let bytes_max = match &args.rotate_size {
@@ -148,53 +124,18 @@ pub fn rotation(args: &RotateArgs, appends: bool) -> Result<Option<Rotation>, Fa
     }))
 }
 
-/// What is computed, as one text: a state directory holds the state of this and of nothing else. Only
-/// flags that change what comes out belong here; where it goes and how fast it is does not.
-#[derive(Debug, Default)]
-pub struct Purpose(String);
-
-impl Purpose {
-    pub fn new(command: &str) -> Purpose {
-        Purpose(command.to_owned())
-    }
-
-    /// Adds a flag with its values, if there are any.
-    pub fn add<V: std::fmt::Debug>(
-        mut self,
-        flag: &str,
-        values: impl IntoIterator<Item = V>,
-    ) -> Purpose {
-        for value in values {
-            self.0.push_str(&format!(" {flag}={value:?}"));
-        }
-        self
-    }
-
-    /// Adds a flag that is there or not.
-    pub fn flag(mut self, flag: &str, given: bool) -> Purpose {
-        if given {
-            self.0.push(' ');
-            self.0.push_str(flag);
-        }
-        self
-    }
-
-    /// What selects records and how they are read, with the zone that was found for them.
-    pub fn select(self, args: &crate::cli::args::SelectArgs, zone: &str) -> Purpose {
-        self.add("--match", &args.literals)
-            .flag("--ignore-case", args.ignore_case)
-            .flag("--invert-match", args.invert_match)
-            .add("--where", &args.condition)
-            .add("--since", &args.since)
-            .add("--until", &args.until)
-            .add("--format", &args.format)
-            .add("--multiline", [&args.multiline])
-            .add("--tz", [zone])
-    }
-
-    pub fn text(&self) -> &str {
-        &self.0
-    }
+/// What selects records and how they are read, with the zone that was found for them.
+pub fn select(purpose: Purpose, args: &SelectArgs, zone: &str) -> Purpose {
+    purpose
+        .add("--match", &args.literals)
+        .flag("--ignore-case", args.ignore_case)
+        .flag("--invert-match", args.invert_match)
+        .add("--where", &args.condition)
+        .add("--since", &args.since)
+        .add("--until", &args.until)
+        .add("--format", &args.format)
+        .add("--multiline", [&args.multiline])
+        .add("--tz", [zone])
 }
 
 #[cfg(test)]
@@ -295,8 +236,7 @@ mod tests {
     fn a_purpose_tells_apart_what_is_computed() {
         let purpose = |line: &str| {
             let args = Cli::parse_from(line.split(' ')).report;
-            Purpose::new("weir")
-                .select(&args.select, "UTC")
+            select(Purpose::new("weir"), &args.select, "UTC")
                 .text()
                 .to_owned()
         };

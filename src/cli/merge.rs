@@ -3,9 +3,12 @@
 use std::ffi::OsString;
 
 use crate::cli::args::MergeArgs;
-use crate::cli::overlap::Outputs;
+use crate::cli::output;
 use crate::cli::report::{print, write_snapshot};
-use crate::cli::{Failure, exit, output, whole};
+use crate::disk::whole;
+use crate::error::{Failure, exit};
+use crate::plan::overlap::Outputs;
+use crate::process::diagnostics;
 use crate::state::{State, repaired, snapshot};
 
 pub fn run(args: MergeArgs) -> Result<u8, Failure> {
@@ -27,7 +30,7 @@ pub fn run(args: MergeArgs) -> Result<u8, Failure> {
             exit_code: exit::NOT_A_SNAPSHOT,
         })?;
         if let Some(note) = repaired::note(state.repaired) {
-            output::say(&format!("{name}: {note}"));
+            diagnostics::say(&format!("{name}: {note}"));
         }
         match &mut merged {
             None => merged = Some(state),

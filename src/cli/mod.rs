@@ -9,23 +9,17 @@ mod docs;
 mod explain;
 mod filter;
 mod follow;
-mod globs;
 mod live;
 mod merge;
 mod output;
-mod overlap;
-mod plan;
 mod progress;
-mod rehearse;
 mod replay;
 mod report;
 mod run;
-pub mod setup;
-mod start;
+mod select;
 mod state;
 mod test;
 mod usage;
-mod whole;
 
 use std::process::ExitCode;
 
@@ -33,42 +27,7 @@ use clap::Parser;
 
 use crate::cli::args::{Cli, Command, ConfigCommand, SchemaKind, StateCommand};
 use crate::engine::faults;
-
-/// Exit codes, beside 0 (contract, see the manual page).
-pub mod exit {
-    /// `--fail-on` held.
-    pub const FAILED: u8 = 1;
-    pub const USAGE: u8 = 2;
-    pub const UNACCOUNTED: u8 = 3;
-    pub const NOT_A_SNAPSHOT: u8 = 65;
-    pub const NO_INPUT: u8 = 66;
-    pub const IO: u8 = 74;
-    /// The configuration is wrong.
-    pub const CONFIGURATION: u8 = 78;
-}
-
-/// A person's mistake or a failure of the system, with the exit code it asks for.
-#[derive(Debug)]
-pub struct Failure {
-    pub message: String,
-    pub exit_code: u8,
-}
-
-impl Failure {
-    pub fn usage(message: impl Into<String>) -> Failure {
-        Failure {
-            message: message.into(),
-            exit_code: exit::USAGE,
-        }
-    }
-
-    pub fn io(message: impl Into<String>) -> Failure {
-        Failure {
-            message: message.into(),
-            exit_code: exit::IO,
-        }
-    }
-}
+use crate::process::diagnostics;
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
@@ -108,7 +67,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            output::say(&failure.message);
+            diagnostics::say(&failure.message);
             ExitCode::from(failure.exit_code)
         }
     }

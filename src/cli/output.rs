@@ -1,12 +1,13 @@
 //! Where a command's output goes, and the last words of a run.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use crate::cli::args::LogFormat;
-use crate::cli::{Failure, exit};
-use crate::engine::{Outcome, notes};
+use crate::engine::Outcome;
+use crate::error::{Failure, exit};
 use crate::flow::terminal;
+use crate::process::diagnostics::{self, say};
 use crate::sinks::Sink;
 use crate::sinks::file::Target;
 use crate::sinks::stdout::{Escape, Stdout};
@@ -109,10 +110,5 @@ pub fn problems(outcome: &Outcome) -> u8 {
 
 /// How [`say`] writes from now on, and what the engine says.
 pub fn log_as(format: LogFormat) {
-    notes::log_as_json(format == LogFormat::Json);
-}
-
-/// A line on standard error; if that is closed or full, the data path goes on all the same.
-pub fn say(message: &str) {
-    let _ = io::stderr().write_all(&notes::line(message));
+    diagnostics::log_as_json(format == LogFormat::Json);
 }

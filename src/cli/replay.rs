@@ -7,14 +7,16 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::cli::args::{Format, ReplayArgs};
-use crate::cli::rehearse::{Recorded, Rehearsal, rehearse};
-use crate::cli::setup::{self, Purpose};
 use crate::cli::test::shown;
-use crate::cli::{Failure, config, output, report, start};
+use crate::cli::{config, output, report};
+use crate::error::Failure;
 use crate::flow::alert::{Alert, Notification};
+use crate::plan::setup::{self, Purpose};
 use crate::report::json::watched;
 use crate::report::text::number::counted;
 use crate::report::{Report, json as report_json};
+use crate::run::rehearse::{Recorded, Rehearsal, rehearse};
+use crate::run::start;
 use crate::stop::Stop;
 
 pub fn run(args: ReplayArgs) -> Result<u8, Failure> {

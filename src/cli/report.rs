@@ -6,22 +6,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cli::args::{Color, Format, OutputArgs, ReportArgs};
-use crate::cli::follow::{Purpose, following, grace};
+use crate::cli::follow::{following, grace, select};
 use crate::cli::live::{self, Live};
-use crate::cli::overlap::Outputs;
-use crate::cli::plan::{check, common, engine, grouping, slot};
 use crate::cli::progress::Progress;
-use crate::cli::start::{self, Start};
-use crate::cli::{Failure, config, exit, output};
-use crate::config::plan::{Plan, ReportTask, Task};
+use crate::cli::select::{common, engine};
+use crate::cli::{config, output};
 use crate::disk::replace::replace;
 use crate::engine::{NoWatcher, Watcher};
+use crate::error::{Failure, exit};
 use crate::expr::aggregate::Check;
 use crate::expr::functions::Statistic;
 use crate::flow::level::Level;
 use crate::flow::terminal;
+use crate::plan::flags::{check, grouping, slot};
+use crate::plan::overlap::Outputs;
+use crate::plan::{Plan, ReportTask, Task};
 use crate::report::text::Style;
 use crate::report::{Report, json, text};
+use crate::run::purpose::Purpose;
+use crate::run::start::{self, Start};
 use crate::stages::aggregate::Metric;
 use crate::state::histogram::Histogram;
 use crate::state::{Shape, State, snapshot};
@@ -136,8 +139,7 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
     } else {
         Box::new(Progress::new(args.output.quiet))
     };
-    let purpose = Purpose::new("weir")
-        .select(&args.select, &common.zone_name)
+    let purpose = select(Purpose::new("weir"), &args.select, &common.zone_name)
         .add("--level", [list])
         .add("--by", &args.by)
         .add("--metric", &args.metric)

@@ -1,9 +1,6 @@
 //! `weir run`: does what the configuration says, until it is asked to end; with a command, until that
 //! ends.
 
-mod companion;
-mod reload;
-mod summaries;
 mod wrapped;
 
 use std::io::{self, IsTerminal};
@@ -11,30 +8,34 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::cli::args::RunArgs;
-use crate::cli::follow::{Following, Purpose};
-use crate::cli::run::companion::Companion;
-use crate::cli::run::reload::Supervisor;
-use crate::cli::run::summaries::Writer;
-use crate::cli::setup::{self, LinesSink, Place, Setup};
-use crate::cli::start::{self, Append, Beside, Files, Reload, Start};
-use crate::cli::{Failure, config, output};
+use crate::cli::{config, output};
 use crate::clock::{Clock, System};
 use crate::config::input;
 use crate::disk::Disk;
 use crate::disk::real::Real;
 use crate::engine::Outcome;
-use crate::engine::signals::Hangup;
-use crate::engine::systemd::Systemd;
 use crate::engine::writer::{Destination, Further};
+use crate::error::Failure;
 use crate::flow::format::Format;
 use crate::notifiers::Channel;
 use crate::notifiers::delivery::{Delivery, Folder};
+use crate::plan::setup::{self, LinesSink, Place, Setup};
+use crate::process::diagnostics;
+use crate::process::signals::Hangup;
+use crate::process::systemd::Systemd;
+use crate::run::companion::Companion;
+use crate::run::following::Following;
+use crate::run::purpose::Purpose;
+use crate::run::reload::Supervisor;
+use crate::run::start::{self, Append, Beside, Reload, Start};
+use crate::run::summaries::Writer;
 use crate::sinks::Sink;
 use crate::sinks::file::Appender;
 use crate::sinks::http::Http;
 use crate::sinks::prometheus::Endpoint;
 use crate::sinks::stdout::{Escape, Stdout};
 use crate::sources::follow::From;
+use crate::sources::globs::Files;
 use crate::sources::{Origin, Source, Stream, stdin};
 use crate::state::State;
 use crate::stop::Stop;
@@ -117,15 +118,15 @@ fn follow(args: &RunArgs, mut setup: Setup, signals: &Stop) -> Result<Outcome, F
         let load = move || match load(&read_again).and_then(writable) {
             Ok(setup) if Reading::of(&setup) == reading => Some(setup),
             Ok(_) => {
-                output::say(
+                diagnostics::say(
                     "the new configuration reads other streams, or reads them in another way, which takes a \
                      restart; going on with the old one",
                 );
                 None
             }
             Err(failure) => {
-                output::say(&failure.message);
-                output::say("the new configuration is not used; going on with the old one");
+                diagnostics::say(&failure.message);
+                diagnostics::say("the new configuration is not used; going on with the old one");
                 None
             }
         };
@@ -147,7 +148,7 @@ fn follow(args: &RunArgs, mut setup: Setup, signals: &Stop) -> Result<Outcome, F
         output::problems(&outcome);
         carried = outcome.known.take().map(|known| *known);
         setup = new;
-        output::say("the configuration is read again");
+        diagnostics::say("the configuration is read again");
     }
 }
 
@@ -248,9 +249,11 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
         Real.create_directory(dir)
             .map_err(|error| Failure::io(format!("{}: {error}", dir.display())))?;
     } else if !args.quiet {
-        output::say("no state directory: a crash loses states, alerts and what was not sent yet");
+        diagnostics::say(
+            "no state directory: a crash loses states, alerts and what was not sent yet",
+        );
     }
-    let delivery = Delivery::start(notifiers, folder, output::say)
+    let delivery = Delivery::start(notifiers, folder, diagnostics::say)
         .map_err(|error| Failure::io(format!("notifiers: {error}")))?;
     let mut append = None;
     let mut first = None;
@@ -320,7 +323,7 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
             };
             let files = Files {
                 named: files.include,
-                refused: Vec::new(),
+                ..Files::default()
             };
             (files, Some(following))
         }
@@ -384,7 +387,7 @@ fn sink(place: Place, escape: Escape) -> Result<Box<dyn Sink>, Failure> {
             })?))
         }
         Place::Http(settings) => Ok(Box::new(
-            Http::start(*settings, output::say)
+            Http::start(*settings, diagnostics::say)
                 .map_err(|error| Failure::io(format!("HTTP sink: {error}")))?,
         )),
         Place::File(path, _) => output::sink(Some(&path), Escape::Never),

@@ -7,12 +7,15 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::cli::args::{Format, StateAckArgs, StatePlace, StateShowArgs};
-use crate::cli::{Failure, config, exit, output, plan, report};
+use crate::cli::{config, output, report};
 use crate::disk::Disk;
 use crate::disk::real::Real;
+use crate::error::{Failure, exit};
 use crate::expr::error::nearest;
 use crate::flow::key;
 use crate::flow::time::Time;
+use crate::plan::flags;
+use crate::process::diagnostics;
 use crate::report::json::watched;
 use crate::state::keyed::Keyed;
 use crate::store::checkpoint::Checkpoint;
@@ -34,7 +37,7 @@ pub fn show(args: StateShowArgs) -> Result<u8, Failure> {
         None => place(&args.place)?,
     };
     let (mut checkpoint, notes) = look::newest(&Real, &dir)?;
-    notes.iter().for_each(|note| output::say(note));
+    notes.iter().for_each(|note| diagnostics::say(note));
     checkpoint.state.watched = of_run(&mut checkpoint, &dir)?.rules.known();
     let written = Time(checkpoint.written);
     let state = &checkpoint.state;
@@ -84,7 +87,7 @@ pub fn ack(args: StateAckArgs) -> Result<u8, Failure> {
         let forgotten = keys.iter().filter(|key| rules.forget(&args.name, key));
         Ok(forgotten.count())
     };
-    let forgotten = look::change(&disk, &dir, plan::now().0, forget)?;
+    let forgotten = look::change(&disk, &dir, flags::now().0, forget)?;
     output::write(None, format!("{forgotten} forgotten\n").into_bytes())?;
     Ok(0)
 }

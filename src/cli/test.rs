@@ -3,12 +3,13 @@
 
 use crate::cli::args::TestArgs;
 use crate::cli::config::{self, refuse};
-use crate::cli::rehearse::{Recorded, Rehearsal, rehearse};
-use crate::cli::setup::{self, Purpose};
-use crate::cli::{Failure, exit, output};
+use crate::cli::output;
 use crate::config::watching::{Case, ExpectedAlert, ExpectedSet, ExpectedState, Key};
+use crate::error::{Failure, exit};
 use crate::flow::alert::Alert;
 use crate::flow::time::Time;
+use crate::plan::setup::{self, Purpose};
+use crate::run::rehearse::{Recorded, Rehearsal, rehearse};
 use crate::state::State;
 use crate::stop::Stop;
 

@@ -1,5 +1,5 @@
 //! What the program was asked to do. [`Config`] is the image of the TOML files as typed, [`load`] reads,
-//! lays over and checks them, [`plan`] is what it all means, resolved. The docs on these fields are
+//! lays over and checks them, [`crate::plan`] is what it all means, resolved. The docs on these fields are
 //! the descriptions in the JSON Schema (`weir schema config`), from which files are checked and the
 //! reference page is written: there is no second list of keys.
 
@@ -10,7 +10,6 @@ pub mod input;
 pub mod load;
 pub mod output;
 mod overlay;
-pub mod plan;
 pub mod problem;
 mod references;
 pub mod schema;

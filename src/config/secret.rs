@@ -128,3 +128,8 @@ pub(super) fn may_show_variable(text: &str) -> bool {
             .bytes()
             .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
 }
+
+/// A variable of the process's environment. One that is not UTF-8 is not set for us: TOML has no bytes.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

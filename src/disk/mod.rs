@@ -3,8 +3,11 @@
 //!
 //! Nothing in here decides anything; every method is one or two system calls.
 
+pub mod private_file;
 pub mod real;
 pub mod replace;
+pub mod rotated;
+pub mod whole;
 
 use std::ffi::OsString;
 use std::io;

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex, PoisonError, TryLockError};
 use std::time::Instant;
 
-use crate::engine::notes::{self, Notes};
 use crate::flow::mapped::Fault;
+use crate::process::diagnostics::{Notes, try_say};
 
 /// Longest text of a panic that is kept, in bytes: an assertion may print a whole record.
 const REASON_BYTES_MAX: usize = 512;
@@ -23,7 +23,7 @@ thread_local! {
 }
 
 /// What is told by the hook, with a limit on lines a second.
-static TOLD: LazyLock<Mutex<Notes>> = LazyLock::new(|| Mutex::new(Notes::new(notes::say)));
+static TOLD: LazyLock<Mutex<Notes>> = LazyLock::new(|| Mutex::new(Notes::new(try_say)));
 
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 

@@ -1,10 +1,10 @@
 //! The fold: takes what the mappers made in the order of reading, and alone holds state.
 
-use crate::config::plan::{Plan, RunTask};
 use crate::failpoint::{self, Failpoint};
 use crate::flow::mapped::Mapped;
 use crate::flow::output::{Accepted, Output, Took};
 use crate::flow::time::Time;
+use crate::plan::{Plan, RunTask};
 use crate::rules::{self, Rules};
 use crate::state::lines::Lines;
 use crate::state::places::Places;

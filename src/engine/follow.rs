@@ -14,12 +14,12 @@ use rustix::io::Errno;
 use crate::clock::Clock;
 use crate::engine::budget::BATCH_BYTES;
 use crate::engine::grace::timespec;
-use crate::engine::notes::Notes;
 use crate::engine::reader::{Outlet, ReadReport};
-use crate::engine::signals::Hangup;
-use crate::engine::systemd::Systemd;
 use crate::failpoint::{self, Failpoint};
 use crate::flow::batch::Batch;
+use crate::process::diagnostics::Notes;
+use crate::process::signals::Hangup;
+use crate::process::systemd::Systemd;
 use crate::sources::Follower;
 use crate::sources::follow::Step;
 

@@ -12,8 +12,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::engine::budget::{Budget, Way};
-use crate::engine::notes;
-use crate::engine::systemd::Systemd;
+use crate::process::diagnostics;
+use crate::process::systemd::Systemd;
 use crate::stop::Stop;
 
 /// Exit code of a process that the grace ended: its output is not complete.
@@ -34,7 +34,7 @@ pub struct Grace {
 
 /// Ends the process, which has been asked to long ago.
 pub fn end(text: &str) {
-    notes::say(text);
+    diagnostics::try_say(text);
     std::process::exit(EXIT_CODE);
 }
 
@@ -152,7 +152,7 @@ mod tests {
     use std::sync::mpsc::{Receiver, channel};
 
     use super::*;
-    use crate::engine::systemd::tests::{manager, message};
+    use crate::process::systemd::tests::{manager, message};
 
     fn grace(grace: Duration, reads_again: bool) -> (Grace, Receiver<String>) {
         let (said, says) = channel();

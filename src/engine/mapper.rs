@@ -15,7 +15,6 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use crate::config::plan::{Plan, ReportTask, Task};
 use crate::engine::mapper::careful::Careful;
 use crate::expr::condition::{Condition, View};
 use crate::failpoint::{self, Failpoint};
@@ -32,6 +31,7 @@ use crate::framing::container::Wrapping;
 use crate::framing::count::count_records;
 use crate::framing::frame::{Framer, Record, Records};
 use crate::parsers::detect::Parsers;
+use crate::plan::{Plan, ReportTask, Task};
 use crate::stages::aggregate::Aggregate;
 use crate::stages::literals::Literals;
 use crate::stages::messages::{Distinct, Sighting};

@@ -20,17 +20,13 @@
 
 pub mod budget;
 pub mod checkpoint;
-pub mod descriptors;
 pub mod faults;
 pub mod fold;
 pub mod follow;
 pub mod grace;
 pub mod mapper;
-pub mod notes;
 mod order;
 pub mod reader;
-pub mod signals;
-pub mod systemd;
 pub mod writer;
 
 use std::path::PathBuf;
@@ -43,7 +39,6 @@ use anyhow::Context;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
 
 use crate::clock::System;
-use crate::config::plan::Plan;
 use crate::engine::budget::{Budget, Permit};
 use crate::engine::checkpoint::{Commit, Done, Failure, Keeper, Store, commit_all};
 use crate::engine::faults::{Faulted, Faults, Put, guard};
@@ -59,11 +54,9 @@ use crate::engine::writer::{
 use crate::flow::batch::{Batch, Content};
 use crate::flow::mapped::Mapped;
 use crate::flow::time::Time;
+use crate::plan::Plan;
 use crate::state::State;
 use crate::stop::Stop;
-
-/// Bytes in flight, by default. A few chunks for each thread are enough to keep all of them busy.
-pub const BUDGET_BYTES: usize = 8 << 20;
 
 /// Mapped batches that wait for the fold, for each mapper. The fold takes them out of the queue whatever
 /// their order, so no mapper waits for another.

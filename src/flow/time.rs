@@ -23,6 +23,11 @@ impl Time {
     pub fn second(self) -> i64 {
         self.0.div_euclid(Time::SECOND)
     }
+
+    /// Rounded down.
+    pub fn whole_milliseconds(self) -> Time {
+        Time(self.0.saturating_sub(self.0.rem_euclid(1_000_000)))
+    }
 }
 
 impl std::fmt::Display for Time {

@@ -10,7 +10,7 @@ use reqwest::Client;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 
 use crate::flow::secret::Secret;
-use crate::net::{retry, shown, tls};
+use crate::net::{redact, retry, tls};
 
 /// Bytes of an answer that are read.
 const ANSWER_BYTES: usize = 4096;
@@ -68,9 +68,9 @@ pub async fn post(client: &Client, post: Post<'_>) -> Attempt {
     secrets.extend(post.bearer);
     secrets.extend(post.hidden);
     secrets.extend(post.login.and_then(|(_, password)| password));
-    let address = shown::address(post.url.expose());
+    let address = redact::address(post.url.expose());
     let later = |reason: String| Attempt::Later {
-        reason: format!("{address}: {}", shown::answer(&reason, &secrets)),
+        reason: format!("{address}: {}", redact::answer(&reason, &secrets)),
         after: None,
     };
     let Ok(url) = reqwest::Url::parse(post.url.expose()) else {
@@ -92,7 +92,7 @@ pub async fn post(client: &Client, post: Post<'_>) -> Attempt {
         Err(error) if error.is_builder() => {
             // A header value that cannot be sent, such as a token with a line feed.
             return Attempt::Refused {
-                reason: format!("{address}: {}", shown::answer(&causes(error), &secrets)),
+                reason: format!("{address}: {}", redact::answer(&causes(error), &secrets)),
             };
         }
         Err(error) => return later(causes(error)),
@@ -114,7 +114,7 @@ pub async fn post(client: &Client, post: Post<'_>) -> Attempt {
         }
     }
     body.truncate(ANSWER_BYTES);
-    let said = shown::answer(&String::from_utf8_lossy(&body), &secrets);
+    let said = redact::answer(&String::from_utf8_lossy(&body), &secrets);
     let answer = format!("{} {said}", status.as_u16()).trim_end().to_owned();
     let reason = format!("{address}: {answer}");
     match status.as_u16() {

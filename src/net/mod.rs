@@ -2,7 +2,6 @@
 //! may be shown of an address. It knows neither alerts nor lines.
 
 pub mod http;
-pub mod keep;
+pub mod redact;
 pub mod retry;
-pub mod shown;
 pub mod tls;

@@ -13,7 +13,7 @@ use tokio::process::Command;
 
 use crate::flow::alert::Notification;
 use crate::net::http::Attempt;
-use crate::net::shown;
+use crate::net::redact;
 use crate::notifiers::body;
 use crate::notifiers::text::Words;
 
@@ -64,7 +64,7 @@ pub async fn send(settings: &Settings, notification: &Notification, words: &Word
     let body = body::webhook(notification, words).to_string();
     match run(settings, body.as_bytes()).await {
         Ok((status, output)) => {
-            let said = shown::answer(&output, &[]);
+            let said = redact::answer(&output, &[]);
             let reason = format!("{program}: {status} {said}").trim_end().to_owned();
             match status.code() {
                 Some(0) => Attempt::Delivered {

@@ -15,9 +15,9 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinSet;
 
 use crate::clock::System;
+use crate::disk::private_file::Lines;
 use crate::flow::alert::Notification;
 use crate::net::http;
-use crate::net::keep::Lines;
 use crate::notifiers::journal::{DEAD_LETTERS_BYTES_MAX, JOURNAL_BYTES_MAX};
 use crate::notifiers::lane::{Lane, Office, Work};
 use crate::notifiers::text::Texts;

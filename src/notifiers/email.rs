@@ -13,7 +13,7 @@ use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 
 use crate::flow::secret::Secret;
 use crate::net::http::Attempt;
-use crate::net::{shown, tls};
+use crate::net::{redact, tls};
 use crate::notifiers::Part;
 use crate::notifiers::text::Words;
 
@@ -55,7 +55,7 @@ pub fn server(address: &str, tls: Tls) -> Result<(String, u16), String> {
     let wrong = || {
         format!(
             "\"{}\" is no mail server; write smtp://host:port",
-            shown::address(address)
+            redact::address(address)
         )
     };
     let whole = if address.contains("://") {
@@ -150,7 +150,7 @@ pub(super) async fn send(
 
 fn shown(settings: &Settings, text: &str) -> String {
     let secrets: Vec<&Secret> = settings.password.iter().collect();
-    shown::answer(text, &secrets)
+    redact::answer(text, &secrets)
 }
 
 /// The mail and whom it goes to.

@@ -3,9 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::disk::private_file::append;
 use crate::flow::alert::Notification;
 use crate::net::http::Attempt;
-use crate::net::keep::append;
 use crate::notifiers::body;
 
 #[derive(Clone, Debug, PartialEq)]

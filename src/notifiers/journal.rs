@@ -8,8 +8,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::disk::private_file::older;
 use crate::flow::alert::{Notification, Status};
-use crate::net::keep::older;
 
 /// Bytes after which the journal becomes `alerts.ndjson.1`, in the place of the one before: weeks of
 /// attempts.
@@ -124,7 +124,7 @@ pub fn read(path: &Path) -> io::Result<(Vec<Entry>, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::keep::{Lines, append};
+    use crate::disk::private_file::{Lines, append};
 
     fn entry(number: u64) -> Entry {
         Entry {

@@ -10,11 +10,11 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::clock::{Clock, System};
+use crate::disk::private_file::Lines;
 use crate::failpoint::{self, Failpoint};
 use crate::flow::alert::Notification;
 use crate::flow::time::Time;
 use crate::net::http::Attempt;
-use crate::net::keep::{self, Lines};
 use crate::net::retry;
 use crate::notifiers::delivery::{Outcome, Receipt};
 use crate::notifiers::journal::{DeadLetter, Ended, Entry, Told};
@@ -66,7 +66,9 @@ pub struct Office {
 
 impl Office {
     fn now(&self) -> String {
-        keep::at(Time(self.clock.wall_nanoseconds()))
+        Time(self.clock.wall_nanoseconds())
+            .whole_milliseconds()
+            .to_string()
     }
 
     /// Writes an attempt into the journal.

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use crate::flow::alert::Notification;
 use crate::net::http::Attempt;
-use crate::net::shown;
+use crate::net::redact;
 use crate::notifiers::text::{Escape, Texts, Words};
 
 /// One notifier with everything resolved: addresses read, secrets fetched.
@@ -78,10 +78,10 @@ impl Channel {
         match self {
             Channel::Stdout => String::new(),
             Channel::File(settings) => format!("{}: ", settings.path.display()),
-            Channel::Webhook(settings) => shown::address(settings.url.expose()) + ": ",
-            Channel::Slack(settings) => shown::address(settings.url.expose()) + ": ",
-            Channel::PagerDuty(settings) => shown::address(settings.url.expose()) + ": ",
-            Channel::Alertmanager(settings) => shown::address(settings.url.expose()) + ": ",
+            Channel::Webhook(settings) => redact::address(settings.url.expose()) + ": ",
+            Channel::Slack(settings) => redact::address(settings.url.expose()) + ": ",
+            Channel::PagerDuty(settings) => redact::address(settings.url.expose()) + ": ",
+            Channel::Alertmanager(settings) => redact::address(settings.url.expose()) + ": ",
             Channel::Email(settings) => format!("{}:{}: ", settings.host, settings.port),
             Channel::Command(settings) => settings
                 .argv

@@ -15,11 +15,11 @@ use crate::rules::fresh::Fresh;
 use crate::rules::life::{Judgement, Lives};
 use crate::rules::mask::Mask;
 use crate::rules::rule::{PartKind, Resolved, Rule, Source, What};
+use crate::rules::windows::{Cut, Refused, Window};
 use crate::rules::{Facts, Passed, Summarise};
 use crate::state::counts::Budget;
 use crate::state::keyed::Keyed;
 use crate::state::table::Table;
-use crate::state::windows::{Cut, Refused, Window};
 
 /// Groups of one rule. Records of further ones are counted as overflow until some have left.
 pub const GROUPS_MAX: usize = 10_000;

@@ -3,6 +3,7 @@
 //! up to the notifications that wait is a function of what is handed in.
 
 pub mod baseline;
+mod cells;
 pub mod fresh;
 mod judge;
 pub mod life;
@@ -12,6 +13,7 @@ pub mod routing;
 pub mod rule;
 mod saved;
 pub mod watched;
+pub mod windows;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem::{replace, take};

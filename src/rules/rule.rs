@@ -13,8 +13,8 @@ use crate::flow::wanted::Wanted;
 use crate::rules::baseline::Baseline;
 use crate::rules::life::LifeSettings;
 use crate::rules::watched::{add, condition, group_field, grouping, slot};
+use crate::rules::windows::Cut;
 use crate::state::keyed::KeyedSettings;
-use crate::state::windows::Cut;
 
 /// A `[[rule]]` with its values read.
 #[derive(Clone, Debug, Default)]

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::disk::rotated::rotated_path;
 use crate::disk::{Disk, DiskFile, Kind, directory_of, is_no_room, read_full};
-use crate::flow::output::{OutputPlace, rotated_path};
+use crate::flow::output::OutputPlace;
 use crate::sinks::{Sink, stdout};
 
 /// A file that is replaced at the start of the run.

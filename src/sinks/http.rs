@@ -16,10 +16,10 @@ use reqwest::Client;
 use serde_json::json;
 
 use crate::clock::{Clock, System};
+use crate::disk::private_file::Lines;
 use crate::flow::secret::Secret;
 use crate::flow::time::Time;
 use crate::net::http::{self, Attempt, Post};
-use crate::net::keep::{self, Lines};
 use crate::net::retry;
 use crate::sinks::{Arrivals, Pending, Sink};
 
@@ -391,7 +391,7 @@ impl Sending {
             return self.lose(reason.to_owned());
         };
         let mut letter = json!({
-            "at": keep::at(Time(System::new().wall_nanoseconds())),
+            "at": Time(System::new().wall_nanoseconds()).whole_milliseconds().to_string(),
             "sink": self.settings.name,
             "reason": reason,
             "key": key,

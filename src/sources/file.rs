@@ -1,6 +1,6 @@
 //! Reads a file from its start to its end. Following is not done here.
 
-use std::fs::{Metadata, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use rustix::fs::OFlags;
 
+use crate::disk::whole::is_null;
 use crate::flow::time::Time;
 use crate::sources::lines::{first_line, last_lines};
 use crate::sources::{OpenError, Source, compressed};
@@ -109,12 +110,6 @@ pub fn open(path: &Path, now: Time) -> Result<Source, OpenError> {
         anchor,
         live,
     })
-}
-
-/// Whether a device is `/dev/null`: a file that happens to be empty.
-pub fn is_null(metadata: &Metadata) -> bool {
-    let device = metadata.rdev();
-    (rustix::fs::major(device), rustix::fs::minor(device)) == (1, 3)
 }
 
 /// A plain file of which only the last lines are read.

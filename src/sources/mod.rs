@@ -6,6 +6,7 @@ pub mod command;
 pub mod compressed;
 pub mod file;
 pub mod follow;
+pub mod globs;
 mod lines;
 pub mod reading;
 pub mod stdin;

@@ -47,10 +47,10 @@ impl Default for Histogram {
 }
 
 /// A bucket of either side, in the order of the values: the index from 0 up, or -1 less the index.
-pub(super) type Cell = i32;
+pub(crate) type Cell = i32;
 
 /// The value that stands for a cell.
-pub(super) fn value_of(cell: Cell) -> f64 {
+pub(crate) fn value_of(cell: Cell) -> f64 {
     if cell < 0 {
         -shortest_decimal((-1 - cell) as u16)
     } else {
@@ -247,7 +247,7 @@ impl Histogram {
 
     /// The counts by cell, in any order: for the quantiles of several histograms together (see
     /// `windows.rs`). Cells may come more than once.
-    pub(super) fn cells(&self, mut visit: impl FnMut(Cell, u64)) {
+    pub(crate) fn cells(&self, mut visit: impl FnMut(Cell, u64)) {
         if let Some(rare) = &self.rare {
             rare.negative
                 .for_each_unsorted(|index, count| visit(-1 - i32::from(index), count));
@@ -299,7 +299,7 @@ impl Histogram {
 
 /// Neumaier's compensated addition.
 #[inline]
-pub(super) fn add_exactly(sum: &mut f64, lost: &mut f64, value: f64) {
+pub(crate) fn add_exactly(sum: &mut f64, lost: &mut f64, value: f64) {
     let total = *sum + value;
     *lost += if sum.abs() >= value.abs() {
         (*sum - total) + value
@@ -310,7 +310,7 @@ pub(super) fn add_exactly(sum: &mut f64, lost: &mut f64, value: f64) {
 }
 
 /// What [`add_exactly`] has come to. A sum out of f64's range is infinite.
-pub(super) fn exact(sum: f64, lost: f64) -> f64 {
+pub(crate) fn exact(sum: f64, lost: f64) -> f64 {
     if sum.is_finite() && lost.is_finite() {
         sum + lost
     } else {
@@ -320,7 +320,7 @@ pub(super) fn exact(sum: f64, lost: f64) -> f64 {
 
 /// The nearest rank, `ceil(quantile * count)` in 1..=count. The product is taken in integers of
 /// 10^-9, because 0.07 * 100 is more than 7 in floating point.
-pub(super) fn nearest_rank(quantile: f64, count: u64) -> u64 {
+pub(crate) fn nearest_rank(quantile: f64, count: u64) -> u64 {
     let billionths = (quantile.clamp(0.0, 1.0) * 1e9).round() as u128;
     let rank = (billionths * u128::from(count)).div_ceil(1_000_000_000);
     (rank as u64).clamp(1, count.max(1))

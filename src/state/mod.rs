@@ -1,7 +1,6 @@
 //! The fold half: everything the program knows about its input, owned by one thread, in record
 //! order, serialisable and mergeable. No I/O and no clock in here.
 
-mod cells;
 pub mod counts;
 pub mod groups;
 pub mod histogram;
@@ -20,7 +19,6 @@ pub mod summaries;
 pub mod table;
 pub mod templates;
 pub mod timeline;
-pub mod windows;
 
 use serde::{Deserialize, Serialize};
 

@@ -10,9 +10,10 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::disk::rotated::rotated_path;
 use crate::disk::{Disk, DiskFile, Identity, Kind, directory_of, read_full};
 use crate::flow::mark::{Mark, Place};
-use crate::flow::output::{OutputPlace, rotated_path};
+use crate::flow::output::OutputPlace;
 use crate::state::places::Places;
 use crate::store::journal::{self, Entry, Journal, Record};
 use crate::store::{Opened, StateDir, StoreError};

@@ -17,7 +17,6 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::config::plan::{Plan, ReportTask, Select, Task};
 use crate::disk::{Disk, Identity};
 use crate::engine::checkpoint::{Asked, AskedOutput, Ready, open};
 use crate::engine::fold::Known;
@@ -29,6 +28,7 @@ use crate::flow::output::Output;
 use crate::flow::time::Time;
 use crate::flow::wanted::Wanted;
 use crate::framing::Multiline;
+use crate::plan::{Plan, ReportTask, Select, Task};
 use crate::sinks::file::Rotation;
 use crate::state::{Shape, State};
 use crate::store::StoreError;

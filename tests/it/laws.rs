@@ -8,7 +8,6 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 
 use jiff::tz::TimeZone;
-use logweir::config::plan::{Plan, ReportTask, Select, Task};
 use logweir::engine::reader::{Input, Reader};
 use logweir::engine::writer::Destination;
 use logweir::engine::{self, NoWatcher, Reading, Run};
@@ -20,6 +19,7 @@ use logweir::flow::time::Time;
 use logweir::flow::wanted::{Path, Wanted};
 use logweir::framing::Multiline;
 use logweir::framing::chunker::Policy;
+use logweir::plan::{Plan, ReportTask, Select, Task};
 use logweir::report::{Report, json};
 use logweir::sinks::Sink;
 use logweir::sources::Source;

@@ -6,12 +6,12 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::cli::check::promise::{Promise, promises, shown};
-use crate::cli::setup::Setup;
 use crate::config::Config;
 use crate::config::input::{self, DedupMode, From};
 use crate::config::load::Loaded;
 use crate::flow::level::Level;
 use crate::flow::wanted::Wanted;
+use crate::plan::setup::Setup;
 use crate::sources::Origin;
 
 /// The plan as it is shown; in JSON the value of `plan`.

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::cli::setup::{Place, Setup};
 use crate::config::input::From;
+use crate::plan::setup::{Place, Setup};
 use crate::sources::Origin;
 
 /// What holds for one path after a crash.
@@ -123,7 +123,7 @@ pub fn shown(place: &Place) -> String {
     match place {
         Place::Stdout => "standard output".to_owned(),
         Place::File(path, _) => Path::display(path).to_string(),
-        Place::Http(settings) => crate::net::shown::address(settings.url.expose()),
+        Place::Http(settings) => crate::net::redact::address(settings.url.expose()),
     }
 }
 

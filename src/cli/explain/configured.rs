@@ -3,13 +3,13 @@
 
 use crate::cli::check::promise::shown;
 use crate::cli::explain::selection::Test;
-use crate::cli::setup::Setup;
 use crate::config::load::Loaded;
-use crate::config::plan::RunTask;
 use crate::expr::condition::View;
 use crate::expr::input::{Input, Observe};
 use crate::flow::key::{GroupField, Grouping};
 use crate::flow::wanted::Wanted;
+use crate::plan::RunTask;
+use crate::plan::setup::Setup;
 use crate::report::text::number;
 use crate::stages::group_key;
 use crate::stages::quantities::quantity;

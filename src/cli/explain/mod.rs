@@ -13,10 +13,9 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::cli::args::{ExplainArgs, Format as OutputFormat};
 use crate::cli::explain::configured::{Configuration, Configured};
-use crate::cli::plan::{Common, common};
-use crate::cli::setup::{self, Purpose, Setup};
-use crate::cli::{Failure, config, output};
-use crate::config::plan::Select;
+use crate::cli::select::{Common, common};
+use crate::cli::{config, output};
+use crate::error::Failure;
 use crate::expr::condition::View;
 use crate::flow::facts::Facts;
 use crate::flow::fingerprint::Fingerprint;
@@ -28,6 +27,9 @@ use crate::framing::container::Wrapping;
 use crate::framing::frame::{Framer, Records};
 use crate::framing::{LINE_BYTES_MAX, RECORD_BYTES_MAX};
 use crate::parsers::detect::{self, Parsers};
+use crate::plan::Select;
+use crate::plan::setup::{self, Purpose, Setup};
+use crate::process::diagnostics;
 use crate::registry;
 use crate::stages::fingerprint::Masker;
 use crate::units::{Quantity, Unit};
@@ -87,7 +89,7 @@ pub fn run(args: ExplainArgs) -> Result<u8, Failure> {
         None => common(&args.select)?,
     };
     for note in &common.notes {
-        output::say(note);
+        diagnostics::say(note);
     }
     let explanation = explain(&input, &args, common, configuration.as_ref())?;
     match args.output {

@@ -3,11 +3,11 @@
 use std::os::unix::ffi::OsStrExt;
 
 use crate::cli::args::SelectArgs;
-use crate::config::plan::Select;
 use crate::expr::condition::View;
 use crate::expr::error::nearest;
 use crate::flow::row::Kind;
 use crate::flow::wanted::Wanted;
+use crate::plan::Select;
 use crate::stages::literals::Literals;
 
 /// One flag and what it says about the record.

@@ -15,11 +15,14 @@ use rustix::process::Signal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 
 use crate::cli::args::RunArgs;
+use crate::cli::output;
 use crate::cli::run::{Once, once};
-use crate::cli::setup::{self, Setup};
-use crate::cli::{Failure, output, plan};
 use crate::config::load;
 use crate::engine::Outcome;
+use crate::error::Failure;
+use crate::plan::flags;
+use crate::plan::setup::{self, Setup};
+use crate::process::diagnostics;
 use crate::report::Report;
 use crate::report::text::{self, Style, number};
 use crate::sources::Source;
@@ -79,7 +82,7 @@ fn wrap(
     let stop = Stop::new().map_err(fail)?;
     let passing = Passing::new().map_err(fail)?;
     let started = Instant::now();
-    let (running, source) = command::start(argv, tee, plan::now()).map_err(|error| Failure {
+    let (running, source) = command::start(argv, tee, flags::now()).map_err(|error| Failure {
         message: error.message,
         exit_code: error.exit_code,
     })?;
@@ -131,7 +134,7 @@ fn digest(argv: &[OsString], outcome: &Outcome, code: u8, elapsed: Duration) {
     } else {
         format!("exit code {code}")
     };
-    output::say(&format!("{name}: {ended} after {took}"));
+    diagnostics::say(&format!("{name}: {ended} after {took}"));
     if outcome.state.ledger.records == 0 {
         return;
     }

@@ -11,12 +11,12 @@ use crossbeam_channel::{Receiver, unbounded};
 use super::*;
 use crate::clock::System;
 use crate::engine::budget::{Budget, Permit};
-use crate::engine::systemd::tests::{manager, message};
 use crate::flow::batch::{Content, SourceId};
 use crate::flow::chunk::Chunk;
 use crate::flow::facts::Facts;
 use crate::flow::mark::Mark;
 use crate::flow::time::Time;
+use crate::process::systemd::tests::{manager, message};
 use crate::sources::follow::Note;
 use crate::stop::Stop;
 

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 
 use super::output::{self, write_original};
 use super::{Entry, Mapper, context, entry};
-use crate::config::plan::{Plan, Task};
 use crate::engine::faults::{self, guard};
 use crate::failpoint::{self, Failpoint};
 use crate::flow::batch::Batch;
@@ -20,6 +19,7 @@ use crate::flow::output::Branches;
 use crate::flow::row::Text;
 use crate::flow::span::Span;
 use crate::framing;
+use crate::plan::{Plan, Task};
 
 /// How often a batch is mapped again because a record panics only behind others; then all of its
 /// records are set aside.

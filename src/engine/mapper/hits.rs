@@ -5,7 +5,6 @@ use std::ops::Range;
 
 use super::output::{end_line, mark_cut};
 use super::{Entry, Mapper, context, first_line};
-use crate::config::plan::Task;
 use crate::failpoint::{self, Failpoint};
 use crate::flow::batch::Batch;
 use crate::flow::mapped::Mapped;
@@ -13,6 +12,7 @@ use crate::flow::output::Branches;
 use crate::flow::span::Span;
 use crate::framing::count::record_around;
 use crate::framing::{self, Multiline};
+use crate::plan::Task;
 use crate::stages::literals::Literals;
 
 impl Mapper<'_> {

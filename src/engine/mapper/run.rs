@@ -2,13 +2,13 @@
 //! out by the branches of its sinks.
 
 use super::{Entry, Mapper, first_line};
-use crate::config::plan::RunTask;
 use crate::expr::condition::Condition;
 use crate::flow::batch::Batch;
 use crate::flow::mapped::{Mapped, SAMPLE_BYTES_MAX, Tables};
 use crate::flow::output::Branches;
 use crate::flow::span::Span;
 use crate::framing;
+use crate::plan::RunTask;
 use crate::stages::observe;
 
 impl Mapper<'_> {

@@ -7,7 +7,6 @@ use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::plan::Select;
 use crate::flow::batch::SourceId;
 use crate::flow::chunk::Chunk;
 use crate::flow::mapped::Counts;
@@ -15,6 +14,7 @@ use crate::flow::output::LinesTask;
 use crate::flow::time::Time;
 use crate::flow::wanted::Wanted;
 use crate::framing::{Multiline, cut};
+use crate::plan::Select;
 
 /// What is asked of the mapper.
 #[derive(Clone, Debug)]

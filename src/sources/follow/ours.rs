@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::disk::Identity;
+use crate::disk::rotated::rotated_path;
 use crate::flow::mark::Generation;
-use crate::flow::output::rotated_path;
 use crate::sources::Follower as _;
 use crate::sources::follow::followed::Phase;
 use crate::sources::follow::{Follower, POLL};

@@ -70,7 +70,7 @@ fn rotates_by_age_only_when_there_is_something() {
 #[test]
 fn a_gap_among_the_rotated_is_filled_and_nothing_is_lost_for_it() {
     let bench = Bench::new();
-    let numbered = |number| crate::flow::output::rotated_path(&bench.output, number);
+    let numbered = |number| crate::disk::rotated::rotated_path(&bench.output, number);
     for number in [1, 3, 4] {
         fs::write(numbered(number), format!("{number}")).unwrap();
     }

@@ -124,7 +124,7 @@ fn rotated_files_are_followed_to_the_one_that_was_written_last() {
         keep: 2,
     };
     let rotated = |bench: &Bench, number: u32| {
-        fs::read_to_string(crate::flow::output::rotated_path(&bench.output, number)).ok()
+        fs::read_to_string(crate::disk::rotated::rotated_path(&bench.output, number)).ok()
     };
     let (ready, mut recorder) = bench.start();
     for number in 0..7 {
@@ -149,7 +149,7 @@ fn rotated_files_are_followed_to_the_one_that_was_written_last() {
 fn a_kill_within_a_rotation_costs_nothing() {
     for step in 0..2 {
         let mut bench = killed();
-        let path = crate::flow::output::rotated_path(&bench.output, 1);
+        let path = crate::disk::rotated::rotated_path(&bench.output, 1);
         fs::rename(&bench.output, &path).unwrap();
         if step == 1 {
             fs::write(&bench.output, "").unwrap();

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use logweir::clock::Clock;
-use logweir::config::plan::{Plan, Select, Task};
 use logweir::disk::Disk;
 use logweir::engine::checkpoint::{self, Asked, AskedOutput, Commit, Keeper};
 use logweir::engine::fold::Fold;
@@ -21,6 +20,7 @@ use logweir::flow::output::{Dedup, DedupMode, LinesTask, Output};
 use logweir::flow::wanted::Wanted;
 use logweir::framing::Multiline;
 use logweir::framing::chunker::Policy;
+use logweir::plan::{Plan, Select, Task};
 use logweir::sinks::file::Rotation;
 use logweir::sources::Follower as _;
 use logweir::sources::follow::watch::NoHints;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use logweir::clock::Clock;
-use logweir::config::plan::Plan;
 use logweir::disk::Disk;
+use logweir::plan::Plan;
 use logweir::sinks::file::Rotation;
 
 use super::clock::SimClock;

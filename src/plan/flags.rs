@@ -1,116 +1,22 @@
-//! From what was typed to a [`Plan`]: names resolved, patterns compiled, every mistake named with
-//! its remedy.
+//! Values that flags and the configuration write alike: zones, times, formats, conditions, groupings.
 
-use std::os::unix::ffi::OsStrExt;
 use std::{env, fs};
 
 use jiff::tz::TimeZone;
 
-use crate::cli::Failure;
-use crate::cli::args::{InputArgs, LevelArg, SelectArgs};
-use crate::config::plan::Select;
 use crate::config::syntax;
-use crate::engine::BUDGET_BYTES;
+use crate::error::Failure;
 use crate::expr::aggregate::Check;
 use crate::expr::condition::Condition;
 use crate::flow::facts::Facts;
 use crate::flow::format::Format;
 use crate::flow::key::{GroupField, Grouping};
-use crate::flow::level::Level;
 use crate::flow::time::Time;
 use crate::flow::wanted::{Path, Wanted};
 use crate::framing::Multiline;
 use crate::parsers::time::Clock;
-use crate::stages::literals::Literals;
+use crate::plan::BUDGET_BYTES;
 use crate::units;
-
-impl From<LevelArg> for Level {
-    fn from(level: LevelArg) -> Level {
-        match level {
-            LevelArg::Trace => Level::Trace,
-            LevelArg::Debug => Level::Debug,
-            LevelArg::Info => Level::Info,
-            LevelArg::Warn => Level::Warn,
-            LevelArg::Error => Level::Error,
-            LevelArg::Fatal => Level::Fatal,
-        }
-    }
-}
-
-/// The parts of a plan that every command has.
-pub struct Common {
-    pub select: Select,
-    pub wanted: Wanted,
-    pub multiline: Multiline,
-    pub zone: TimeZone,
-    /// The zone's name, for reports.
-    pub zone_name: String,
-    pub format: Option<Format>,
-    pub now: Time,
-    /// Things that are probably mistakes, for standard error.
-    pub notes: Vec<String>,
-}
-
-/// Resolves what selects records and how they are read.
-pub fn common(args: &SelectArgs) -> Result<Common, Failure> {
-    let now = now();
-    let (zone, zone_name) = zone(args.tz.as_deref())?;
-    let mut wanted = Wanted::default();
-    let mut notes = Vec::new();
-    let condition = match &args.condition {
-        Some(text) => {
-            let condition = Condition::parse(text, &zone, &mut wanted)
-                .map_err(|error| Failure::usage(error.render("-w", text)))?;
-            without_template("-w", &condition)?;
-            for (name, reserved) in condition.suspicious_names() {
-                notes.push(format!("-w: no record is known to have a field \"{name}\"; did you mean \"{reserved}\"?"));
-            }
-            Some(condition)
-        }
-        None => None,
-    };
-    let literals = (!args.literals.is_empty()).then(|| {
-        let literals: Vec<Vec<u8>> = args
-            .literals
-            .iter()
-            .map(|literal| literal.as_bytes().to_vec())
-            .collect();
-        Literals::new(&literals, args.ignore_case)
-    });
-    let facts = facts(&zone, now);
-    let bound = |flag: &str, text: &Option<String>| {
-        text.as_deref()
-            .map(|text| time_bound(flag, text, &facts))
-            .transpose()
-    };
-    let since = bound("--since", &args.since)?;
-    let until = bound("--until", &args.until)?;
-    if let (Some(since), Some(until)) = (since, until)
-        && since >= until
-    {
-        return Err(Failure::usage(format!(
-            "--since {since} is not before --until {until}, so no record can pass"
-        )));
-    }
-    let select = Select {
-        literals,
-        invert: args.invert_match,
-        condition,
-        since,
-        until,
-    };
-    wanted.time |= select.bounds_time();
-    Ok(Common {
-        select,
-        wanted,
-        multiline: multiline(&args.multiline)?,
-        zone,
-        zone_name,
-        format: args.format.as_deref().map(format).transpose()?.flatten(),
-        now,
-        notes,
-    })
-}
 
 /// What times are read with where there is no record.
 pub fn facts(zone: &TimeZone, now: Time) -> Facts {
@@ -207,7 +113,7 @@ pub fn check(
 }
 
 /// A record is judged before its template is known: templates come from all records together.
-fn without_template(flag: &str, condition: &Condition) -> Result<(), Failure> {
+pub fn without_template(flag: &str, condition: &Condition) -> Result<(), Failure> {
     if condition.needs().template {
         return Err(Failure::usage(format!(
             "{flag}: \"template\" is not known yet when a record is judged; use \"fingerprint\" or \"message\", or \".template\" for the record's own field"
@@ -253,11 +159,6 @@ pub fn grouping(text: &str, wanted: &mut Wanted) -> Result<Grouping, Failure> {
         });
     }
     Ok(Grouping { names, fields })
-}
-
-/// Mapper threads and bytes in flight.
-pub fn engine(args: &InputArgs) -> Result<(usize, usize), Failure> {
-    threads_and_budget(args.threads, args.max_mem.as_deref())
 }
 
 /// Mapper threads and bytes in flight; the defaults where nothing is given.

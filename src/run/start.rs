@@ -13,11 +13,8 @@ use base64::Engine as _;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use crate::cli::follow::{Following, Purpose};
-use crate::cli::overlap::Outputs;
-use crate::cli::{Failure, globs, output};
 use crate::clock::{Clock, System};
-use crate::config::plan::Plan;
+use crate::disk::private_file::Lines;
 use crate::disk::real::Real;
 use crate::disk::{Disk, DiskFile, Identity, Kind};
 use crate::engine::checkpoint::{self, Asked, AskedOutput, Store};
@@ -25,12 +22,10 @@ use crate::engine::faults::{Faulted, Put};
 use crate::engine::fold::Known;
 use crate::engine::follow::{Follow, output_to_look_at};
 use crate::engine::grace::{self, Grace};
-use crate::engine::notes::{self, Notes};
 use crate::engine::reader::{CHUNK_BYTES, Input, Reader};
-use crate::engine::signals::Hangup;
-use crate::engine::systemd::Systemd;
 use crate::engine::writer::{Destination, Further};
-use crate::engine::{self, Outcome, Reading, Run, Watcher, descriptors};
+use crate::engine::{self, Outcome, Reading, Run, Watcher};
+use crate::error::Failure;
 use crate::expr::aggregate::Check;
 use crate::expr::condition::Condition;
 use crate::flow::batch::SourceId;
@@ -38,24 +33,24 @@ use crate::flow::format::Format;
 use crate::flow::mark::Mark;
 use crate::flow::time::Time;
 use crate::framing::chunker::Policy;
-use crate::net::keep::{self, Lines};
+use crate::plan::Plan;
+use crate::plan::overlap::Outputs;
+use crate::process::descriptors;
+use crate::process::diagnostics::{self, Notes};
+use crate::process::signals::Hangup;
+use crate::process::systemd::Systemd;
 use crate::registry;
+use crate::run::following::Following;
+use crate::run::purpose::Purpose;
 use crate::sinks::Sink;
 use crate::sinks::file::{Appender, Rotation};
 use crate::sources::follow::watch::{Hints, Inotify, NoHints};
 use crate::sources::follow::{Follower, Resume, Settings};
+use crate::sources::globs::{self, Files};
 use crate::sources::streams::{Several, Streams};
 use crate::sources::{self, Source, Stream, reading};
 use crate::state::State;
 use crate::stop::Stop;
-
-/// The inputs of a command, by name.
-#[derive(Debug, Default)]
-pub struct Files {
-    pub named: Vec<OsString>,
-    /// What a glob matches and is not read, with the exit code that each asks for.
-    pub refused: Vec<(String, u8)>,
-}
 
 /// The files that were named, with globs expanded unless they are followed. Refuses outputs that are inputs
 /// too.
@@ -72,10 +67,11 @@ pub fn files(
         // The follower expands globs, again and again.
         Some(_) => Files {
             named,
-            refused: Vec::new(),
+            ..Files::default()
         },
-        None => globs::expand(named, outputs)?,
+        None => globs::expand(named, |path| outputs.find(path))?,
     };
+    files.notes.iter().for_each(|note| diagnostics::say(note));
     if files.named.is_empty() {
         outputs.check(&["-".into()])?;
     } else {
@@ -186,7 +182,7 @@ pub fn stop() -> Result<Stop, Failure> {
 /// Says what is probably a mistake, unless nobody wants to hear it.
 pub fn say_notes(notes: &[String], quiet: bool) {
     if !quiet {
-        notes.iter().for_each(|note| output::say(note));
+        notes.iter().for_each(|note| diagnostics::say(note));
     }
 }
 
@@ -239,7 +235,7 @@ pub fn run(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failur
         carries: None,
         watcher: start.watcher,
         faulted,
-        say: output::say,
+        say: diagnostics::say,
     };
     let outcome = engine::run(run, opened.known);
     let mut outcome = outcome.map_err(|error| Failure::io(format!("{error:#}")))?;
@@ -286,12 +282,12 @@ fn open(
                 output,
             };
             let ready =
-                checkpoint::open_when_there_is_room(&asked, &state, &start.stop, output::say)
+                checkpoint::open_when_there_is_room(&asked, &state, &start.stop, diagnostics::say)
                     .map_err(|error| Failure {
                         message: error.text,
                         exit_code: error.exit_code,
                     })?;
-            ready.notes.iter().for_each(|note| output::say(note));
+            ready.notes.iter().for_each(|note| diagnostics::say(note));
             Opened {
                 // Killed before it had looked at the files, a first start is still to be made.
                 resumed: ready.resumed
@@ -331,7 +327,7 @@ fn open(
     };
     // What is computed may have changed since, for a run that keeps what did not.
     if opened.known.state.reshape(shape) {
-        output::say("the groups of metrics have changed: their tables begin anew");
+        diagnostics::say("the groups of metrics have changed: their tables begin anew");
     }
     Ok(opened)
 }
@@ -417,7 +413,7 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
         match Inotify::new() {
             Ok(inotify) => Box::new(inotify),
             Err(error) => {
-                output::say(&format!(
+                diagnostics::say(&format!(
                     "the kernel gives no hints of changes ({error}); files are polled"
                 ));
                 Box::new(NoHints)
@@ -460,7 +456,7 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
             clock,
             hangup,
             output: writes_to_stdout.then(output_to_look_at).flatten(),
-            notes: Notes::new(notes::say),
+            notes: Notes::new(diagnostics::try_say),
             quiet: start.quiet,
             systemd: systemd.clone(),
             ready: start.ready,
@@ -476,7 +472,7 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
         carries: start.reload.map(|reload| reload.asked),
         watcher: start.watcher,
         faulted,
-        say: output::say,
+        say: diagnostics::say,
     };
     engine::run(run, known).map_err(|error| Failure::io(format!("{error:#}")))
 }
@@ -510,7 +506,9 @@ fn faulted(dir: &Path) -> (PathBuf, Put) {
         let bytes = &faulted.fault.bytes;
         let encoded = || base64::engine::general_purpose::STANDARD.encode(bytes);
         let put = lines.append(&FaultedLine {
-            at: keep::at(Time(clock.wall_nanoseconds())),
+            at: Time(clock.wall_nanoseconds())
+                .whole_milliseconds()
+                .to_string(),
             source: faulted.source,
             line: faulted.line,
             offset: faulted.fault.offset,

@@ -1,6 +1,11 @@
 //! The plan: names resolved, patterns compiled, wanted fields known. Mappers and fold share it and
 //! never change it.
 
+pub mod baseline;
+pub mod flags;
+pub mod overlap;
+pub mod setup;
+
 use crate::expr::condition::Condition;
 use crate::expr::input::Inputs;
 use crate::flow::key::Grouping;
@@ -12,6 +17,9 @@ use crate::framing::Multiline;
 use crate::rules::RulesPlan;
 use crate::stages::aggregate::Metric;
 use crate::stages::literals::Literals;
+
+/// Bytes in flight, by default. A few chunks for each thread are enough to keep all of them busy.
+pub const BUDGET_BYTES: usize = 8 << 20;
 
 /// Everything that decides what a run computes.
 pub struct Plan {

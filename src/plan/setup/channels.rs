@@ -5,16 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Files, LinesSink, Place, Purpose, Resolver, Sources, duration, nanoseconds, path};
-use crate::cli::config::variable;
-use crate::cli::overlap::Outputs;
-use crate::cli::plan;
 use crate::config::Config;
 use crate::config::alerting::{self, Channel, Notifier};
 use crate::config::input::{self, Input};
 use crate::config::load::PathStep;
 use crate::config::output::{self, Compress, Target, What};
-use crate::config::plan::{Branch, KeptLines};
 use crate::config::secret;
+use crate::config::secret::variable;
 use crate::flow::output::{Branches, Dedup, DedupMode, LinesTask};
 use crate::flow::secret::Secret;
 use crate::flow::time::Time;
@@ -22,6 +19,9 @@ use crate::notifiers::text::{Escape, Texts};
 use crate::notifiers::{
     self, Rate, Settings, alertmanager, command, email, file, pagerduty, slack, webhook,
 };
+use crate::plan::flags;
+use crate::plan::overlap::Outputs;
+use crate::plan::{Branch, KeptLines};
 use crate::rules::routing::{RouteSettings, Silence};
 use crate::sinks::file::Rotation;
 use crate::sinks::{http, prometheus};
@@ -277,9 +277,9 @@ impl Resolver<'_> {
 
     pub(super) fn silences(&mut self, silences: &[alerting::Silence], now: Time) -> Vec<Silence> {
         let mut made = Vec::new();
-        let facts = plan::facts(&self.zone, now);
+        let facts = flags::facts(&self.zone, now);
         for (place, silence) in silences.iter().enumerate() {
-            let mut bound = |key: &str, text: &str| match plan::time_bound(key, text, &facts) {
+            let mut bound = |key: &str, text: &str| match flags::time_bound(key, text, &facts) {
                 Ok(time) => Some(time),
                 Err(failure) => {
                     self.wrong(&path("silence", place, key), failure.message, None);

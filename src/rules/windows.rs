@@ -15,7 +15,7 @@ use crate::flow::alert::{Evidence, SampleLine};
 use crate::flow::observed::Number;
 use crate::flow::sample::Bucket as Place;
 use crate::flow::time::Time;
-use crate::state::cells::Cells;
+use crate::rules::cells::Cells;
 use crate::state::counts::{Budget, Full};
 use crate::state::histogram::{Histogram, add_exactly, exact, nearest_rank, value_of};
 

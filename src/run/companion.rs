@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 
-use crate::cli::output;
-use crate::cli::run::summaries::Writer;
 use crate::clock::Clock;
 use crate::engine::fold::Fold;
 use crate::engine::{End, Watcher};
 use crate::flow::time::Time;
 use crate::notifiers::delivery::{Delivery, Outcome};
+use crate::process::diagnostics;
 use crate::report::prometheus::{self, Extra, Kind};
+use crate::run::summaries::Writer;
 use crate::sinks::prometheus::{Health, PageRequest};
 
 /// Longest wait of the fold while windows may close by time alone.
@@ -75,7 +75,7 @@ impl Companion {
         for receipt in delivery.receipts().try_iter() {
             any = true;
             if receipt.outcome == Outcome::Dead {
-                output::say(&format!(
+                diagnostics::say(&format!(
                     "{}: given up after {} attempts: {}",
                     receipt.notifier, receipt.attempts, receipt.answer
                 ));
@@ -254,7 +254,7 @@ impl Watcher for Companion {
                     .for_each(|receipt| rules.acknowledge(receipt.number));
             }
             if !left.is_empty() {
-                output::say(&format!(
+                diagnostics::say(&format!(
                     "{} notifications were not delivered in time{}",
                     left.len(),
                     if end == End::ToGoOn {

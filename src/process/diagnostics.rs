@@ -104,8 +104,13 @@ fn line_as(text: &str, as_json: bool) -> Vec<u8> {
     line
 }
 
+/// Writes a line to standard error. If that is closed or full, the data path goes on all the same.
+pub fn say(text: &str) {
+    let _ = io::stderr().write_all(&line(text));
+}
+
 /// Writes a line to standard error if that takes it at once; else it is not said, and this is false.
-pub fn say(text: &str) -> bool {
+pub fn try_say(text: &str) -> bool {
     say_to(&io::stderr(), text)
 }
 

@@ -9,11 +9,8 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::cli::setup::channels::{Branching, told};
-use crate::cli::{baseline, plan};
 use crate::config::Config;
 use crate::config::load::{Loaded, PathStep};
-use crate::config::plan::{Plan, ReportTask, RunTask, Select, Task};
 use crate::config::problem::{Problem, Problems};
 use crate::config::watching::{self, Key};
 use crate::config::{alerting, input};
@@ -26,6 +23,10 @@ use crate::flow::level::Level;
 use crate::flow::time::Time;
 use crate::flow::wanted::Wanted;
 use crate::notifiers;
+use crate::plan::baseline;
+use crate::plan::flags;
+use crate::plan::setup::channels::{Branching, told};
+use crate::plan::{Plan, ReportTask, RunTask, Select, Task};
 use crate::rules::mask::Mask;
 use crate::rules::rule::{self, Rule, RuleSettings};
 use crate::rules::watched::{SetPlan, StatePlan};
@@ -198,11 +199,11 @@ impl Resolver<'_> {
         let run = &config.run;
         let state_dir = state_dir.or_else(|| run.state_dir.as_ref().map(PathBuf::from));
         self.dead_letters = state_dir.as_ref().map(|dir| dir.join(DEAD_LETTERS));
-        let said = |failure: crate::cli::Failure| failure.message;
+        let said = |failure: crate::error::Failure| failure.message;
         fn key(name: &str) -> [PathStep<'_>; 2] {
             [PathStep::Key("run"), PathStep::Key(name)]
         }
-        let (zone, zone_name) = match plan::zone(run.tz.as_deref()) {
+        let (zone, zone_name) = match flags::zone(run.tz.as_deref()) {
             Ok(zone) => zone,
             Err(failure) => {
                 self.wrong(&key("tz"), said(failure), None);
@@ -210,23 +211,23 @@ impl Resolver<'_> {
             }
         };
         self.zone = zone.clone();
-        let multiline = plan::multiline(&run.multiline).unwrap_or_else(|failure| {
+        let multiline = flags::multiline(&run.multiline).unwrap_or_else(|failure| {
             self.wrong(&key("multiline"), said(failure), None);
             crate::framing::Multiline::Auto
         });
-        let format = run.format.as_deref().map(plan::format).transpose();
+        let format = run.format.as_deref().map(flags::format).transpose();
         let format = format.unwrap_or_else(|failure| {
             self.wrong(&key("format"), said(failure), None);
             None
         });
         let format = format.flatten();
         let threads = run.threads.map(|threads| threads as usize);
-        let engine = plan::threads_and_budget(threads, run.max_mem.as_deref());
+        let engine = flags::threads_and_budget(threads, run.max_mem.as_deref());
         let engine = engine.unwrap_or_else(|failure| {
             self.wrong(&key("max_mem"), said(failure), None);
             (1, 1 << 20)
         });
-        let now = plan::now();
+        let now = flags::now();
         self.wanted.level = true;
         self.wanted.time = true;
         self.wanted.message = true;
@@ -358,13 +359,13 @@ impl Resolver<'_> {
                 self.condition(metric.condition.as_deref(), &path("metric", place, "where"));
             let mut groupings = Vec::new();
             if !metric.by.is_empty() {
-                match plan::grouping(&metric.by.join(","), &mut self.wanted) {
+                match flags::grouping(&metric.by.join(","), &mut self.wanted) {
                     Ok(grouping) => groupings.push(self.grouping(grouping)),
                     Err(failure) => self.wrong(&path("metric", place, "by"), failure.message, None),
                 }
             }
             made.push(Metric {
-                slot: plan::slot(&mut self.wanted, &metric.field),
+                slot: flags::slot(&mut self.wanted, &metric.field),
                 name: metric.field.clone(),
                 groupings: Some(groupings),
                 condition,

@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use serde::Serialize;
 
-use crate::flow::output::rotated_path;
-use crate::flow::time::Time;
+use crate::disk::rotated::rotated_path;
 
 /// A file of lines that is exchanged when it is long.
 #[derive(Clone, Debug)]
@@ -65,11 +64,6 @@ pub fn append(path: &Path, lines: &[u8]) -> io::Result<File> {
         return Err(error);
     }
     Ok(file)
-}
-
-/// Wall-clock time, RFC 3339 to the millisecond.
-pub fn at(now: Time) -> String {
-    Time(now.0 - now.0.rem_euclid(1_000_000)).to_string()
 }
 
 #[cfg(test)]

@@ -4,22 +4,34 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::Path;
 
-use crate::cli::overlap::Outputs;
-use crate::cli::start::Files;
-use crate::cli::{Failure, exit, output};
 use crate::disk::Kind;
 use crate::disk::real::Real;
+use crate::error::{Failure, exit};
 use crate::sources::follow::patterns::{Found, Patterns, is_glob};
+
+/// Inputs by name, globs expanded.
+#[derive(Debug, Default)]
+pub struct Files {
+    pub named: Vec<OsString>,
+    /// What a glob matches and is not read, with the exit code that each asks for.
+    pub refused: Vec<(String, u8)>,
+    /// Outputs of the command that a glob matches.
+    pub notes: Vec<String>,
+}
 
 /// The arguments, in order, each glob in place of the files that it matches, sorted by the bytes of
 /// their names. What names an existing file is no glob; one that matches nothing stays, and is then
 /// an input that is not there.
 ///
-/// A glob does not mean what the command itself writes, so that is passed over; nor a FIFO or a device,
-/// which may have no end: it is refused.
-pub fn expand(files: Vec<OsString>, outputs: &Outputs) -> Result<Files, Failure> {
+/// A glob does not mean what the command itself writes, which `output_at` names, so that is passed over;
+/// nor a FIFO or a device, which may have no end: it is refused.
+pub fn expand<'o>(
+    files: Vec<OsString>,
+    output_at: impl Fn(&Path) -> Option<&'o str>,
+) -> Result<Files, Failure> {
     let mut expanded = Vec::with_capacity(files.len());
     let mut refused = Vec::new();
+    let mut notes = Vec::new();
     let asked_for_none = files.is_empty();
     for file in files {
         if !is_glob(&file) || Path::new(&file).exists() {
@@ -33,9 +45,9 @@ pub fn expand(files: Vec<OsString>, outputs: &Outputs) -> Result<Files, Failure>
             expanded.push(file);
         }
         for Found { path, stat, .. } in found {
-            if let Some(output) = outputs.find(&path) {
+            if let Some(output) = output_at(&path) {
                 let name = path.display();
-                output::say(&format!("{name}: not read: it is the output ({output})"));
+                notes.push(format!("{name}: not read: it is the output ({output})"));
             } else if stat.is_ok_and(|stat| stat.kind == Kind::Other) {
                 let name = path.display();
                 let text = format!(
@@ -56,6 +68,7 @@ pub fn expand(files: Vec<OsString>, outputs: &Outputs) -> Result<Files, Failure>
     Ok(Files {
         named: expanded,
         refused,
+        notes,
     })
 }
 
@@ -78,10 +91,10 @@ mod tests {
             at("*.gz"),
         ];
         let want = ["c.txt", "a.log", "a[1].log", "b.log", "a[1].log", "*.gz"].map(at);
-        let expanded = expand(files, &Outputs::default()).unwrap().named;
+        let expanded = expand(files, |_| None).unwrap().named;
         assert_eq!(expanded[0], "-");
         assert_eq!(expanded[1..], want);
-        let mistake = expand(vec![at("[a")], &Outputs::default()).unwrap_err();
-        assert_eq!(mistake.exit_code, crate::cli::exit::USAGE);
+        let mistake = expand(vec![at("[a")], |_| None).unwrap_err();
+        assert_eq!(mistake.exit_code, crate::error::exit::USAGE);
     }
 }

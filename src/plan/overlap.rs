@@ -11,9 +11,9 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use crate::cli::Failure;
 use crate::disk::directory_of;
-use crate::flow::output::rotation_of;
+use crate::disk::rotated::rotation_of;
+use crate::error::Failure;
 
 /// Symbolic links that are followed one after the other, as the kernel does.
 const LINKS_MAX: usize = 40;
@@ -244,7 +244,7 @@ fn locate(path: &Path) -> Spot {
         if let Ok(real) = fs::canonicalize(above) {
             let ancestors = real.ancestors();
             let directories =
-                ancestors.filter_map(|path| crate::cli::overlap::id(&fs::metadata(path).ok()?));
+                ancestors.filter_map(|path| crate::plan::overlap::id(&fs::metadata(path).ok()?));
             return Spot {
                 id,
                 directories: directories.collect(),

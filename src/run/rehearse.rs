@@ -6,17 +6,18 @@ use std::ffi::OsString;
 use std::io::{self, Cursor};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::cli::Failure;
-use crate::cli::follow::Purpose;
-use crate::cli::overlap::Outputs;
-use crate::cli::setup::Setup;
-use crate::cli::start::{self, Files, Start};
 use crate::engine::fold::Fold;
 use crate::engine::{End, Outcome, Watcher};
+use crate::error::Failure;
 use crate::flow::alert::{Alert, Notification};
 use crate::flow::time::Time;
+use crate::plan::overlap::Outputs;
+use crate::plan::setup::Setup;
+use crate::run::purpose::Purpose;
+use crate::run::start::{self, Start};
 use crate::sinks::Sink;
 use crate::sources::Source;
+use crate::sources::globs::Files;
 use crate::state::State;
 use crate::stop::Stop;
 

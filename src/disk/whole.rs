@@ -1,11 +1,9 @@
 //! Files that are taken into memory whole: snapshots and baselines.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
-
-use crate::sources::file::is_null;
 
 /// Far more than the tables of a run can hold, and an end for what has none.
 const BYTES_MAX: u64 = 1 << 30;
@@ -26,4 +24,10 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
         ));
     }
     Ok(bytes)
+}
+
+/// Whether a device is `/dev/null`: a file that happens to be empty.
+pub fn is_null(metadata: &Metadata) -> bool {
+    let device = metadata.rdev();
+    (rustix::fs::major(device), rustix::fs::minor(device)) == (1, 3)
 }

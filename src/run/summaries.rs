@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
-use crate::cli::output;
 use crate::engine::writer::{Destination, Recorder, Wrote};
 use crate::flow::output::{Accepted, Output};
 use crate::flow::time::Time;
+use crate::process::diagnostics;
 use crate::report::{Report, json};
 use crate::sinks::{Arrival, Pending};
 use crate::state::State;
@@ -107,7 +107,7 @@ fn write_all(mut recorders: Vec<Recorder>, reports: &Receiver<Sent>, done: &Send
     }
     for recorder in &mut recorders {
         if let Err(error) = recorder.finish() {
-            output::say(&format!("summaries: {error}"));
+            diagnostics::say(&format!("summaries: {error}"));
         }
     }
     under_way.look(done);
@@ -159,7 +159,10 @@ impl UnderWay {
 fn write(recorder: &mut Recorder, output: &Output, failed: &mut bool) {
     loop {
         let result = recorder.write(output);
-        recorder.notes().iter().for_each(|note| output::say(note));
+        recorder
+            .notes()
+            .iter()
+            .for_each(|note| diagnostics::say(note));
         match result {
             Ok(Wrote::All) => {
                 *failed = false;
@@ -168,7 +171,7 @@ fn write(recorder: &mut Recorder, output: &Output, failed: &mut bool) {
             Ok(Wrote::NoRoom) => std::thread::sleep(ROOM_WAIT),
             Err(error) => {
                 if !std::mem::replace(failed, true) {
-                    output::say(&format!("summaries: {error}"));
+                    diagnostics::say(&format!("summaries: {error}"));
                 }
                 return;
             }

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::engine::signals::Hangup;
-use crate::engine::systemd::Systemd;
+use crate::process::signals::Hangup;
+use crate::process::systemd::Systemd;
 use crate::stop::Stop;
 
 /// How often files are looked at with `--watch-config`.
