@@ -18,9 +18,9 @@ use logweir::flow::time::Time;
 use logweir::flow::wanted::Wanted;
 use logweir::framing::Multiline;
 use logweir::framing::chunker::Policy;
+use logweir::parsers::csv;
 use logweir::plan::BUDGET_BYTES;
 use logweir::plan::{Plan, Select, Task};
-use logweir::registry;
 use logweir::sinks::Sink;
 use logweir::sources::reading::Settings;
 use logweir::stages::literals::Literals;
@@ -90,7 +90,7 @@ fn benches(criterion: &mut Criterion) {
                                 },
                                 zone: jiff::tz::TimeZone::UTC,
                                 format: None,
-                                csv_header: registry::csv_header,
+                                csv_header: csv::header_unless,
                                 live: false,
                             },
                             now: Time(0),

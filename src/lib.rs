@@ -15,7 +15,8 @@
 //! | [`plan`] | [`plan::Plan`] from flags or from a configuration: names resolved, patterns compiled, wanted fields known, secrets read | names of flags in types; I/O but for secrets and baselines |
 //! | [`run`] | what lives while a run lives: start, reload, the clock of rules, summaries, delivery | flags, formats |
 //! | [`process`] | signals, the service manager, descriptors, lines on standard error | data |
-//! | [`registry`] | the one page that lists formats, sources, sinks and channels | their code |
+//! | `registry` | the one page that lists every component | their code |
+//! | [`component`] | what components of every kind say about their keys | |
 //! | [`sources`] | where bytes come from: files, followed files, standard input, programs, gzip and zstd | records |
 //! | [`framing`] | bytes to records: chunks, lines, stack traces, containers' partial lines | I/O |
 //! | [`parsers`] | a record to time, level, message and wanted fields; one file a format | I/O, state between records that changes a result |
@@ -95,8 +96,12 @@
 //!   still stands in a core's cache when it is parsed.
 //! * Framing and parsing meet in [`engine::mapper`], so that the stages stay pure functions of rows.
 
+#[macro_use]
+mod registry;
+
 pub mod cli;
 pub mod clock;
+pub mod component;
 pub mod config;
 pub mod disk;
 pub mod engine;
@@ -110,7 +115,6 @@ pub mod notifiers;
 pub mod parsers;
 pub mod plan;
 pub mod process;
-pub mod registry;
 pub mod report;
 pub mod rules;
 pub mod run;

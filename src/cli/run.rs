@@ -4,6 +4,7 @@
 mod wrapped;
 
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,7 +18,6 @@ use crate::engine::Outcome;
 use crate::engine::writer::{Destination, Further};
 use crate::error::Failure;
 use crate::flow::format::Format;
-use crate::notifiers::Channel;
 use crate::notifiers::delivery::{Delivery, Folder};
 use crate::plan::setup::{self, LinesSink, Place, Setup};
 use crate::process::diagnostics;
@@ -228,16 +228,12 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
     } = setup;
     start::say_notes(&notes, args.quiet);
     let of_summaries = summaries.iter().filter_map(|place| match place {
-        Place::File(path, _) => Some(path),
+        Place::File(path, _) => Some(path.as_path()),
         Place::Stdout | Place::Http(_) => None,
     });
-    let of_alerts = notifiers
-        .iter()
-        .filter_map(|notifier| match &notifier.channel {
-            Channel::File(settings) => Some(&settings.path),
-            _ => None,
-        });
-    let writes = of_summaries.chain(of_alerts).cloned().collect();
+    let of_alerts = notifiers.iter();
+    let of_alerts = of_alerts.filter_map(|notifier| notifier.channel.appends_to());
+    let writes = of_summaries.chain(of_alerts).map(Path::to_owned).collect();
     let clock: Arc<dyn Clock> = Arc::new(System::new());
     let state = State::new(shape, 0);
     let folder = state_dir.as_ref().map(|dir| Folder {

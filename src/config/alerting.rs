@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::notifiers;
+
 /// A condition over a window of time that makes alerts.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -155,7 +157,7 @@ pub struct Notifier {
     #[schemars(length(min = 1))]
     pub text: Option<String>,
     #[serde(flatten)]
-    pub channel: Channel,
+    pub channel: notifiers::Config,
 }
 
 fn group_interval() -> String {
@@ -180,147 +182,4 @@ pub(super) fn timeout() -> String {
 
 fn give_up() -> String {
     "1h".to_owned()
-}
-
-/// A kind of notifier.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "lowercase")]
-#[schemars(inline)]
-pub enum Channel {
-    /// Standard output.
-    Stdout,
-    /// A file, one JSON object a line.
-    File(FileChannel),
-    /// A POST of Alertmanager's webhook body, version 4.
-    Webhook(WebhookChannel),
-    /// A Slack channel, by an incoming webhook.
-    Slack(SlackChannel),
-    /// PagerDuty, by Events API v2.
-    Pagerduty(PagerdutyChannel),
-    /// Alertmanager, by its API v2.
-    Alertmanager(AlertmanagerChannel),
-    /// E-mail, by SMTP.
-    Email(EmailChannel),
-    /// A program that gets the notification as JSON on its standard input.
-    Command(CommandChannel),
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[schemars(inline)]
-pub struct FileChannel {
-    /// The file.
-    #[schemars(length(min = 1))]
-    pub path: String,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[schemars(inline)]
-pub struct WebhookChannel {
-    /// Where to post to.
-    #[schemars(extend("format" = "url", "secret" = true))]
-    pub url: Option<String>,
-    /// Environment variable that holds the URL.
-    #[schemars(extend("format" = "variable", "secret" = true))]
-    pub url_env: Option<String>,
-    /// File that holds the URL.
-    #[schemars(length(min = 1), extend("secret" = true))]
-    pub url_file: Option<String>,
-    /// Environment variable that holds the key of the HMAC-SHA256 signature.
-    #[schemars(extend("format" = "variable", "secret" = true))]
-    pub secret_env: Option<String>,
-    /// File that holds the key of the HMAC-SHA256 signature.
-    #[schemars(length(min = 1), extend("secret" = true))]
-    pub secret_file: Option<String>,
-    /// Environment variable that holds a bearer token.
-    #[schemars(extend("format" = "variable", "secret" = true))]
-    pub token_env: Option<String>,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[schemars(inline)]
-pub struct SlackChannel {
-    /// URL of the incoming webhook.
-    #[schemars(extend("format" = "url", "secret" = true))]
-    pub url: Option<String>,
-    /// Environment variable that holds the URL.
-    #[schemars(extend("format" = "variable", "secret" = true))]
-    pub url_env: Option<String>,
-    /// File that holds the URL.
-    #[schemars(length(min = 1), extend("secret" = true))]
-    pub url_file: Option<String>,
-    /// The channel, if not the webhook's own.
-    #[schemars(length(min = 1))]
-    pub channel: Option<String>,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[schemars(inline)]
-pub struct PagerdutyChannel {
-    /// Environment variable that holds the routing key.
-    #[schemars(extend("format" = "variable", "secret" = true))]
-    pub routing_key_env: Option<String>,
-    /// File that holds the routing key.
-    #[schemars(length(min = 1), extend("secret" = true))]
-    pub routing_key_file: Option<String>,
-    /// Another server, for tests.
-    #[schemars(extend("format" = "url", "secret" = true))]
-    pub url: Option<String>,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[schemars(inline)]
-pub struct AlertmanagerChannel {
-    /// Base URL, for example `http://alertmanager:9093`.
-    #[schemars(extend("format" = "url", "secret" = true))]
-    pub url: String,
-    /// User for basic authentication.
-    #[schemars(length(min = 1))]
-    pub user: Option<String>,
-    /// Environment variable that holds the password.
-    #[schemars(extend("format" = "variable", "secret" = true))]
-    pub password_env: Option<String>,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[schemars(inline)]
-pub struct EmailChannel {
-    /// The mail server, for example `smtp://mail.example.com:587`.
-    #[schemars(extend("format" = "smtp-url", "secret" = true))]
-    pub smtp: String,
-    /// How the connection is secured.
-    #[serde(default)]
-    pub tls: Tls,
-    /// Address of the sender.
-    #[schemars(extend("format" = "mailbox"))]
-    pub from: String,
-    /// Addresses of those who get it.
-    #[schemars(length(min = 1), extend("items" = { "type": "string", "format": "mailbox" }))]
-    pub recipients: Vec<String>,
-    /// User for the mail server.
-    #[schemars(length(min = 1))]
-    pub user: Option<String>,
-    /// Environment variable that holds the password.
-    #[schemars(extend("format" = "variable", "secret" = true))]
-    pub password_env: Option<String>,
-    /// File that holds the password.
-    #[schemars(length(min = 1), extend("secret" = true))]
-    pub password_file: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(inline)]
-pub enum Tls {
-    None,
-    #[default]
-    Starttls,
-    Tls,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[schemars(inline)]
-pub struct CommandChannel {
-    /// The program and its arguments. No shell takes part.
-    #[schemars(length(min = 1))]
-    pub argv: Vec<String>,
 }

@@ -2,9 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::component::Keys;
 use crate::config::check::{Finding, element_name, quoted};
 use crate::config::tree::{Node, Table};
 use crate::expr::error::nearest;
+use crate::notifiers;
 
 /// The lists whose elements have names that must differ.
 const NAMED: [&str; 8] = [
@@ -30,7 +32,7 @@ pub(super) fn check(root: &Node, findings: &mut Vec<Finding>) {
     }
     checker.states();
     checker.tests();
-    checker.channels();
+    checker.keys("notifier", notifiers::Config::keys);
     for (number, table) in checker.tables("sink") {
         let mut one = |keys: &[&str], needed: bool| {
             checker.one_of("sink", number, table, keys, needed);
@@ -222,28 +224,17 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn channels(&mut self) {
-        let url = ["url", "url_env", "url_file"];
-        for (number, table) in self.tables("notifier") {
-            let mut one = |keys: &[&str], needed: bool| {
-                self.one_of("notifier", number, table, keys, needed);
-            };
-            match kind(table) {
-                Some("webhook") => {
-                    one(&url, true);
-                    one(&["secret_env", "secret_file"], false);
+    /// Keys of each component that depend on each other.
+    fn keys(&mut self, list: &str, keys_of: fn(&str) -> &'static [Keys]) {
+        for (number, table) in self.tables(list) {
+            for keys in kind(table).map_or(&[][..], keys_of) {
+                match keys {
+                    Keys::ExactlyOne(keys) => self.one_of(list, number, table, keys, true),
+                    Keys::AtMostOne(keys) => self.one_of(list, number, table, keys, false),
+                    Keys::Together(user, others) => {
+                        self.together(list, number, table, user, others);
+                    }
                 }
-                Some("slack") => one(&url, true),
-                Some("pagerduty") => one(&["routing_key_env", "routing_key_file"], true),
-                Some("alertmanager") => {
-                    self.together("notifier", number, table, "user", &["password_env"]);
-                }
-                Some("email") => {
-                    let passwords = ["password_env", "password_file"];
-                    one(&passwords, false);
-                    self.together("notifier", number, table, "user", &passwords);
-                }
-                _ => {}
             }
         }
     }

@@ -8,14 +8,14 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::Command;
 
-use crate::flow::alert::Notification;
 use crate::net::http::Attempt;
 use crate::net::redact;
 use crate::notifiers::body;
-use crate::notifiers::text::Words;
+use crate::notifiers::{Configured, Context, Message, Notify};
 
 /// Bytes of each output that are kept; the rest is read and dropped, so that the program can go on.
 const OUTPUT_BYTES_MAX: usize = 4096;
@@ -27,8 +27,28 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 /// configuration).
 const PERMANENT: [i32; 4] = [64, 65, 77, 78];
 
+/// A program that gets the notification as JSON on its standard input.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct Config {
+    /// The program and its arguments. No shell takes part.
+    #[schemars(length(min = 1))]
+    argv: Vec<String>,
+}
+
+impl Configured for Config {
+    type Channel = Command;
+
+    fn resolve(&self, context: &mut Context) -> Option<Command> {
+        Some(Command {
+            argv: self.argv.clone(),
+            hidden: (context.secret_variables)(),
+        })
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
+pub struct Command {
     /// Program and arguments, at least the program.
     pub argv: Vec<String>,
     /// Environment variables that hold secrets of the configuration: the program does not get them. A
@@ -57,49 +77,65 @@ impl Drop for Group {
     }
 }
 
-/// Runs the program. Exit code 0 is a delivery. When the caller's deadline passes, the program and
-/// its children are killed.
-pub async fn send(settings: &Settings, notification: &Notification, words: &Words) -> Attempt {
-    let program = settings.argv.first().map_or("", String::as_str);
-    let body = body::webhook(notification, words).to_string();
-    match run(settings, body.as_bytes()).await {
-        Ok((status, output)) => {
-            let said = redact::answer(&output, &[]);
-            let reason = format!("{program}: {status} {said}").trim_end().to_owned();
-            match status.code() {
-                Some(0) => Attempt::Delivered {
-                    answer: format!("exit code 0 {said}").trim_end().to_owned(),
-                },
-                Some(code) if PERMANENT.contains(&code) => Attempt::Refused { reason },
-                _ => Attempt::Later {
-                    reason,
-                    after: None,
-                },
+impl Notify for Command {
+    fn address(&self) -> String {
+        let program = self.argv.first();
+        program.map_or(String::new(), |program| format!("{program}: "))
+    }
+
+    fn attempts_at_once(&self) -> usize {
+        2
+    }
+
+    /// Runs the program. Exit code 0 is a delivery. When the caller's deadline passes, the program and
+    /// its children are killed.
+    async fn send(&self, message: Message<'_>) -> Attempt {
+        let Message {
+            notification,
+            words,
+            ..
+        } = message;
+        let program = self.argv.first().map_or("", String::as_str);
+        let body = body::webhook(notification, words).to_string();
+        match run(self, body.as_bytes()).await {
+            Ok((status, output)) => {
+                let said = redact::answer(&output, &[]);
+                let reason = format!("{program}: {status} {said}").trim_end().to_owned();
+                match status.code() {
+                    Some(0) => Attempt::Delivered {
+                        answer: format!("exit code 0 {said}").trim_end().to_owned(),
+                    },
+                    Some(code) if PERMANENT.contains(&code) => Attempt::Refused { reason },
+                    _ => Attempt::Later {
+                        reason,
+                        after: None,
+                    },
+                }
             }
-        }
-        Err(error) => {
-            let reason = format!("{program}: {error}");
-            match error.kind() {
-                io::ErrorKind::NotFound
-                | io::ErrorKind::PermissionDenied
-                | io::ErrorKind::InvalidInput => Attempt::Refused { reason },
-                _ => Attempt::Later {
-                    reason,
-                    after: None,
-                },
+            Err(error) => {
+                let reason = format!("{program}: {error}");
+                match error.kind() {
+                    io::ErrorKind::NotFound
+                    | io::ErrorKind::PermissionDenied
+                    | io::ErrorKind::InvalidInput => Attempt::Refused { reason },
+                    _ => Attempt::Later {
+                        reason,
+                        after: None,
+                    },
+                }
             }
         }
     }
 }
 
-async fn run(settings: &Settings, body: &[u8]) -> io::Result<(ExitStatus, String)> {
+async fn run(settings: &Command, body: &[u8]) -> io::Result<(ExitStatus, String)> {
     let Some((program, arguments)) = settings.argv.split_first() else {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             "no program is named",
         ));
     };
-    let mut command = Command::new(program);
+    let mut command = tokio::process::Command::new(program);
     for name in settings.hidden.iter().map(OsString::from) {
         command.env_remove(name);
     }

@@ -182,7 +182,7 @@ impl Notifier {
         let texts = Texts::new(
             settings.title.as_deref(),
             settings.text.as_deref(),
-            settings.channel.escape(),
+            settings.channel.contract().escape(),
         )
         .map_err(|reason| {
             let message = format!("notifier \"{}\": {reason}", settings.name);

@@ -5,20 +5,75 @@ use std::time::Duration;
 
 use lettre::address::Envelope;
 use lettre::message::header::ContentType;
-use lettre::message::{Mailbox, Mailboxes, Message};
+use lettre::message::{Mailbox, Mailboxes};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{CertificateStore, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
+use crate::component::Keys;
 use crate::flow::secret::Secret;
 use crate::net::http::Attempt;
 use crate::net::{redact, tls};
-use crate::notifiers::Part;
-use crate::notifiers::text::Words;
+use crate::notifiers::text::Escape;
+use crate::notifiers::{Configured, Context, Message, Notify};
+
+/// Keys that name the password.
+const PASSWORDS: &[&str] = &["password_env", "password_file"];
+
+/// E-mail, by SMTP.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct Config {
+    /// The mail server, for example `smtp://mail.example.com:587`.
+    #[schemars(extend("format" = "smtp-url", "secret" = true))]
+    smtp: String,
+    /// How the connection is secured.
+    #[serde(default)]
+    tls: Tls,
+    /// Address of the sender.
+    #[schemars(extend("format" = "mailbox"))]
+    from: String,
+    /// Addresses of those who get it.
+    #[schemars(length(min = 1), extend("items" = { "type": "string", "format": "mailbox" }))]
+    recipients: Vec<String>,
+    /// User for the mail server.
+    #[schemars(length(min = 1))]
+    user: Option<String>,
+    /// Environment variable that holds the password.
+    #[schemars(extend("format" = "variable", "secret" = true))]
+    password_env: Option<String>,
+    /// File that holds the password.
+    #[schemars(length(min = 1), extend("secret" = true))]
+    password_file: Option<String>,
+}
+
+impl Configured for Config {
+    type Channel = Email;
+
+    const KEYS: &[Keys] = &[
+        Keys::AtMostOne(PASSWORDS),
+        Keys::Together("user", PASSWORDS),
+    ];
+
+    fn resolve(&self, context: &mut Context) -> Option<Email> {
+        let (host, port) = server(&self.smtp);
+        Some(Email {
+            host,
+            port,
+            tls: self.tls,
+            from: self.from.clone(),
+            recipients: self.recipients.clone(),
+            user: self.user.clone(),
+            password: context.secret("password"),
+        })
+    }
+}
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
+pub struct Email {
     pub host: String,
     pub port: u16,
     pub tls: Tls,
@@ -30,64 +85,17 @@ pub struct Settings {
     pub password: Option<Secret>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How the connection is secured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum Tls {
     None,
-    /// The connection becomes a secret one before anything is said; without it nothing is sent.
+    // The connection becomes a secret one before anything is said; without it nothing is sent.
+    #[default]
     StartTls,
-    /// Secret from its first byte.
+    // Secret from its first byte.
     Tls,
-}
-
-impl Tls {
-    /// The port that mail servers listen on for it.
-    pub fn port(self) -> u16 {
-        match self {
-            Tls::None => 25,
-            Tls::StartTls => 587,
-            Tls::Tls => 465,
-        }
-    }
-}
-
-/// Host and port of `smtp://host:port`, `smtps://host` or `host:port`.
-pub fn server(address: &str, tls: Tls) -> Result<(String, u16), String> {
-    let wrong = || {
-        format!(
-            "\"{}\" is no mail server; write smtp://host:port",
-            redact::address(address)
-        )
-    };
-    let whole = if address.contains("://") {
-        address.to_owned()
-    } else {
-        format!("smtp://{address}")
-    };
-    let url = reqwest::Url::parse(&whole).map_err(|_| wrong())?;
-    let is_bare =
-        matches!(url.path(), "" | "/") && url.username().is_empty() && url.query().is_none();
-    match url.host_str() {
-        Some(host) if is_bare && ["smtp", "smtps"].contains(&url.scheme()) && !host.is_empty() => {
-            let host = host
-                .trim_start_matches('[')
-                .trim_end_matches(']')
-                .to_owned();
-            Ok((host, url.port().unwrap_or(tls.port())))
-        }
-        _ => Err(wrong()),
-    }
-}
-
-/// Checks sender and recipients.
-pub fn check(settings: &Settings) -> Result<(), String> {
-    mailbox(&settings.from)?;
-    if settings.recipients.is_empty() {
-        return Err("there are no recipients".to_owned());
-    }
-    settings
-        .recipients
-        .iter()
-        .try_for_each(|recipient| mailbox(recipient).map(drop))
 }
 
 fn mailbox(address: &str) -> Result<Mailbox, String> {
@@ -96,72 +104,80 @@ fn mailbox(address: &str) -> Result<Mailbox, String> {
         .map_err(|_| format!("{address:?} is no e-mail address"))
 }
 
-/// Sends one mail. Its Message-ID is the same however often it is sent.
-pub(super) async fn send(
-    settings: &Settings,
-    part: &Part,
-    words: &Words,
-    timeout: Duration,
-) -> Attempt {
-    let refused = |reason: String| Attempt::Refused { reason };
-    let (envelope, mail) = match write(settings, part, words) {
-        Ok(mail) => mail,
-        Err(reason) => return refused(reason),
-    };
-    let transport = match transport(settings, timeout) {
-        Ok(transport) => transport,
-        Err(error) => return refused(format!("{}: {error}", settings.host)),
-    };
-    match transport.send_raw(&envelope, &mail).await {
-        Ok(response) => {
-            let said: Vec<&str> = response.message().collect();
-            Attempt::Delivered {
-                answer: shown(settings, &format!("{} {}", response.code(), said.join(" "))),
-            }
-        }
-        Err(error) => {
-            let reason = tls::reason(&error).unwrap_or_else(|| {
-                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-                error.to_string() + &cause.unwrap_or_default()
-            });
-            let reason = format!(
-                "{}:{}: {}",
-                settings.host,
-                settings.port,
-                shown(settings, &reason)
-            );
-            // 53x is about the login, and nobody's address.
-            let is_about_login = error
-                .status()
-                .is_some_and(|code| code.to_string().starts_with("53"));
-            if !error.is_permanent() {
-                Attempt::Later {
-                    reason,
-                    after: None,
+impl Notify for Email {
+    fn address(&self) -> String {
+        format!("{}:{}: ", self.host, self.port)
+    }
+
+    fn escape(&self) -> Escape {
+        Escape::Line
+    }
+
+    fn attempts_at_once(&self) -> usize {
+        2
+    }
+
+    fn recipients(&self) -> &[String] {
+        &self.recipients
+    }
+
+    /// Sends one mail. Its Message-ID is the same however often it is sent.
+    async fn send(&self, message: Message<'_>) -> Attempt {
+        let refused = |reason: String| Attempt::Refused { reason };
+        let (envelope, mail) = match write(self, &message) {
+            Ok(mail) => mail,
+            Err(reason) => return refused(reason),
+        };
+        let transport = match transport(self, message.timeout) {
+            Ok(transport) => transport,
+            Err(error) => return refused(format!("{}: {error}", self.host)),
+        };
+        match transport.send_raw(&envelope, &mail).await {
+            Ok(response) => {
+                let said: Vec<&str> = response.message().collect();
+                Attempt::Delivered {
+                    answer: shown(self, &format!("{} {}", response.code(), said.join(" "))),
                 }
-            } else if is_about_login || part.recipient.is_some() {
-                refused(reason)
-            } else {
-                Attempt::Divide { reason }
+            }
+            Err(error) => {
+                let reason = tls::reason(&error).unwrap_or_else(|| {
+                    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+                    error.to_string() + &cause.unwrap_or_default()
+                });
+                let reason = format!("{}:{}: {}", self.host, self.port, shown(self, &reason));
+                // 53x is about the login, and nobody's address.
+                let is_about_login = error
+                    .status()
+                    .is_some_and(|code| code.to_string().starts_with("53"));
+                if !error.is_permanent() {
+                    Attempt::Later {
+                        reason,
+                        after: None,
+                    }
+                } else if is_about_login || message.recipient.is_some() {
+                    refused(reason)
+                } else {
+                    Attempt::Divide { reason }
+                }
             }
         }
     }
 }
 
-fn shown(settings: &Settings, text: &str) -> String {
+fn shown(settings: &Email, text: &str) -> String {
     let secrets: Vec<&Secret> = settings.password.iter().collect();
     redact::answer(text, &secrets)
 }
 
 /// The mail and whom it goes to.
-fn write(settings: &Settings, part: &Part, words: &Words) -> Result<(Envelope, Vec<u8>), String> {
+fn write(settings: &Email, message: &Message) -> Result<(Envelope, Vec<u8>), String> {
     let from = mailbox(&settings.from)?;
     let everybody: Vec<Mailbox> = settings
         .recipients
         .iter()
         .map(|recipient| mailbox(recipient))
         .collect::<Result<_, _>>()?;
-    let addressed = match part.recipient {
+    let addressed = match message.recipient {
         Some(number) => everybody.get(number).into_iter().cloned().collect(),
         None => everybody.clone(),
     };
@@ -174,22 +190,22 @@ fn write(settings: &Settings, part: &Part, words: &Words) -> Result<(Envelope, V
     )
     .map_err(|error| error.to_string())?;
     let everybody: Mailboxes = everybody.into_iter().collect();
-    let id: String = part
+    let id: String = message
         .notification
         .id
         .chars()
         .filter(|character| character.is_ascii_alphanumeric() || *character == '-')
         .collect();
-    let message = Message::builder()
+    let mail = lettre::Message::builder()
         .message_id(Some(format!("<{id}@{}>", from.email.domain())))
         .from(from)
         .mailbox(lettre::message::header::To::from(everybody))
-        .subject(one_line(&words.title))
+        .subject(one_line(&message.words.title))
         .date_now()
         .header(ContentType::TEXT_PLAIN)
-        .body(words.text.replace('\r', ""))
+        .body(message.words.text.replace('\r', ""))
         .map_err(|error| error.to_string())?;
-    Ok((envelope, message.formatted()))
+    Ok((envelope, mail.formatted()))
 }
 
 /// A header's value: a line break in it would begin a header of somebody else's.
@@ -206,7 +222,7 @@ fn one_line(text: &str) -> String {
 }
 
 fn transport(
-    settings: &Settings,
+    settings: &Email,
     timeout: Duration,
 ) -> Result<AsyncSmtpTransport<Tokio1Executor>, lettre::transport::smtp::Error> {
     let parameters = || {
@@ -243,46 +259,15 @@ fn transport(
     Ok(builder.build())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_every_form_of_a_server() {
-        for (address, tls, want) in [
-            (
-                "smtp://mail.example.com:2525",
-                Tls::None,
-                Some(("mail.example.com", 2525)),
-            ),
-            (
-                "smtp://mail.example.com",
-                Tls::StartTls,
-                Some(("mail.example.com", 587)),
-            ),
-            (
-                "smtps://mail.example.com",
-                Tls::Tls,
-                Some(("mail.example.com", 465)),
-            ),
-            (
-                "mail.example.com:25",
-                Tls::Tls,
-                Some(("mail.example.com", 25)),
-            ),
-            ("mail", Tls::None, Some(("mail", 25))),
-            ("smtp://[::1]:25", Tls::None, Some(("::1", 25))),
-            ("http://mail.example.com", Tls::None, None),
-            ("smtp://", Tls::None, None),
-            ("smtp://user:canary@mail", Tls::None, None),
-            ("smtp://mail:notaport", Tls::None, None),
-        ] {
-            let got = server(address, tls);
-            let got = got.as_ref().map(|(host, port)| (host.as_str(), *port));
-            assert_eq!(got.ok(), want, "{address}");
-            if let Err(message) = server(address, tls) {
-                assert!(!message.contains("canary"));
-            }
+/// Host and port of `smtp://host:port`.
+fn server(url: &str) -> (String, u16) {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("smtp", url));
+    let rest = rest.trim_end_matches('/');
+    let port = if scheme == "smtps" { 465 } else { 25 };
+    match rest.rsplit_once(':') {
+        Some((host, digits)) if !digits.is_empty() => {
+            (host.to_owned(), digits.parse().unwrap_or(port))
         }
+        _ => (rest.to_owned(), port),
     }
 }

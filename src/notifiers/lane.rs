@@ -19,7 +19,7 @@ use crate::net::retry;
 use crate::notifiers::delivery::{Outcome, Receipt};
 use crate::notifiers::journal::{DeadLetter, Ended, Entry, Told};
 use crate::notifiers::queue::{Bucket, Queue};
-use crate::notifiers::{Channel, Notifier, Part};
+use crate::notifiers::{Notifier, Part};
 
 /// Least time between two of our own lines about one thing that goes wrong with every message.
 const SAY_EVERY: Duration = Duration::from_secs(10);
@@ -217,7 +217,7 @@ impl Lane {
 
     /// Starts what may start; says when to look again, if anything waits for a moment.
     fn start_attempts(&mut self) -> Option<Instant> {
-        let at_once = self.notifier.settings.channel.attempts_at_once();
+        let at_once = self.notifier.settings.channel.contract().attempts_at_once();
         loop {
             let due = self.queue.due()?;
             if self.attempts.len() >= at_once {
@@ -317,12 +317,9 @@ impl Lane {
     /// The piece in front cannot be delivered.
     fn bury(&mut self, arrival: u64, part: Part, attempt: u32, reason: String) {
         let settings = &self.notifier.settings;
-        let recipient = match (&settings.channel, part.recipient) {
-            (Channel::Email(email), Some(number)) => {
-                email.recipients.get(number).map(String::as_str)
-            }
-            _ => None,
-        };
+        let recipients = settings.channel.contract().recipients();
+        let recipient = part.recipient.and_then(|number| recipients.get(number));
+        let recipient = recipient.map(String::as_str);
         let letter =
             self.office
                 .dead_letter(&settings.name, &part.notification, recipient, &reason);
@@ -416,7 +413,7 @@ async fn attempt(notifier: Arc<Notifier>, part: Part) -> (Attempt, Option<String
     failpoint::panic_on(Failpoint::PanicNotifier, notifier.settings.name.as_bytes());
     let words = notifier.texts.write(&part.notification);
     let send = notifier.send(&part, &words);
-    let attempt = if notifier.settings.channel.has_deadline() {
+    let attempt = if notifier.settings.channel.contract().has_deadline() {
         let timeout = notifier.settings.timeout;
         tokio::time::timeout(timeout, send)
             .await

@@ -1,27 +1,24 @@
-//! Where alerts go: one file a channel. A channel says how one message is sent and what an answer
-//! means; `delivery` decides when, in which order and how often; `text` writes what people read.
+//! Where alerts go: one file a channel (`registry.rs` lists them). A channel says how one message is
+//! sent and what an answer means; `delivery` decides when, in which order and how often; `text` writes what people read.
 //! What is sent, to whom and when it is due was decided before (`rules`).
 
-pub mod alertmanager;
 pub mod body;
-pub mod command;
 pub mod delivery;
-pub mod email;
-pub mod file;
 pub mod journal;
 mod lane;
-pub mod pagerduty;
 mod queue;
-pub mod slack;
-pub mod stdout;
 pub mod text;
-pub mod webhook;
 
+use std::path::Path;
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::component::Keys;
 use crate::flow::alert::Notification;
+use crate::flow::secret::Secret;
 use crate::net::http::Attempt;
-use crate::net::redact;
 use crate::notifiers::text::{Escape, Texts, Words};
 
 /// One notifier with everything resolved: addresses read, secrets fetched.
@@ -46,73 +43,170 @@ pub struct Rate {
     pub per: Duration,
 }
 
-#[derive(Clone, Debug, PartialEq)]
-pub enum Channel {
-    Stdout,
-    File(file::Settings),
-    Webhook(webhook::Settings),
-    Slack(slack::Settings),
-    PagerDuty(pagerduty::Settings),
-    Alertmanager(alertmanager::Settings),
-    Email(email::Settings),
-    Command(command::Settings),
+/// What a channel may ask for while its configuration is resolved.
+pub struct Context<'c> {
+    /// See [`Context::secret`].
+    pub secret: &'c mut dyn FnMut(&str) -> Option<Secret>,
+    /// Environment variables that hold secrets of the configuration.
+    pub secret_variables: &'c dyn Fn() -> Vec<String>,
+    /// How often the notifier repeats an alert that still fires.
+    pub repeat_interval: Duration,
 }
 
-impl Channel {
-    /// As in the configuration.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Channel::Stdout => "stdout",
-            Channel::File(_) => "file",
-            Channel::Webhook(_) => "webhook",
-            Channel::Slack(_) => "slack",
-            Channel::PagerDuty(_) => "pagerduty",
-            Channel::Alertmanager(_) => "alertmanager",
-            Channel::Email(_) => "email",
-            Channel::Command(_) => "command",
-        }
+impl Context<'_> {
+    /// The secret that stands under `key`, in the variable that `KEY_env` names or in the file that
+    /// `KEY_file` names. `None` if none of them is given, or after a mistake, which is then reported.
+    pub fn secret(&mut self, key: &str) -> Option<Secret> {
+        (self.secret)(key)
     }
+}
 
-    /// What a failure that the receiver said nothing about is named after, with a colon.
-    pub fn address(&self) -> String {
-        match self {
-            Channel::Stdout => String::new(),
-            Channel::File(settings) => format!("{}: ", settings.path.display()),
-            Channel::Webhook(settings) => redact::address(settings.url.expose()) + ": ",
-            Channel::Slack(settings) => redact::address(settings.url.expose()) + ": ",
-            Channel::PagerDuty(settings) => redact::address(settings.url.expose()) + ": ",
-            Channel::Alertmanager(settings) => redact::address(settings.url.expose()) + ": ",
-            Channel::Email(settings) => format!("{}:{}: ", settings.host, settings.port),
-            Channel::Command(settings) => settings
-                .argv
-                .first()
-                .map_or(String::new(), |program| format!("{program}: ")),
-        }
+/// The configuration of a channel: the keys of `[[notifier]]` beside those that every notifier has.
+pub(crate) trait Configured {
+    type Channel;
+
+    /// Keys that depend on each other.
+    const KEYS: &[Keys] = &[];
+
+    /// The channel, ready to send. `None` after a mistake, which the context has reported.
+    fn resolve(&self, context: &mut Context) -> Option<Self::Channel>;
+
+    /// A file that it appends alerts to.
+    fn appends_to(&self) -> Option<&str> {
+        None
     }
+}
 
-    /// What text is written for.
+/// A channel that can send. Several attempts may run at once; they run on the one thread of deliveries.
+pub(crate) trait Notify {
+    /// What a failure is named after if the receiver gave no reason, with a colon.
+    fn address(&self) -> String;
+
+    /// What text is written for. JSON keeps every character apart from its own.
     fn escape(&self) -> Escape {
-        match self {
-            Channel::Stdout | Channel::Email(_) => Escape::Line,
-            Channel::Slack(_) => Escape::Slack,
-            // JSON keeps every character apart from its own.
-            _ => Escape::None,
-        }
+        Escape::None
     }
 
-    /// Attempts that may be under way at once. Local files and standard output take one after the
-    /// other, so that whole lines stand in order.
+    /// Attempts that may run at once. Local files and standard output take one after the other, so that
+    /// whole lines stand in order.
     fn attempts_at_once(&self) -> usize {
-        match self {
-            Channel::Stdout | Channel::File(_) => 1,
-            Channel::Email(_) | Channel::Command(_) => 2,
-            _ => 4,
-        }
+        4
     }
 
     /// A write to a file or pipe cannot be called back, so it has no deadline.
     fn has_deadline(&self) -> bool {
-        !matches!(self, Channel::Stdout | Channel::File(_))
+        true
+    }
+
+    /// Alerts that one message can hold.
+    fn alerts_max(&self) -> usize {
+        usize::MAX
+    }
+
+    /// Addresses that one message goes to. If one of them is refused, each gets a message of its own.
+    fn recipients(&self) -> &[String] {
+        &[]
+    }
+
+    /// A file that it appends alerts to.
+    fn appends_to(&self) -> Option<&Path> {
+        None
+    }
+
+    /// Sends one message, once. The caller sets the deadline.
+    async fn send(&self, message: Message<'_>) -> Attempt
+    where
+        Self: Sized;
+}
+
+/// What one attempt sends.
+pub(crate) struct Message<'m> {
+    pub client: &'m reqwest::Client,
+    pub notification: &'m Notification,
+    pub words: &'m Words,
+    /// The only one of [`Notify::recipients`] that gets it.
+    pub recipient: Option<usize>,
+    /// Limit of the attempt.
+    pub timeout: Duration,
+}
+
+/// Makes the modules and both enums of the list, and hands their calls on.
+macro_rules! make {
+    ($($Variant:ident: $file:ident,)*) => {
+        $(pub mod $file;)*
+
+        /// A kind of notifier.
+        #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+        #[serde(tag = "type", rename_all = "lowercase")]
+        #[schemars(inline)]
+        pub enum Config {
+            $($Variant($file::Config),)*
+        }
+
+        impl Config {
+            /// Keys that depend on each other, by the name of the kind.
+            pub fn keys(kind: &str) -> &'static [Keys] {
+                match kind {
+                    $(stringify!($file) => <$file::Config as Configured>::KEYS,)*
+                    _ => &[],
+                }
+            }
+
+            /// The channel, ready to send. `None` after a mistake, which the context has reported.
+            pub fn resolve(&self, context: &mut Context) -> Option<Channel> {
+                match self {
+                    $(Config::$Variant(config) => config.resolve(context).map(Channel::$Variant),)*
+                }
+            }
+
+            /// A file that it appends alerts to.
+            pub fn appends_to(&self) -> Option<&str> {
+                match self {
+                    $(Config::$Variant(config) => config.appends_to(),)*
+                }
+            }
+        }
+
+        /// A channel with everything resolved.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Channel {
+            $($Variant($file::$Variant),)*
+        }
+
+        impl Channel {
+            /// As in the configuration.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Channel::$Variant(_) => stringify!($file),)*
+                }
+            }
+
+            fn contract(&self) -> &dyn Notify {
+                match self {
+                    $(Channel::$Variant(channel) => channel,)*
+                }
+            }
+
+            async fn send(&self, message: Message<'_>) -> Attempt {
+                match self {
+                    $(Channel::$Variant(channel) => channel.send(message).await,)*
+                }
+            }
+        }
+    };
+}
+
+channels!(make);
+
+impl Channel {
+    /// What a failure is named after if the receiver gave no reason, with a colon.
+    pub fn address(&self) -> String {
+        self.contract().address()
+    }
+
+    /// A file that it appends alerts to.
+    pub fn appends_to(&self) -> Option<&Path> {
+        self.contract().appends_to()
     }
 }
 
@@ -132,30 +226,23 @@ impl Part {
             notification: notification.clone(),
             recipient: None,
         };
-        match channel {
-            // One request can hold one alert.
-            Channel::PagerDuty(_) => whole.cut(1),
-            _ => vec![whole],
-        }
+        whole.cut(channel.contract().alerts_max())
     }
 
     /// Smaller pieces after [`Attempt::Divide`]; `None` if there are none.
     fn split(&self, channel: &Channel) -> Option<Vec<Part>> {
-        match channel {
+        let recipients = channel.contract().recipients().len();
+        if recipients > 0 {
             // One address that is refused must not keep the others from their mail.
-            Channel::Email(settings) => {
-                let part = |recipient| Part {
-                    notification: self.notification.clone(),
-                    recipient: Some(recipient),
-                };
-                let is_whole = self.recipient.is_none() && settings.recipients.len() > 1;
-                is_whole.then(|| (0..settings.recipients.len()).map(part).collect())
-            }
-            _ => {
-                let alerts = self.notification.alerts.len();
-                (alerts > 1).then(|| self.cut(alerts.div_ceil(2)))
-            }
+            let part = |recipient| Part {
+                notification: self.notification.clone(),
+                recipient: Some(recipient),
+            };
+            let is_whole = self.recipient.is_none() && recipients > 1;
+            return is_whole.then(|| (0..recipients).map(part).collect());
         }
+        let alerts = self.notification.alerts.len();
+        (alerts > 1).then(|| self.cut(alerts.div_ceil(2)))
     }
 
     /// Pieces of `size` alerts.
@@ -194,25 +281,13 @@ pub(crate) struct Notifier {
 impl Notifier {
     /// Sends one message, once. The caller sets the deadline.
     async fn send(&self, part: &Part, words: &Words) -> Attempt {
-        let notification = &part.notification;
-        let client = &self.client;
-        match &self.settings.channel {
-            Channel::Stdout => stdout::send(notification, words).await,
-            Channel::File(settings) => file::send(settings, notification).await,
-            Channel::Webhook(settings) => {
-                webhook::send(settings, client, notification, words).await
-            }
-            Channel::Slack(settings) => slack::send(settings, client, words).await,
-            Channel::PagerDuty(settings) => {
-                pagerduty::send(settings, client, notification, words).await
-            }
-            Channel::Alertmanager(settings) => {
-                alertmanager::send(settings, client, notification).await
-            }
-            Channel::Email(settings) => {
-                email::send(settings, part, words, self.settings.timeout).await
-            }
-            Channel::Command(settings) => command::send(settings, notification, words).await,
-        }
+        let message = Message {
+            client: &self.client,
+            notification: &part.notification,
+            words,
+            recipient: part.recipient,
+            timeout: self.settings.timeout,
+        };
+        self.settings.channel.send(message).await
     }
 }

@@ -1,57 +1,99 @@
 //! Standard output: one line an alert, and the text of the user's own template if there is one.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 
 use rustix::event::{PollFd, PollFlags, poll};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use crate::flow::alert::Notification;
 use crate::net::http::Attempt;
-use crate::notifiers::text::{Escape, Texts, Words};
+use crate::notifiers::text::{Escape, Texts};
+use crate::notifiers::{Configured, Context, Message, Notify};
 
-/// Writes whole lines. Standard output is shared with the lines sink, which holds the same lock.
-pub async fn send(notification: &Notification, words: &Words) -> Attempt {
-    let mut text = String::new();
-    if words.has_own_text {
-        text.push_str(words.text.trim_end_matches('\n'));
-        text.push('\n');
-    } else {
-        let texts = Texts::new(None, None, Escape::Line).expect("there is no template to be wrong");
-        for alert in &notification.alerts {
-            text.push_str(&alert.ends_at.unwrap_or(alert.starts_at).to_string());
-            text.push(' ');
-            texts.line_of(alert, &mut text);
-            text.push('\n');
-        }
-        if notification.left_out > 0 {
-            text.push_str(&format!("and {} more alerts\n", notification.left_out));
-        }
+/// Standard output.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct Config {}
+
+impl Configured for Config {
+    type Channel = Stdout;
+
+    fn resolve(&self, _: &mut Context) -> Option<Stdout> {
+        Some(Stdout)
     }
-    // A reader that is slow must hold up nobody else.
-    let written = tokio::task::spawn_blocking(move || write(text.as_bytes())).await;
-    match written {
-        Ok(Ok(())) => Attempt::Delivered {
-            answer: "written".to_owned(),
-        },
-        Ok(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => Attempt::Refused {
-            reason: "standard output: its reader has gone".to_owned(),
-        },
-        Ok(Err(error)) => Attempt::Later {
-            reason: format!("standard output: {error}"),
-            after: None,
-        },
-        Err(error) => Attempt::Later {
-            reason: format!("standard output: {error}"),
-            after: None,
-        },
+}
+
+/// Our own standard output.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stdout;
+
+impl Notify for Stdout {
+    fn address(&self) -> String {
+        String::new()
+    }
+
+    fn escape(&self) -> Escape {
+        Escape::Line
+    }
+
+    fn attempts_at_once(&self) -> usize {
+        1
+    }
+
+    fn has_deadline(&self) -> bool {
+        false
+    }
+
+    /// Writes whole lines. Standard output is shared with the lines sink, which holds the same lock.
+    async fn send(&self, message: Message<'_>) -> Attempt {
+        let Message {
+            notification,
+            words,
+            ..
+        } = message;
+        let mut text = String::new();
+        if words.has_own_text {
+            text.push_str(words.text.trim_end_matches('\n'));
+            text.push('\n');
+        } else {
+            let texts =
+                Texts::new(None, None, Escape::Line).expect("there is no template to be wrong");
+            for alert in &notification.alerts {
+                text.push_str(&alert.ends_at.unwrap_or(alert.starts_at).to_string());
+                text.push(' ');
+                texts.line_of(alert, &mut text);
+                text.push('\n');
+            }
+            if notification.left_out > 0 {
+                text.push_str(&format!("and {} more alerts\n", notification.left_out));
+            }
+        }
+        // A reader that is slow must hold up nobody else.
+        let written = tokio::task::spawn_blocking(move || write(text.as_bytes())).await;
+        match written {
+            Ok(Ok(())) => Attempt::Delivered {
+                answer: "written".to_owned(),
+            },
+            Ok(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => Attempt::Refused {
+                reason: "standard output: its reader has gone".to_owned(),
+            },
+            Ok(Err(error)) => Attempt::Later {
+                reason: format!("standard output: {error}"),
+                after: None,
+            },
+            Err(error) => Attempt::Later {
+                reason: format!("standard output: {error}"),
+                after: None,
+            },
+        }
     }
 }
 
 fn write(mut bytes: &[u8]) -> io::Result<()> {
     let stdout = io::stdout();
     let _lock = stdout.lock();
-    let mut file = File::from(rustix::io::fcntl_dupfd_cloexec(stdout.as_fd(), 0)?);
+    let mut file = std::fs::File::from(rustix::io::fcntl_dupfd_cloexec(stdout.as_fd(), 0)?);
     while !bytes.is_empty() {
         match file.write(bytes) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

@@ -1,16 +1,59 @@
 //! Any HTTP receiver: Alertmanager's webhook body, with a signature if there is a secret.
 
-use reqwest::Client;
 use ring::hmac;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use crate::flow::alert::Notification;
+use crate::component::{self, Keys};
 use crate::flow::secret::Secret;
 use crate::net::http::{self, Attempt, Post};
+use crate::net::redact;
 use crate::notifiers::body;
-use crate::notifiers::text::Words;
+use crate::notifiers::{Configured, Context, Message, Notify};
+
+/// A POST of Alertmanager's webhook body, version 4.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct Config {
+    /// Where to post to.
+    #[schemars(extend("format" = "url", "secret" = true))]
+    url: Option<String>,
+    /// Environment variable that holds the URL.
+    #[schemars(extend("format" = "variable", "secret" = true))]
+    url_env: Option<String>,
+    /// File that holds the URL.
+    #[schemars(length(min = 1), extend("secret" = true))]
+    url_file: Option<String>,
+    /// Environment variable that holds the key of the HMAC-SHA256 signature.
+    #[schemars(extend("format" = "variable", "secret" = true))]
+    secret_env: Option<String>,
+    /// File that holds the key of the HMAC-SHA256 signature.
+    #[schemars(length(min = 1), extend("secret" = true))]
+    secret_file: Option<String>,
+    /// Environment variable that holds a bearer token.
+    #[schemars(extend("format" = "variable", "secret" = true))]
+    token_env: Option<String>,
+}
+
+impl Configured for Config {
+    type Channel = Webhook;
+
+    const KEYS: &[Keys] = &[
+        component::URL,
+        Keys::AtMostOne(&["secret_env", "secret_file"]),
+    ];
+
+    fn resolve(&self, context: &mut Context) -> Option<Webhook> {
+        Some(Webhook {
+            url: context.secret("url")?,
+            secret: context.secret("secret"),
+            token: context.secret("token"),
+        })
+    }
+}
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
+pub struct Webhook {
     pub url: Secret,
     /// Key of the signature.
     pub secret: Option<Secret>,
@@ -18,29 +61,36 @@ pub struct Settings {
     pub token: Option<Secret>,
 }
 
-/// `X-Weir-Signature: sha256=…` is the HMAC-SHA256 of the body; `Idempotency-Key` is the same however
-/// often the notification is sent.
-pub async fn send(
-    settings: &Settings,
-    client: &Client,
-    notification: &Notification,
-    words: &Words,
-) -> Attempt {
-    let body = body::webhook(notification, words).to_string().into_bytes();
-    let mut headers = vec![("idempotency-key", notification.id.clone())];
-    if let Some(secret) = &settings.secret {
-        headers.push(("x-weir-signature", signature(secret, &body)));
+impl Notify for Webhook {
+    fn address(&self) -> String {
+        redact::address(self.url.expose()) + ": "
     }
-    let post = Post {
-        url: &settings.url,
-        content_type: "application/json",
-        bearer: settings.token.as_ref(),
-        login: None,
-        hidden: settings.secret.as_ref(),
-        headers,
-        body,
-    };
-    http::post(client, post).await
+
+    /// `X-Weir-Signature: sha256=…` is the HMAC-SHA256 of the body; `Idempotency-Key` is the same however
+    /// often the notification is sent.
+    async fn send(&self, message: Message<'_>) -> Attempt {
+        let Message {
+            client,
+            notification,
+            words,
+            ..
+        } = message;
+        let body = body::webhook(notification, words).to_string().into_bytes();
+        let mut headers = vec![("idempotency-key", notification.id.clone())];
+        if let Some(secret) = &self.secret {
+            headers.push(("x-weir-signature", signature(secret, &body)));
+        }
+        let post = Post {
+            url: &self.url,
+            content_type: "application/json",
+            bearer: self.token.as_ref(),
+            login: None,
+            hidden: self.secret.as_ref(),
+            headers,
+            body,
+        };
+        http::post(client, post).await
+    }
 }
 
 /// `sha256=` and 64 hexadecimal digits.

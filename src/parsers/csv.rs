@@ -20,6 +20,14 @@ const HEADER_LEN_MAX: usize = 64 * 1024;
 /// Most columns a header may have.
 const COLUMNS_MAX: usize = FIELDS_MAX;
 
+/// The columns, if `line` is the header of a CSV source. A forced format other than CSV says no.
+pub fn header_unless(line: &[u8], forced: Option<Format>) -> Option<CsvHeader> {
+    match forced {
+        None | Some(Format::Csv) => header(line),
+        Some(_) => None,
+    }
+}
+
 /// The header that `line`, the first line of a source, is.
 ///
 /// It is one if it has at least two cells between `,`, `;` or tabs, all different, each a name: one

@@ -33,13 +33,13 @@ use crate::flow::format::Format;
 use crate::flow::mark::Mark;
 use crate::flow::time::Time;
 use crate::framing::chunker::Policy;
+use crate::parsers::csv;
 use crate::plan::Plan;
 use crate::plan::overlap::Outputs;
 use crate::process::descriptors;
 use crate::process::diagnostics::{self, Notes};
 use crate::process::signals::Hangup;
 use crate::process::systemd::Systemd;
-use crate::registry;
 use crate::run::following::Following;
 use crate::run::purpose::Purpose;
 use crate::sinks::Sink;
@@ -217,7 +217,7 @@ pub fn run(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failur
             },
             zone: start.zone,
             format: start.format,
-            csv_header: registry::csv_header,
+            csv_header: csv::header_unless,
             live: start.live,
         },
         now: start.now,
@@ -364,7 +364,7 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
                 },
                 zone: start.zone.clone(),
                 format: start.format,
-                csv_header: registry::csv_header,
+                csv_header: csv::header_unless,
                 live: true,
             };
             let streams = beside.start(&settings, start.now)?;
@@ -393,7 +393,7 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
         },
         zone: start.zone,
         format: start.format,
-        csv_header: registry::csv_header,
+        csv_header: csv::header_unless,
         files_open_max: descriptors::files_open_max(),
         refused: our_streams(),
         outputs,

@@ -297,7 +297,7 @@ fn run(files: &[&[u8]], ask: &Ask, way: &Way) -> Answer {
                 },
                 zone,
                 format: None,
-                csv_header: logweir::registry::csv_header,
+                csv_header: logweir::parsers::csv::header_unless,
                 live: false,
             },
             now: NOW,

@@ -9,12 +9,23 @@ use std::path::{Path, PathBuf};
 const LINES_MAX: usize = 700;
 
 /// Rooms that are open to all and use nothing of ours.
-const OPEN: [&str; 6] = ["units", "error", "clock", "disk", "failpoint", "stop"];
+const OPEN: [&str; 7] = [
+    "component",
+    "units",
+    "error",
+    "clock",
+    "disk",
+    "failpoint",
+    "stop",
+];
 
 /// Which room may use which, from the lowest floor up. A room may use itself, those that are open to all,
 /// and what stands below it in this list and is named in its row.
-const ARROWS: [(&str, &[&str]); 28] = [
+const ARROWS: [(&str, &[&str]); 29] = [
+    // Lists of names; no room uses it by a path.
+    ("registry", &[]),
     ("units", &[]),
+    ("component", &[]),
     ("error", &[]),
     ("clock", &[]),
     ("disk", &[]),
@@ -39,25 +50,13 @@ const ARROWS: [(&str, &[&str]); 28] = [
     ("sinks", &["flow", "net"]),
     ("report", &["flow", "state"]),
     (
-        "registry",
-        &[
-            "parsers",
-            "sources",
-            "sinks",
-            "notifiers",
-            "framing",
-            "flow",
-        ],
-    ),
-    (
         "config",
-        &["expr", "flow", "framing", "stages", "rules", "registry"],
+        &["expr", "flow", "framing", "stages", "rules", "notifiers"],
     ),
     (
         "plan",
         &[
             "config",
-            "registry",
             "notifiers",
             "sinks",
             "sources",
@@ -83,7 +82,6 @@ const ARROWS: [(&str, &[&str]); 28] = [
             "engine",
             "plan",
             "process",
-            "registry",
             "report",
             "notifiers",
             "sinks",
@@ -93,6 +91,7 @@ const ARROWS: [(&str, &[&str]); 28] = [
             "state",
             "stages",
             "expr",
+            "parsers",
             "framing",
             "flow",
             "net",
@@ -106,7 +105,6 @@ const ARROWS: [(&str, &[&str]); 28] = [
             "plan",
             "config",
             "process",
-            "registry",
             "report",
             "notifiers",
             "sinks",

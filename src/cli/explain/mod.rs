@@ -26,11 +26,11 @@ use crate::flow::time::Time;
 use crate::framing::container::Wrapping;
 use crate::framing::frame::{Framer, Records};
 use crate::framing::{LINE_BYTES_MAX, RECORD_BYTES_MAX};
+use crate::parsers::csv;
 use crate::parsers::detect::{self, Parsers};
 use crate::plan::Select;
 use crate::plan::setup::{self, Purpose, Setup};
 use crate::process::diagnostics;
-use crate::registry;
 use crate::stages::fingerprint::Masker;
 use crate::units::{Quantity, Unit};
 use origin::TimeOrigin;
@@ -167,7 +167,7 @@ fn explain(
     // A header is one only if records follow it.
     let header_bytes = memchr::memchr(b'\n', input).map_or(0, |at| at + 1);
     let csv = (header_bytes < input.len())
-        .then(|| registry::csv_header(input[..header_bytes].trim_ascii_end(), common.format))
+        .then(|| csv::header_unless(input[..header_bytes].trim_ascii_end(), common.format))
         .flatten();
     let chunk = if csv.is_some() {
         &input[header_bytes..]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Files, LinesSink, Place, Purpose, Resolver, Sources, duration, nanoseconds, path};
 use crate::config::Config;
-use crate::config::alerting::{self, Channel, Notifier};
+use crate::config::alerting::{self, Notifier};
 use crate::config::input::{self, Input};
 use crate::config::load::PathStep;
 use crate::config::output::{self, Compress, Target, What};
@@ -16,9 +16,7 @@ use crate::flow::output::{Branches, Dedup, DedupMode, LinesTask};
 use crate::flow::secret::Secret;
 use crate::flow::time::Time;
 use crate::notifiers::text::{Escape, Texts};
-use crate::notifiers::{
-    self, Rate, Settings, alertmanager, command, email, file, pagerduty, slack, webhook,
-};
+use crate::notifiers::{self, Rate, Settings, file, stdout, webhook};
 use crate::plan::flags;
 use crate::plan::overlap::Outputs;
 use crate::plan::{Branch, KeptLines};
@@ -139,15 +137,15 @@ impl Resolver<'_> {
         }
         for (place, sink) in alert_sinks(config) {
             let channel = match sink {
-                Target::Stdout(_) => notifiers::Channel::Stdout,
-                Target::File(sink) => notifiers::Channel::File(file::Settings {
+                Target::Stdout(_) => notifiers::Channel::Stdout(stdout::Stdout),
+                Target::File(sink) => notifiers::Channel::File(file::File {
                     path: PathBuf::from(&sink.path),
                 }),
                 Target::Http(sink) => {
                     let Some(settings) = self.http(sink, place) else {
                         continue;
                     };
-                    notifiers::Channel::Webhook(webhook::Settings {
+                    notifiers::Channel::Webhook(webhook::Webhook {
                         url: settings.url,
                         secret: None,
                         token: settings.token,
@@ -158,64 +156,17 @@ impl Resolver<'_> {
             made.push(plain(&sink_name(place), channel));
         }
         if made.is_empty() && config.notifier.is_empty() {
-            made.push(plain(DEFAULT, notifiers::Channel::Stdout));
+            made.push(plain(DEFAULT, notifiers::Channel::Stdout(stdout::Stdout)));
         }
         made
     }
 
     fn channel(&mut self, notifier: &Notifier, place: usize) -> Option<notifiers::Channel> {
-        let mut secret = |name| self.secret("notifier", place, name);
-        Some(match &notifier.channel {
-            Channel::Stdout => notifiers::Channel::Stdout,
-            Channel::File(channel) => notifiers::Channel::File(file::Settings {
-                path: PathBuf::from(&channel.path),
-            }),
-            Channel::Webhook(_) => notifiers::Channel::Webhook(webhook::Settings {
-                url: secret("url")?,
-                secret: secret("secret"),
-                token: secret("token"),
-            }),
-            Channel::Slack(channel) => notifiers::Channel::Slack(slack::Settings {
-                url: secret("url")?,
-                channel: channel.channel.clone(),
-            }),
-            Channel::Pagerduty(channel) => {
-                let address = channel.url.as_deref().unwrap_or(pagerduty::URL);
-                notifiers::Channel::PagerDuty(pagerduty::Settings {
-                    routing_key: secret("routing_key")?,
-                    url: Secret::new(address),
-                })
-            }
-            Channel::Alertmanager(channel) => {
-                let repeat = duration(&notifier.repeat_interval);
-                notifiers::Channel::Alertmanager(alertmanager::Settings {
-                    url: Secret::new(channel.url.as_str()),
-                    user: channel.user.clone(),
-                    password: secret("password"),
-                    // Told again before it ends by itself, even if one telling goes wrong.
-                    firing_for: (repeat * 5 / 2).max(Duration::from_secs(300)),
-                })
-            }
-            Channel::Email(channel) => {
-                let (host, port) = smtp(&channel.smtp);
-                notifiers::Channel::Email(email::Settings {
-                    host,
-                    port,
-                    tls: match channel.tls {
-                        alerting::Tls::None => email::Tls::None,
-                        alerting::Tls::Starttls => email::Tls::StartTls,
-                        alerting::Tls::Tls => email::Tls::Tls,
-                    },
-                    from: channel.from.clone(),
-                    recipients: channel.recipients.clone(),
-                    user: channel.user.clone(),
-                    password: secret("password"),
-                })
-            }
-            Channel::Command(channel) => notifiers::Channel::Command(command::Settings {
-                argv: channel.argv.clone(),
-                hidden: self.loaded.secret_variables(),
-            }),
+        let loaded = self.loaded;
+        notifier.channel.resolve(&mut notifiers::Context {
+            secret: &mut |name| self.secret("notifier", place, name),
+            secret_variables: &|| loaded.secret_variables(),
+            repeat_interval: duration(&notifier.repeat_interval),
         })
     }
 
@@ -415,11 +366,8 @@ impl Resolver<'_> {
             places.push(path("sink", place, "path"));
         }
         for (place, notifier) in config.notifier.iter().enumerate() {
-            if let Channel::File(file) = &notifier.channel {
-                outputs.add_alerts(
-                    &format!("[[notifier]] {}", place + 1),
-                    Path::new(&file.path),
-                );
+            if let Some(file) = notifier.channel.appends_to() {
+                outputs.add_alerts(&format!("[[notifier]] {}", place + 1), Path::new(file));
                 places.push(path("notifier", place, "path"));
             }
         }
@@ -571,19 +519,6 @@ fn rate(text: &str) -> Rate {
     Rate {
         count: count.trim().parse().unwrap_or(1),
         per: duration(per.trim()),
-    }
-}
-
-/// Host and port of `smtp://host:port`.
-fn smtp(url: &str) -> (String, u16) {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("smtp", url));
-    let rest = rest.trim_end_matches('/');
-    let port = if scheme == "smtps" { 465 } else { 25 };
-    match rest.rsplit_once(':') {
-        Some((host, digits)) if !digits.is_empty() => {
-            (host.to_owned(), digits.parse().unwrap_or(port))
-        }
-        _ => (rest.to_owned(), port),
     }
 }
 

@@ -123,7 +123,7 @@ fn run(bench: &Bench, text: &str) -> Outcome {
                 },
                 zone: jiff::tz::TimeZone::UTC,
                 format: None,
-                csv_header: crate::registry::csv_header,
+                csv_header: crate::parsers::csv::header_unless,
                 live: false,
             },
             now: Time(0),

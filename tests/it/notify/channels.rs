@@ -58,7 +58,7 @@ fn posted(channel: impl Fn(&Server) -> Channel, notifications: Vec<Notification>
 #[test]
 fn webhook_body_is_alertmanagers() {
     let channel = |server: &Server| {
-        Channel::Webhook(webhook::Settings {
+        Channel::Webhook(webhook::Webhook {
             url: Secret::new(server.url("/hook")),
             secret: Some(Secret::new("key")),
             token: Some(Secret::new("token")),
@@ -117,7 +117,7 @@ fn webhook_body_is_alertmanagers() {
 #[test]
 fn json_channels_carry_hostile_text_unchanged() {
     let channel = |server: &Server| {
-        Channel::Webhook(webhook::Settings {
+        Channel::Webhook(webhook::Webhook {
             url: Secret::new(server.url("/")),
             secret: None,
             token: None,
@@ -129,7 +129,7 @@ fn json_channels_carry_hostile_text_unchanged() {
     assert_eq!(body["groupLabels"]["alertname"], HOSTILE);
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("alerts.ndjson");
-    let file = Channel::File(file::Settings { path: path.clone() });
+    let file = Channel::File(file::File { path: path.clone() });
     send(
         settings("n", file),
         vec![
@@ -153,7 +153,7 @@ fn json_channels_carry_hostile_text_unchanged() {
 #[test]
 fn slack_gets_text_that_calls_nobody() {
     let channel = |server: &Server| {
-        Channel::Slack(slack::Settings {
+        Channel::Slack(slack::Slack {
             url: Secret::new(server.url("/services/T/B/x")),
             channel: Some("#ops".to_owned()),
         })
@@ -189,7 +189,7 @@ fn slack_gets_text_that_calls_nobody() {
 #[test]
 fn pagerduty_triggers_and_resolves_one_incident_an_alert() {
     let channel = |server: &Server| {
-        Channel::PagerDuty(pagerduty::Settings {
+        Channel::PagerDuty(pagerduty::PagerDuty {
             routing_key: Secret::new("0123456789abcdef"),
             url: Secret::new(server.url("/v2/enqueue")),
         })
@@ -228,7 +228,7 @@ fn pagerduty_triggers_and_resolves_one_incident_an_alert() {
 #[test]
 fn alertmanager_gets_alerts_with_an_end() {
     let channel = |server: &Server| {
-        Channel::Alertmanager(alertmanager::Settings {
+        Channel::Alertmanager(alertmanager::Alertmanager {
             url: Secret::new(server.url("/am/")),
             user: Some("weir".to_owned()),
             password: Some(Secret::new("pass")),
@@ -268,7 +268,7 @@ fn alertmanager_gets_alerts_with_an_end() {
 }
 
 fn email_to(port: u16, tls: Tls, recipients: &[&str]) -> Settings {
-    let channel = Channel::Email(email::Settings {
+    let channel = Channel::Email(email::Email {
         host: "127.0.0.1".to_owned(),
         port,
         tls,
@@ -429,7 +429,7 @@ fn a_login_that_is_refused_is_told_once() {
 fn a_token_with_a_line_break_makes_no_header() {
     for token in ["canary\r\nX-Evil: 1", "canary\nX-Evil: 1", "canary\0"] {
         let server = Server::start(|_, _| status(200));
-        let channel = Channel::Webhook(webhook::Settings {
+        let channel = Channel::Webhook(webhook::Webhook {
             url: Secret::new(server.url("/hook")),
             secret: None,
             token: Some(Secret::new(token)),
@@ -447,7 +447,7 @@ fn run(argv: &[&str]) -> Settings {
     let argv = argv.iter().map(|argument| (*argument).to_owned()).collect();
     // A variable that every process of a test has.
     let hidden = vec!["CARGO_MANIFEST_DIR".to_owned()];
-    settings("n", Channel::Command(command::Settings { argv, hidden }))
+    settings("n", Channel::Command(command::Command { argv, hidden }))
 }
 
 #[test]

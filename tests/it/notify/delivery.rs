@@ -258,7 +258,7 @@ fn one_failing_notifier_holds_up_no_other() {
         settings("stalled", webhook(stalled.url("/"))),
         settings("nobody", webhook("http://127.0.0.1:1/".to_owned())),
         settings("well", webhook(well.url("/"))),
-        settings("file", Channel::File(file::Settings { path: path.clone() })),
+        settings("file", Channel::File(file::File { path: path.clone() })),
     ];
     let delivery = Delivery::start(all, None, quiet).unwrap();
     let start = Instant::now();
@@ -472,7 +472,7 @@ fn no_secret_shows_in_receipts_journal_dead_letters_or_our_own_words() {
         .replace("http://", "http://canary-user:canary-pass@");
     let unreachable = "http://canary-user:canary-pass@127.0.0.1:1/canary-path?token=canary-query";
     let channel = |url: &str| {
-        Channel::Webhook(hook::Settings {
+        Channel::Webhook(hook::Webhook {
             url: Secret::new(url),
             secret: Some(Secret::new("canary-secret")),
             token: Some(Secret::new("canary-token")),

@@ -82,7 +82,7 @@ fn settings(name: &str, channel: Channel) -> Settings {
 }
 
 fn webhook(url: String) -> Channel {
-    Channel::Webhook(webhook::Settings {
+    Channel::Webhook(webhook::Webhook {
         url: Secret::new(url),
         secret: None,
         token: None,

@@ -127,7 +127,7 @@ fn alertmanager_groups_and_resolves_what_it_is_sent() {
     let Some(_peer) = start(&["prometheus-alertmanager", "alertmanager"], &arguments) else {
         return;
     };
-    let channel = Channel::Alertmanager(alertmanager::Settings {
+    let channel = Channel::Alertmanager(alertmanager::Alertmanager {
         url: Secret::new(format!("http://127.0.0.1:{port}")),
         user: None,
         password: None,

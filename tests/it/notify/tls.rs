@@ -196,7 +196,7 @@ fn send(mut settings: Settings) -> Receipt {
 }
 
 fn mail_to(host: &str, port: u16, tls: Tls) -> Settings {
-    let channel = Channel::Email(email::Settings {
+    let channel = Channel::Email(email::Email {
         host: host.to_owned(),
         port,
         tls,
