@@ -92,6 +92,10 @@ impl Value {
 /// asks for by name are found wherever they stand, and a JSON record is its own object, kept whole.
 pub const FIELDS_MAX: usize = 4096;
 
+/// Fields of an outer layer that are compared with those of an inner one for equal names; a head has a
+/// few, and a record that is made to be costly gets its fields twice.
+const TWINS_MAX: usize = 64;
+
 /// A field with its name.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
@@ -105,6 +109,9 @@ pub struct Row {
     pub format: Format,
     pub time: Option<Time>,
     pub level: Option<Level>,
+    /// The level is a word of the message, not a field or a place of the layout: what a layer inside
+    /// of this one states counts for more.
+    pub guessed: bool,
     /// The human part. Where a record has none (a JSON object without a message key) this is its
     /// sorted `key=<*>` list.
     pub message: Text,
@@ -135,6 +142,7 @@ impl Row {
         self.format = Format::Plain;
         self.time = None;
         self.level = None;
+        self.guessed = false;
         self.message = Text::default();
         self.values.fill(Value::MISSING);
         self.numbers.clear();
@@ -178,6 +186,68 @@ impl Row {
         match text.home {
             Home::Record => &record[range],
             Home::Scratch => &self.scratch[range],
+        }
+    }
+
+    /// Takes over what `inner` says, the row of a record that is the text `within` of this row's
+    /// record. Format and message are the inner ones; of level, time and fields with one name the
+    /// inner ones count where there are any.
+    pub fn adopt(&mut self, record: &[u8], inner: &Row, text: &[u8], within: Text) {
+        let base = self.scratch.len();
+        self.scratch.extend_from_slice(&inner.scratch);
+        let place = |text: Text| Text {
+            start: match text.home {
+                Home::Record => within.start.saturating_add(text.start),
+                Home::Scratch => (base as u32).saturating_add(text.start),
+            },
+            len: text.len,
+            home: match text.home {
+                Home::Record => within.home,
+                Home::Scratch => Home::Scratch,
+            },
+        };
+        self.format = inner.format;
+        self.time = inner.time.or(self.time);
+        self.weight = inner.weight;
+        self.message = place(inner.message);
+        self.fields_cut = self.fields_cut.saturating_add(inner.fields_cut);
+        if inner.level.is_some() && !inner.guessed || self.level.is_none() || self.guessed {
+            self.level = inner.level;
+            self.guessed = inner.guessed;
+        }
+        for (value, inner) in self.values.iter_mut().zip(&inner.values) {
+            if inner.kind != Kind::Missing {
+                *value = Value::new(inner.kind, place(inner.text));
+            }
+        }
+        let fields = [
+            (&inner.fields, self.fields.len()),
+            (&inner.numbers, self.numbers.len()),
+        ];
+        for (list, (from, outer)) in fields.into_iter().enumerate() {
+            for field in from {
+                let moved = Field {
+                    name: place(field.name),
+                    value: Value::new(field.value.kind, place(field.value.text)),
+                };
+                let name = inner.bytes(text, field.name);
+                let mine = if list == 0 {
+                    &self.fields
+                } else {
+                    &self.numbers
+                };
+                let twin = mine[..outer.min(TWINS_MAX)]
+                    .iter()
+                    .position(|field| self.bytes(record, field.name) == name);
+                match (list, twin) {
+                    (0, Some(at)) => self.fields[at] = moved,
+                    (0, None) => self.add_field(moved),
+                    (_, Some(at)) => self.numbers[at] = moved,
+                    (_, None) => {
+                        self.add_number(moved);
+                    }
+                }
+            }
         }
     }
 

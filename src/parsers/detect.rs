@@ -1,5 +1,5 @@
 //! Recognises the format of a record: asks the parsers in the registry's order. The first that
-//! says yes has read it; what nobody takes is plain text.
+//! says yes has read it; what none takes is plain text. `layers` asks here for each layer of a record.
 //!
 //! The answer is a function of the record's bytes and its source's facts. No last format is
 //! remembered: a parser turns away what is not its own by the first bytes.
@@ -9,9 +9,12 @@ use crate::flow::format::Format;
 use crate::flow::row::Row;
 use crate::flow::time::Time;
 use crate::flow::wanted::Wanted;
+use crate::parsers::heads;
+use crate::parsers::known::Known;
+use crate::parsers::layers::LAYERS_MAX;
 use crate::parsers::time::Clock;
 use crate::parsers::{
-    access, csv, influx, json, klog, log4j, logfmt, plain, prometheus, statsd, syslog,
+    access, csv, influx, json, klog, log4j, logfmt, pairs, plain, prometheus, statsd, syslog,
 };
 
 /// One of each parser, with their caches.
@@ -30,6 +33,15 @@ pub struct Parsers {
     influx: influx::Parser,
     csv: csv::Parser,
     plain: plain::Parser,
+    pub(super) heads: Known<{ heads::NAMES.len() }>,
+    pub(super) pairs: pairs::Fields,
+    /// Rows of inner layers, to be used again.
+    pub(super) spare: Vec<Row>,
+    /// The record without its colour codes.
+    pub(super) uncoloured: Vec<u8>,
+    /// Decoded messages that are read as records, one for each layer.
+    pub(super) buffers: [Vec<u8>; LAYERS_MAX],
+    slots: usize,
 }
 
 impl Parsers {
@@ -49,6 +61,12 @@ impl Parsers {
             influx: influx::Parser::new(wanted),
             csv: csv::Parser::new(wanted),
             plain: plain::Parser::new(wanted),
+            heads: Known::new(heads::NAMES, wanted),
+            pairs: pairs::Fields::new(wanted),
+            spare: Vec::new(),
+            uncoloured: Vec::new(),
+            buffers: [const { Vec::new() }; LAYERS_MAX],
+            slots: wanted.paths.len(),
         }
     }
 
@@ -63,16 +81,57 @@ impl Parsers {
 
     /// Reads `record` into `row`, which is empty.
     pub fn parse(&mut self, record: &[u8], row: &mut Row) {
-        let format = match self.forced {
-            None => self.recognise(record, row),
-            Some(format) => self.read_as(format, record, row),
-        };
-        row.format = format;
+        match self.forced {
+            None => self.read_layers(record, row),
+            Some(format) => row.format = self.read_as(format, record, row),
+        }
+    }
+
+    /// An empty row of the plan's shape, for an inner layer.
+    pub(super) fn row(&mut self) -> Row {
+        match self.spare.pop() {
+            Some(mut row) => {
+                row.reset();
+                row
+            }
+            None => Row::new(self.slots),
+        }
     }
 
     /// The time that a text is, as a field's whole value.
     pub fn time(&mut self, text: &[u8]) -> Option<Time> {
         self.clock.as_mut()?.field(text)
+    }
+
+    /// The format of what stands behind a head or in a message: samples are records of their own only.
+    pub(super) fn recognise_inner(&mut self, record: &[u8], row: &mut Row) -> Format {
+        let possible = record
+            .first()
+            .map_or(0, |&byte| POSSIBLE[usize::from(byte)]);
+        for format in [
+            Format::Json,
+            Format::Logfmt,
+            Format::Syslog,
+            Format::Access,
+            Format::Klog,
+            Format::Log4j,
+        ] {
+            if possible & bit(format) == 0 || !self.read(format, record, row) {
+                continue;
+            }
+            // A few pairs in a message are text unless one of them is the level, the time or the message.
+            if format == Format::Logfmt && !self.logfmt.names_itself() {
+                row.reset();
+                continue;
+            }
+            return format;
+        }
+        self.read(Format::Plain, record, row);
+        Format::Plain
+    }
+
+    pub(super) fn has_header(&self) -> bool {
+        self.header.is_some()
     }
 
     /// A forced format: what is not of it is plain text.
@@ -173,7 +232,7 @@ macro_rules! ask_in_order {
 
         impl Parsers {
             #[inline]
-            fn recognise(&mut self, record: &[u8], row: &mut Row) -> Format {
+            pub(super) fn recognise(&mut self, record: &[u8], row: &mut Row) -> Format {
                 if self.header.is_some() && self.read(Format::Csv, record, row) {
                     return Format::Csv;
                 }

@@ -16,7 +16,6 @@ pub struct Parser {
     fields: Fields,
     /// Nothing is asked of records below this level but their time, and numbers in pairs.
     brief_below: Option<Level>,
-    numbers: bool,
 }
 
 impl Parser {
@@ -26,17 +25,17 @@ impl Parser {
             brief_below: wanted
                 .message_from
                 .filter(|_| wanted.paths.is_empty() && !wanted.all),
-            numbers: wanted.numbers,
         }
     }
 
     pub fn parse(&mut self, record: &[u8], clock: &mut Clock, row: &mut Row) -> bool {
         let mut parts = Parts::default();
         // Fast path: the message of a record that no table lists is not looked for. Right because its
-        // pairs are all that could be asked of it, and without a `=` there are none.
+        // pairs and the record that it may be are all that could be asked of it: without a `=` there
+        // are no pairs, and the records that count behind a level have a brace, a quote or a `=`.
         let brief = |level: Level, at: usize| {
             Some(level) < self.brief_below
-                && !(self.numbers && memchr::memchr(b'=', &record[at..]).is_some())
+                && memchr::memchr3(b'{', b'"', b'=', &record[at..]).is_none()
         };
         let Some(head) = head::read(record, clock, &mut parts, brief) else {
             return false;
@@ -46,6 +45,7 @@ impl Parser {
         row.format = Format::Log4j;
         row.time = head.time;
         row.level = head.level.or_else(|| level::in_text(&record[start..end]));
+        row.guessed = head.level.is_none();
         row.message = Text::record(start, end);
         self.fields.fill(record, &parts, start..end, row);
         true

@@ -40,6 +40,7 @@ pub struct Parser {
     remembered: Vec<Remembered>,
     order: Vec<u32>,
     unescaped: Vec<u8>,
+    names_itself: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -75,7 +76,13 @@ impl Parser {
             remembered: Vec::new(),
             order: Vec::new(),
             unescaped: Vec::new(),
+            names_itself: false,
         }
+    }
+
+    /// Whether the record that was read last has a key for its level, its time or its message.
+    pub fn names_itself(&self) -> bool {
+        self.names_itself
     }
 
     /// Whether the record is logfmt; if so, `row` holds its parts.
@@ -129,9 +136,11 @@ impl Parser {
     fn fill(&mut self, record: &[u8], clock: &mut Clock, row: &mut Row) {
         row.format = Format::Logfmt;
         let (mut time_rank, mut level_rank, mut message_rank) = (u8::MAX, u8::MAX, u8::MAX);
+        let mut names_itself = false;
         for at in 0..self.tokens.len() {
             let Token { key, value } = self.tokens[at].clone();
             let (role, place) = self.remember(at, &record[key.clone()]);
+            names_itself |= role != Role::None;
             match role {
                 Role::Time(rank) if self.wanted.time && rank < time_rank => {
                     if let Some(time) = clock.field(self.bytes(record, &value)) {
@@ -164,6 +173,7 @@ impl Parser {
                 place.put(row, Text::record(key.start, key.end), value);
             }
         }
+        self.names_itself = names_itself;
         if self.wanted.message && message_rank == u8::MAX {
             self.key_list(record, row);
         }

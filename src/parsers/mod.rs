@@ -12,7 +12,10 @@
 //! A record comes without its final LF or CRLF; a joined record holds inner line feeds. It is at
 //! most a few MiB, any bytes at all.
 
+mod colours;
 pub mod detect;
+mod heads;
+mod layers;
 
 pub mod access;
 pub mod csv;

@@ -22,6 +22,7 @@ impl Parser {
     pub fn parse(&mut self, record: &[u8], _clock: &mut Clock, row: &mut Row) -> bool {
         row.format = Format::Plain;
         row.level = level::in_text(record);
+        row.guessed = true;
         row.message = Text::record(0, record.len());
         self.fields
             .fill(record, &Parts::default(), 0..record.len(), row);

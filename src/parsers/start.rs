@@ -40,6 +40,52 @@ pub fn is_hard_start(line: &[u8]) -> bool {
     }
 }
 
+/// Whether a message may be a record of its own: the first bytes are those of a time, a level, a klog
+/// head, a pair, an access line or a carrier's name. Cheap, and says yes too often.
+#[inline]
+pub fn opens_inside(message: &[u8]) -> bool {
+    let Some(&first) = message.first() else {
+        return false;
+    };
+    match first {
+        b'a'..=b'z' | b'_' | b'@' => {
+            let word = message
+                .iter()
+                .take(64)
+                .take_while(|byte| {
+                    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'@' | b'/' | b'-')
+                })
+                .count();
+            matches!(
+                &message[word..],
+                [b'=', ..] | [b' ', b' ' | b'|' | b'-', ..]
+            ) || is_logfmt_head(message)
+        }
+        b'A'..=b'Z' => {
+            is_klog(message) || opens_with_level(message) || starts_with_time(message).is_some()
+        }
+        b'0'..=b'9' | b':' | b'-' => {
+            starts_with_time(message).is_some() || {
+                let word = message
+                    .iter()
+                    .take(64)
+                    .take_while(|byte| !matches!(byte, b' ' | b'\n'))
+                    .count();
+                matches!(&message[word..], [b' ', b'-' | b'"' | b'[', ..])
+            }
+        }
+        b'[' => {
+            starts_with_time(&message[1..]).is_some()
+                || is_bracketed_level(&message[1..])
+                || message.starts_with(b"[pid: ")
+                || message.starts_with(b"[GIN")
+        }
+        b'<' => is_priority(message),
+        b'%' => true,
+        _ => false,
+    }
+}
+
 /// Bytes of the time of day, with its date if there is one, that `text` starts with: by its layout
 /// alone, without a calendar.
 pub fn starts_with_time(text: &[u8]) -> Option<usize> {

@@ -127,6 +127,7 @@ impl Parser {
         row.message = Text::record(parts.message.start, parts.message.end);
         if self.wanted.level {
             row.level = severity_level(parts.priority, &record[parts.message.clone()]);
+            row.guessed = parts.priority.is_none();
         }
         self.put(row, HOST, parts.host);
         self.put(row, APP, parts.app);

@@ -1,0 +1,171 @@
+//! Reads a record in layers, from the left: what a carrier put in front, then a time, a level and the
+//! like, then the body; and what stands in a message that is itself a record. Every layer's fields
+//! count, level and message are those of the innermost layer that has them, the time of the
+//! innermost that has a date and a time of day, the format that of the body.
+
+use crate::flow::format::Format;
+use crate::flow::row::{Kind, Row, Text};
+use crate::parsers::detect::Parsers;
+use crate::parsers::heads::{self, Head, Sureness};
+use crate::parsers::{colours, start};
+
+/// Layers that are looked into; one more costs one more reading of what is left.
+pub(super) const LAYERS_MAX: usize = 4;
+
+/// Blanks between a head and a body.
+const BLANKS_MAX: usize = 8;
+
+/// What may stand in a message, by the layer around it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Inside {
+    /// Anything with a head or a structure: the layer says when and whence, not how serious.
+    Anything,
+    /// The layer states a level: only what names its own fields, or a line with a time and a level.
+    Structure,
+}
+
+impl Parsers {
+    /// Reads `record`, all its layers, into `row`, which is empty.
+    #[inline]
+    pub(super) fn read_layers(&mut self, record: &[u8], row: &mut Row) {
+        if memchr::memchr(0x1b, record).is_some() {
+            self.read_coloured(record, row);
+        } else {
+            self.read_layer(record, row, 0);
+        }
+    }
+
+    /// Colour codes are removed before anything is looked at.
+    #[cold]
+    fn read_coloured(&mut self, record: &[u8], row: &mut Row) {
+        let mut plain = std::mem::take(&mut self.uncoloured);
+        plain.clear();
+        colours::remove(record, &mut plain);
+        let mut inner = self.row();
+        self.read_layer(&plain, &mut inner, 0);
+        let within = row.keep(&plain);
+        row.adopt(record, &inner, &plain, within);
+        self.spare.push(inner);
+        self.uncoloured = plain;
+    }
+
+    #[inline]
+    fn read_layer(&mut self, record: &[u8], row: &mut Row, depth: usize) {
+        if depth + 1 < LAYERS_MAX
+            && !(depth == 0 && self.has_header())
+            && let Some(head) = heads::read(record)
+            && self.read_behind(record, &head, row, depth)
+        {
+            return;
+        }
+        row.format = if depth == 0 {
+            self.recognise(record, row)
+        } else {
+            self.recognise_inner(record, row)
+        };
+        // Fast path: a message that cannot be a record is told by its first bytes.
+        if depth + 1 < LAYERS_MAX
+            && matches!(
+                row.format,
+                Format::Json | Format::Syslog | Format::Log4j | Format::Klog | Format::Logfmt
+            )
+            && let Some(inside) = self.inside(record, row)
+        {
+            self.read_inside(record, row, depth, inside);
+        }
+    }
+
+    /// Reads what stands behind a carrier's head; `false` if it is no head after all.
+    #[inline(never)]
+    fn read_behind(&mut self, record: &[u8], head: &Head, row: &mut Row, depth: usize) -> bool {
+        let mut inner = self.row();
+        let body = &record[head.len..];
+        self.read_layer(body, &mut inner, depth + 1);
+        let taken = head.sureness == Sureness::Sure || inner.format != Format::Plain;
+        if taken {
+            if let Some(time) = &head.time {
+                row.time = self.time(&record[time.clone()]);
+            }
+            for (part, range) in head.parts() {
+                let text = Text::record(range.start, range.end);
+                if self.heads.wanted(*part as usize) {
+                    self.heads.put(row, *part as usize, Kind::String, text);
+                }
+            }
+            if let Some(pairs) = &head.pairs {
+                self.pairs.fill_message(record, pairs.clone(), row);
+            }
+            row.adopt(record, &inner, body, Text::record(head.len, record.len()));
+        }
+        self.spare.push(inner);
+        taken
+    }
+
+    /// What may stand in the row's message, if its first bytes are those of a record.
+    #[inline]
+    fn inside(&self, record: &[u8], row: &Row) -> Option<Inside> {
+        let message = row.bytes(record, row.message);
+        let first = *message.first()?;
+        if row.message.span().is_none() && memchr::memchr(0x1b, message).is_some() {
+            return Some(Inside::Structure);
+        }
+        let stated = row.level.is_some() && !row.guessed;
+        let inside = if stated || row.format == Format::Logfmt {
+            Inside::Structure
+        } else {
+            Inside::Anything
+        };
+        let opens = match first {
+            b'{' => message[1..]
+                .iter()
+                .take(BLANKS_MAX)
+                .find(|byte| **byte != b' ')
+                .is_some_and(|&byte| byte == b'"' || byte == b'}' || byte.is_ascii_lowercase()),
+            0x1b => true,
+            b' ' | b'\t' => message.iter().take(BLANKS_MAX).any(|&byte| byte == b'{'),
+            _ => start::opens_inside(message),
+        };
+        opens.then_some(inside)
+    }
+
+    /// Reads the row's message as a record and takes it over if it is one.
+    #[inline(never)]
+    fn read_inside(&mut self, record: &[u8], row: &mut Row, depth: usize, inside: Inside) {
+        let mut within = row.message;
+        let mut inner = self.row();
+        let mut buffer = std::mem::take(&mut self.buffers[depth]);
+        buffer.clear();
+        let text = match within.span() {
+            Some(span) => &record[span],
+            // A decoded text may bring escapes of its own.
+            None => {
+                colours::remove(row.bytes(record, within), &mut buffer);
+                if buffer.len() != within.len() {
+                    within = row.keep(&buffer);
+                    row.message = within;
+                }
+                &buffer
+            }
+        };
+        self.read_layer(text, &mut inner, depth + 1);
+        if takes(&inner, inside, row.format) {
+            row.adopt(record, &inner, text, within);
+        }
+        self.buffers[depth] = buffer;
+        self.spare.push(inner);
+    }
+}
+
+/// Whether a message is a record of its own.
+fn takes(inner: &Row, inside: Inside, outer: Format) -> bool {
+    let stated = inner.level.is_some() && !inner.guessed;
+    match inner.format {
+        Format::Json | Format::Logfmt | Format::Klog | Format::Access => true,
+        Format::Log4j if inside == Inside::Structure => {
+            stated && inner.time.is_some() && outer != Format::Log4j
+        }
+        Format::Log4j => stated || inner.time.is_some(),
+        Format::Syslog => inside == Inside::Anything,
+        _ => false,
+    }
+}
