@@ -154,6 +154,7 @@ pub fn pipeline(data: &[u8]) {
         let style = text::Style {
             color,
             width: 60,
+            cut: color,
             escape: true,
         };
         let mut out = Vec::new();

@@ -18,6 +18,7 @@ use crate::expr::aggregate::Check;
 use crate::expr::functions::Statistic;
 use crate::flow::level::Level;
 use crate::flow::terminal;
+use crate::flow::wanted::{Wanted, is_metric_name};
 use crate::plan::flags::{check, grouping, slot};
 use crate::plan::overlap::Outputs;
 use crate::plan::{Plan, ReportTask, Task};
@@ -29,7 +30,7 @@ use crate::stages::aggregate::Metric;
 use crate::state::histogram::Histogram;
 use crate::state::{Shape, State, snapshot};
 
-/// Columns of a text report that goes to no terminal.
+/// Columns that a text report is laid out for that goes to no terminal; its texts are not cut.
 const WIDTH_DEFAULT: usize = 100;
 
 /// Rows of each table in a text report, unless `--top` says otherwise.
@@ -77,10 +78,13 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
             .filter(|name| !args.metric.contains(name))
             .cloned(),
     );
-    let metrics = names
+    let mut metrics: Vec<Metric> = names
         .into_iter()
         .map(|name| Metric::new(slot(&mut common.wanted, &name), &name))
         .collect();
+    if common.wanted.numbers {
+        by_name(&common.wanted, &mut metrics);
+    }
     let shape = Shape {
         list,
         groupings: groupings
@@ -183,6 +187,17 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
     print(&outcome.state, top, &args.output, over)?;
     let code = output::problems(&outcome);
     Ok(code.max(failed(check.as_ref(), &outcome.state)))
+}
+
+/// Adds the fields that a condition or a group asks for and that are metrics by their name: a parser
+/// hands out what is asked for by name in its slot alone.
+fn by_name(wanted: &Wanted, metrics: &mut Vec<Metric>) {
+    for (slot, path) in wanted.paths.iter().enumerate() {
+        let is_new = metrics.iter().all(|metric| metric.slot != slot);
+        if is_new && is_metric_name(&path.flat) {
+            metrics.push(Metric::new(slot, &String::from_utf8_lossy(&path.flat)));
+        }
+    }
 }
 
 /// Prints the report as asked for, `over` the one that [`Live`] has drawn.
@@ -294,6 +309,7 @@ fn styled(color: Color, terminal: bool, escape: bool) -> Style {
     Style {
         color,
         width: size.map_or(WIDTH_DEFAULT, |size| size.columns),
+        cut: terminal,
         escape,
     }
 }

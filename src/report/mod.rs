@@ -20,21 +20,20 @@ use crate::units::Unit;
 /// Everything a report shows that the state does not hold as it is.
 pub struct Report<'s> {
     pub state: &'s State,
-    /// By count, largest first, then level, most serious first, then fingerprint.
+    /// By count, largest first, then level, most severe first, then fingerprint.
     pub messages: Vec<Message<'s>>,
     /// By grouping, then count, then key.
     pub groups: Vec<Group<'s>>,
     pub metrics: Vec<Metric<'s>>,
 }
 
-/// One template with everything that fell into it.
+/// One template at one level, with every record that fell into it.
 pub struct Message<'s> {
     pub template: Vec<u8>,
     /// The member with the largest count; ties go to the smallest.
     pub fingerprint: Fingerprint,
     /// In ascending order.
     pub fingerprints: Vec<Fingerprint>,
-    /// The most serious level among its records.
     pub level: Option<Level>,
     pub count: u64,
     pub first: Option<Time>,
@@ -82,14 +81,18 @@ impl<'s> Report<'s> {
 fn messages(state: &State) -> Vec<Message<'_>> {
     let rows = state.messages.rows();
     let templates = cluster(rows.iter().map(|row| (row.fingerprint, &*row.texts.masked)));
-    let mut by_template: HashMap<&[u8], Vec<&Row>> = HashMap::new();
+    // Templates are made of all levels together, so that a text has one template whatever its level.
+    let mut by_template: HashMap<(&[u8], Option<Level>), Vec<&Row>> = HashMap::new();
     for row in rows {
         let template = templates.of(row.fingerprint).unwrap_or(&row.texts.masked);
-        by_template.entry(template).or_default().push(row);
+        by_template
+            .entry((template, row.level))
+            .or_default()
+            .push(row);
     }
     let mut messages: Vec<Message<'_>> = by_template
         .into_iter()
-        .map(|(template, rows)| message(state, template, rows))
+        .map(|((template, level), rows)| message(state, template, level, rows))
         .collect();
     messages.sort_by(|a, b| {
         (
@@ -106,21 +109,19 @@ fn messages(state: &State) -> Vec<Message<'_>> {
     messages
 }
 
-fn message<'s>(state: &'s State, template: &[u8], mut rows: Vec<&'s Row>) -> Message<'s> {
+/// `rows` are the messages of one template at one level, one a fingerprint.
+fn message<'s>(
+    state: &'s State,
+    template: &[u8],
+    level: Option<Level>,
+    mut rows: Vec<&'s Row>,
+) -> Message<'s> {
     rows.sort_by_key(|row| row.ordinal);
     let mut counts: Vec<(Fingerprint, u64)> = rows
         .iter()
         .map(|row| (row.fingerprint, row.count))
         .collect();
     counts.sort_unstable();
-    // One fingerprint may stand in rows of several levels.
-    counts.dedup_by(|later, first| {
-        let same = later.0 == first.0;
-        if same {
-            first.1 += later.1;
-        }
-        same
-    });
     let largest = counts
         .iter()
         .max_by_key(|(fingerprint, count)| (*count, std::cmp::Reverse(*fingerprint)));
@@ -128,7 +129,7 @@ fn message<'s>(state: &'s State, template: &[u8], mut rows: Vec<&'s Row>) -> Mes
         template: template.to_vec(),
         fingerprint: largest.expect("a template has members").0,
         fingerprints: counts.iter().map(|(fingerprint, _)| *fingerprint).collect(),
-        level: rows.iter().map(|row| row.level).max().flatten(),
+        level,
         count: rows.iter().map(|row| row.count).sum(),
         first: rows.iter().filter_map(|row| row.first).min(),
         last: rows.iter().filter_map(|row| row.last).max(),

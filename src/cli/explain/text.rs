@@ -25,6 +25,7 @@ pub fn write(explanation: &Explanation, color: bool) -> Vec<u8> {
     let style = Style {
         color,
         width: UNCUT,
+        cut: true,
         escape: true,
     };
     let mut page = Page::new(&mut out, &style);

@@ -141,6 +141,7 @@ fn digest(argv: &[OsString], outcome: &Outcome, code: u8, elapsed: Duration) {
     let style = Style {
         color: false,
         width: WIDTH,
+        cut: io::stderr().is_terminal(),
         escape: true,
     };
     let mut bytes = Vec::new();

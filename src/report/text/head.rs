@@ -59,7 +59,8 @@ fn inputs(page: &mut Page<'_>, state: &State) {
     });
     let others: usize = widths[1..].iter().map(|width| width + 2).sum();
     // A narrow terminal shows the name first; the figures are cut by the page.
-    let name = widths[0].min(page.width().saturating_sub(others).max(page.width() / 3));
+    let room = page.width().saturating_sub(others).max(page.width() / 3);
+    let name = widths[0].min(if page.cuts() { room } else { usize::MAX });
     for [text, format, size, lines, records] in &rows {
         page.left_in(name, TITLE, &plain::fit_end(text, name))
             .skip(2)

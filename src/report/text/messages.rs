@@ -26,7 +26,9 @@ struct Layout {
 
 pub fn write(page: &mut Page<'_>, report: &Report<'_>, top: usize) {
     let state = report.state;
-    let messages = &report.messages;
+    // What went wrong worst stands first: no number of warnings hides the one error.
+    let mut messages: Vec<&Message<'_>> = report.messages.iter().collect();
+    messages.sort_by_key(|message| std::cmp::Reverse(message.level));
     let other = state.messages.other();
     let listed = messages.iter().map(|message| message.count).sum::<u64>() + other;
     if listed == 0 {
@@ -89,7 +91,7 @@ fn nothing(page: &mut Page<'_>, state: &State) {
         .end();
 }
 
-fn layout(page: &Page<'_>, state: &State, shown: &[Message<'_>], listed: u64) -> Layout {
+fn layout(page: &Page<'_>, state: &State, shown: &[&Message<'_>], listed: u64) -> Layout {
     let widest = shown.iter().map(|message| message.count).max().unwrap_or(0);
     let wide = page.width() >= 72;
     let times = match (state.first, state.last) {
@@ -129,7 +131,7 @@ fn row(page: &mut Page<'_>, message: &Message<'_>, layout: &Layout) {
             .left_in(times.width(), DIM, &last)
             .skip(2);
     }
-    let at = page.width() - page.left();
+    let at = page.column();
     let template = page.shown(&message.template);
     let room = page.left();
     let fitted = plain::fit(&template, room);

@@ -38,7 +38,7 @@ pub fn write(page: &mut Page<'_>, report: &Report<'_>, top: usize) {
     let mut shown: Vec<usize> = (0..HEADINGS.len()).collect();
     for column in DROPPED_FIRST {
         let needed: usize = shown.iter().map(|&column| widths[column] + 2).sum();
-        if 2 + label + needed <= page.width() {
+        if !page.cuts() || 2 + label + needed <= page.width() {
             break;
         }
         shown.retain(|&kept| kept != column);

@@ -22,8 +22,10 @@ use crate::report::text::page::Page;
 #[derive(Clone, Copy, Debug)]
 pub struct Style {
     pub color: bool,
-    /// Columns of the terminal. No row is wider.
+    /// Columns that tables and charts are laid out for.
     pub width: usize,
+    /// No row is wider than `width`: for terminals. Elsewhere every text stands there whole.
+    pub cut: bool,
     /// Control characters of the input are shown as escapes.
     pub escape: bool,
 }

@@ -1,5 +1,5 @@
-//! The page a report is written on. It counts the columns of each row and cuts what does not fit,
-//! so that no table has to be trusted to stay within the terminal.
+//! The page a report is written on. It counts the columns of each row and cuts what does not fit
+//! into a terminal, so that no table has to be trusted to stay within it.
 
 use anstyle::AnsiColor;
 
@@ -32,12 +32,17 @@ pub fn ink_of(level: Option<Level>) -> Ink {
     }
 }
 
+/// The limit of rows that are not cut; no row of a report comes near it.
+const UNCUT: usize = 1 << 40;
+
 /// Where rows are written. A row is `put` piece by piece and ended with [`Page::end`].
 pub struct Page<'o> {
     out: &'o mut Vec<u8>,
     color: bool,
     escape: bool,
     width: usize,
+    /// Columns of a row; more are cut.
+    limit: usize,
     /// Columns of the row that are used, blanks that are not written yet included.
     column: usize,
     /// Blanks at the end of the row; written only when something follows them.
@@ -52,6 +57,7 @@ impl<'o> Page<'o> {
             color: style.color,
             escape: style.escape,
             width: style.width,
+            limit: if style.cut { style.width } else { UNCUT },
             column: 0,
             blank: 0,
             is_empty: true,
@@ -62,9 +68,29 @@ impl<'o> Page<'o> {
         self.width
     }
 
-    /// Columns that are left in the row.
+    /// Whether rows end at the width.
+    pub fn cuts(&self) -> bool {
+        self.limit != UNCUT
+    }
+
+    /// Columns that are left in the row before it is cut.
     pub fn left(&self) -> usize {
-        self.width - self.column
+        self.limit - self.column
+    }
+
+    /// Columns of the row that are used.
+    pub fn column(&self) -> usize {
+        self.column
+    }
+
+    /// A text for a field of `columns`: a longer one is cut on a terminal, and elsewhere moves the
+    /// rest of its row to the right.
+    fn field<'t>(&self, text: &'t str, columns: usize) -> std::borrow::Cow<'t, str> {
+        if self.cuts() {
+            plain::fit(text, columns)
+        } else {
+            text.into()
+        }
     }
 
     /// Text of the input, made harmless and one line long.
@@ -105,20 +131,21 @@ impl<'o> Page<'o> {
 
     /// Appends text in a field of its own, at the left.
     pub fn left_in(&mut self, columns: usize, ink: Ink, text: &str) -> &mut Self {
-        let text = plain::fit(text, columns);
-        let rest = columns - plain::width(&text);
+        let text = self.field(text, columns);
+        let rest = columns.saturating_sub(plain::width(&text));
         self.put(ink, &text).skip(rest)
     }
 
     /// Appends text in a field of its own, at the right.
     pub fn right_in(&mut self, columns: usize, ink: Ink, text: &str) -> &mut Self {
-        let text = plain::fit(text, columns);
-        self.skip(columns - plain::width(&text)).put(ink, &text)
+        let text = self.field(text, columns);
+        let rest = columns.saturating_sub(plain::width(&text));
+        self.skip(rest).put(ink, &text)
     }
 
     /// Appends a remark behind a dot, or in a row of its own if there is no room for all of it.
     pub fn remark(&mut self, ink: Ink, text: &str) -> &mut Self {
-        if plain::width(text) + 3 > self.left() {
+        if self.column + 3 + plain::width(text) > self.width {
             self.end();
             self.put(ink, text)
         } else {

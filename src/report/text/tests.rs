@@ -91,6 +91,7 @@ fn plain(width: usize) -> Style {
     Style {
         color: false,
         width,
+        cut: true,
         escape: true,
     }
 }
@@ -147,6 +148,78 @@ fn numbers_end_in_one_column() {
         .map(|(number, row)| width(&row[..row.find(number).unwrap()]) + number.len())
         .collect();
     assert_eq!(ends, [ends[0]; 3], "{report}");
+}
+
+/// Errors came last and least often: they stood below twenty warnings, out of sight.
+#[test]
+fn the_most_severe_rows_stand_first_whatever_their_number() {
+    let mut state = state(&[]);
+    let mut add = |number: u64, level: Option<Level>, count: u64, text: &str| {
+        let sighting = Sighting {
+            fingerprint: Fingerprint(number),
+            level,
+            count,
+            first: None,
+            last: None,
+            source: 0,
+            offset: 0,
+            ordinal: number,
+            masked: text.as_bytes(),
+        };
+        state.messages.add(&sighting, std::iter::empty());
+    };
+    for number in 0..40 {
+        let text = "warning".to_owned() + &"x".repeat(number as usize);
+        add(number, Some(Level::Warn), 900, &text);
+    }
+    add(50, None, 5_000, "no level");
+    add(51, Some(Level::Error), 1, "one error");
+    add(52, Some(Level::Error), 2, "two errors");
+    add(53, Some(Level::Fatal), 1, "the fatal one");
+    // The same text at two levels is two rows.
+    add(0, Some(Level::Error), 7, "warning");
+    state.ledger.kept = 1;
+    let report = text(&state, 5, &plain(80));
+    let rows: Vec<String> = report
+        .lines()
+        .skip_while(|row| !row.starts_with("messages"))
+        .skip(1)
+        .take(6)
+        .map(|row| row.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    assert_eq!(
+        rows[..4],
+        [
+            "1 fatal the fatal one @0",
+            "7 error warning @0",
+            "2 error two errors @0",
+            "1 error one error @0",
+        ],
+        "{report}"
+    );
+    assert!(rows[4].starts_with("900 warn warning"), "{report}");
+    assert_eq!(
+        rows[5], "… and 40 more with 40,100 records (--top 45)",
+        "39 warnings and the one without a level: {report}"
+    );
+}
+
+#[test]
+fn only_a_terminal_cuts_what_is_long() {
+    let long = "word ".repeat(60) + "end";
+    let style = Style {
+        cut: false,
+        ..plain(80)
+    };
+    let report = text(&state(&[long.as_bytes()]), 20, &style);
+    // The input's name, the message, two groups and the metric with its groups.
+    let whole = report.matches(&long).count();
+    assert!(whole >= 6 && !report.contains("word…"), "{whole} {report}");
+    for heading in ["count", "min", "p99.9", "sum"] {
+        assert!(report.contains(heading), "{report}");
+    }
+    let cut = text(&state(&[long.as_bytes()]), 20, &plain(80));
+    assert!(!cut.contains(&long), "{cut}");
 }
 
 #[test]
