@@ -6,6 +6,8 @@
 
 mod names;
 mod pass;
+mod request;
+mod stretch;
 mod trace;
 
 use crate::flow::fingerprint::Fingerprint;
@@ -36,6 +38,7 @@ impl Masker {
         self.masked.clear();
         match memchr::memchr(b'\n', message) {
             Some(end) => trace::mask(message, end, &mut self.masked),
+            None if request::mask(message, &mut self.masked) => {}
             None => Pass::run(message, &mut self.masked),
         }
         (&self.masked, Fingerprint::of_masked(&self.masked))

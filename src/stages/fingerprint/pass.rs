@@ -5,6 +5,7 @@
 
 use super::MASK;
 use super::names::{is_date_name, is_host, is_unit};
+use super::stretch;
 
 /// A byte of a word: a letter, digit, `_`, `-`, `.` or any byte from 0x80 up.
 const WORD: u8 = 1;
@@ -95,6 +96,8 @@ pub struct Pass<'t, 'o> {
     before: Before,
     /// No address is looked for before here: a run of colons costs one look, not one each.
     no_address_before: usize,
+    /// Blanks or signs stand in a row somewhere, so a stretch is not copied as it is.
+    has_runs: bool,
 }
 
 impl<'t, 'o> Pass<'t, 'o> {
@@ -107,10 +110,28 @@ impl<'t, 'o> Pass<'t, 'o> {
             folds: false,
             before: Before::default(),
             no_address_before: 0,
+            has_runs: false,
         };
         pass.scan();
-        let copied = pass.copied;
-        pass.masked.extend_from_slice(&text[copied..]);
+        pass.copy(text.len());
+    }
+
+    /// Appends the text up to `end` that is not in the output yet.
+    fn copy(&mut self, end: usize) {
+        let stretch = &self.text[self.copied..end];
+        if self.has_runs {
+            stretch::copy(stretch, self.masked);
+        } else {
+            self.masked.extend_from_slice(stretch);
+        }
+    }
+
+    /// Notes a byte that follows its like, and a tab.
+    #[inline]
+    fn note_run(&mut self, at: usize) {
+        let byte = self.text[at];
+        let before = at.checked_sub(1).map(|before| self.text[before]);
+        self.has_runs |= byte == b'\t' || before == Some(byte);
     }
 
     fn scan(&mut self) {
@@ -131,9 +152,11 @@ impl<'t, 'o> Pass<'t, 'o> {
             let byte = text[at];
             let class = CLASS[usize::from(byte)];
             if class & (WORD | MARK) == 0 {
+                self.note_run(at);
                 at += 1;
                 word = at;
             } else if class & (DIGIT | DOT) != 0 {
+                self.has_runs |= byte == b'.' && text.get(at + 1) == Some(&b'.');
                 let mut end = at;
                 let mut classes = if word < at { NOT_NUMBER } else { 0 };
                 while let Some(&byte) = text.get(end) {
@@ -149,8 +172,10 @@ impl<'t, 'o> Pass<'t, 'o> {
                     word = at;
                 }
             } else if class & WORD != 0 {
+                self.note_run(at);
                 at += 1;
             } else {
+                self.note_run(at);
                 at = match byte {
                     b'=' => self.value(at),
                     b'@' => self.address(word, at),
@@ -360,18 +385,11 @@ impl<'t, 'o> Pass<'t, 'o> {
             return end;
         }
         let start = self.value_start(start);
-        let mut kept_end = start;
         if self.folds && (joins(&text[self.copied..start]) || self.repeats(start)) {
             self.copied = end;
             return end;
         }
-        while kept_end >= self.copied + 2
-            && text[kept_end - 1] == b' '
-            && text[kept_end - 2] == b' '
-        {
-            kept_end -= 1;
-        }
-        self.masked.extend_from_slice(&text[self.copied..kept_end]);
+        self.copy(start);
         self.masked.extend_from_slice(MASK);
         self.copied = end;
         self.folds = true;
@@ -426,14 +444,51 @@ impl<'t, 'o> Pass<'t, 'o> {
     }
 }
 
-/// The end of a value with what belongs to it after it: `3 ms`, `5 %`, `10:00 PM UTC`.
+/// The end of a value with what belongs to it after it: `3 ms`, `5 %`, `10:00 PM UTC`, and the same
+/// amount in brackets: `4M(256M)`, `1165 bytes (1.13 KB)`.
 fn value_end(text: &[u8], end: usize) -> usize {
     let unit = unit_end(text, end);
-    if unit == end {
+    let end = if unit == end {
         end
     } else {
         unit_end(text, unit)
+    };
+    match text[end..] {
+        [b'(', b'0'..=b'9', ..] => amount_end(text, end + 1, UnitIs::Optional).unwrap_or(end),
+        [b' ', b'(', b'0'..=b'9', ..] => amount_end(text, end + 2, UnitIs::There).unwrap_or(end),
+        _ => end,
     }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum UnitIs {
+    Optional,
+    There,
+}
+
+/// Longest unit in brackets: `MiB/s`.
+const UNIT_BYTES_MAX: usize = 5;
+
+/// The end of `1.13 KB)` that begins at `start`: digits, dots and commas, then letters, `/` and `%`.
+fn amount_end(text: &[u8], start: usize, unit_is: UnitIs) -> Option<usize> {
+    let rest = &text[start..];
+    let digits = rest
+        .iter()
+        .take_while(|byte| matches!(byte, b'0'..=b'9' | b'.' | b','))
+        .count();
+    let blank = usize::from(rest.get(digits) == Some(&b' '));
+    let unit = rest[digits + blank..]
+        .iter()
+        .take_while(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'/' | b'%'))
+        .take(UNIT_BYTES_MAX + 1)
+        .count();
+    let fits = if unit == 0 {
+        unit_is == UnitIs::Optional && blank == 0
+    } else {
+        unit <= UNIT_BYTES_MAX
+    };
+    let end = digits + blank + unit;
+    (fits && rest.get(end) == Some(&b')')).then_some(start + end + 1)
 }
 
 fn unit_end(text: &[u8], end: usize) -> usize {
@@ -479,6 +534,10 @@ fn letters_in_front(eight: u64) -> usize {
 /// or unit among them.
 fn joins(gap: &[u8]) -> bool {
     let joiner = |&byte: &u8| is(byte, JOINS);
+    // From one value to the other: `24M->4M`, whose `-` belongs to the word in front.
+    if matches!(gap, b">" | b"->" | b"=>" | b" -> " | b" => ") {
+        return true;
+    }
     let before = gap.iter().take_while(|byte| joiner(byte)).count();
     if before == gap.len() {
         return true;

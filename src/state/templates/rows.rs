@@ -148,7 +148,7 @@ impl Rows {
         let all = distinct().count();
         let constants = distinct().filter(|word| word.is_constant()).count();
         let values = distinct()
-            .filter(|word| word.is_blank() || word.is_path())
+            .filter(|word| word.is_blank() || word.is_path() || word.is_numbered())
             .count();
         let blank = distinct().any(Word::is_blank);
         let varying = all - constants;

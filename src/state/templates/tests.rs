@@ -118,7 +118,7 @@ fn groups_the_lines_of_loghub_like_their_truth() {
         "{:10} original {:.3} corrected {:.3}",
         "mean", sums[0], sums[1]
     );
-    assert!(sums[0] >= 0.92 && worst >= 0.70, "{sums:?}, worst {worst}");
+    assert!(sums[0] >= 0.97 && worst >= 0.80, "{sums:?}, worst {worst}");
 }
 
 fn show_differences(groups: &[String], truth: &[String], contents: &[String]) {
@@ -197,6 +197,33 @@ fn masks_and_paths_need_no_third() {
         &["peer <*> () is gone", "peer <*> (<*>) is gone"],
         &["peer <*> (<*>) is gone"],
     );
+}
+
+#[test]
+fn names_with_a_number_are_values() {
+    check(
+        &[
+            "Block rdd_<*> stored in memory",
+            "Block broadcast_<*> stored in memory",
+        ],
+        &["Block <*> stored in memory"],
+    );
+    check(
+        &["disk<*> failed", "fan<*> failed"],
+        &["disk<*> failed", "fan<*> failed"],
+    );
+}
+
+/// Every path of an access log fell into one row, so that no row said which URL failed.
+#[test]
+fn requests_keep_their_path() {
+    let requests: Vec<String> = (b'a'..=b'z')
+        .flat_map(|letter| [404, 500].map(|status| format!("GET /{} {status}", letter as char)))
+        .collect();
+    let mut want = requests.clone();
+    want.sort();
+    let requests: Vec<&str> = requests.iter().map(String::as_str).collect();
+    assert_eq!(texts(&clustered(&requests)), want);
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub fn around(word: &[u8]) -> (usize, usize) {
     (before, after)
 }
 
-/// A word as a number: 60 bits of its hash (XXH64, so equal in every run) and what it looks like.
+/// A word as a number: 59 bits of its hash (XXH64, so equal in every run) and what it looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Word(pub u64);
 
@@ -56,6 +56,10 @@ const SAYS: u64 = 4;
 /// A name that programs choose from a short list, not a value that users bring: `LOOKING`,
 /// `GET`, `Started`, `closing`.
 const CONSTANT: u64 = 8;
+/// A name with a value at its end: `rdd_<*>`, `web-<*>`.
+const NUMBERED: u64 = 16;
+/// All looks.
+const LOOKS: u64 = 31;
 
 impl Word {
     pub const STAR: Word = Word(BLANK);
@@ -83,7 +87,15 @@ impl Word {
         if is_constant(core) {
             looks |= CONSTANT;
         }
-        Word(xxh64(word) & !15 | looks)
+        if let Some(name) = core.strip_suffix(STAR)
+            && name
+                .iter()
+                .all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-'))
+            && name.len() > 1
+        {
+            looks |= NUMBERED;
+        }
+        Word(xxh64(word) & !LOOKS | looks)
     }
 
     pub fn is_blank(self) -> bool {
@@ -92,6 +104,10 @@ impl Word {
 
     pub fn is_path(self) -> bool {
         self.0 & PATH != 0
+    }
+
+    pub fn is_numbered(self) -> bool {
+        self.0 & NUMBERED != 0
     }
 
     pub fn says(self) -> bool {
