@@ -101,6 +101,20 @@ impl Verdict {
             Verdict::Truth(operand) => value(*operand).is_some_and(|truth| truth != 0.0),
         }
     }
+
+    /// The sides of all comparisons that are no constants.
+    pub fn sides<'v>(&'v self, found: &mut Vec<&'v Amount>) {
+        match self {
+            Verdict::And(verdicts) | Verdict::Or(verdicts) => {
+                verdicts.iter().for_each(|verdict| verdict.sides(found));
+            }
+            Verdict::Not(verdict) => verdict.sides(found),
+            Verdict::Compare { left, right, .. } => {
+                found.extend([left, right].into_iter().filter(|side| !side.is_constant()));
+            }
+            Verdict::Truth(_) => {}
+        }
+    }
 }
 
 impl Amount {
@@ -124,6 +138,31 @@ impl Amount {
             }
         };
         value.is_finite().then_some(value)
+    }
+
+    /// The operands in it, each once, in the order in which they are typed.
+    pub fn operands(&self, found: &mut Vec<usize>) {
+        match self {
+            Amount::Number { .. } => {}
+            Amount::Operand(operand, _) if found.contains(operand) => {}
+            Amount::Operand(operand, _) => found.push(*operand),
+            Amount::Negate(inner) => inner.operands(found),
+            Amount::Arithmetic { left, right, .. } => {
+                left.operands(found);
+                right.operands(found);
+            }
+        }
+    }
+
+    /// A value of it for people: three decimals, and a time as a time.
+    pub fn shown(&self, value: f64) -> String {
+        if let Amount::Operand(_, Kind::Duration) = self {
+            let milliseconds = value.round().clamp(0.0, 1e15) as i64;
+            return format!("{:#}", jiff::SignedDuration::from_millis(milliseconds));
+        }
+        let rounded = (value * 1e3).round() / 1e3;
+        let is_noise = rounded.is_finite() && rounded != 0.0;
+        format!("{}", if is_noise { rounded } else { value })
     }
 
     /// Whether it is a number of records.

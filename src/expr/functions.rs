@@ -38,6 +38,24 @@ pub enum Statistic {
     Quantile(f64),
 }
 
+impl Statistic {
+    /// As it is called: `p95`.
+    pub fn name(self) -> String {
+        match self {
+            Statistic::Sum => "sum".to_owned(),
+            Statistic::Mean => "mean".to_owned(),
+            Statistic::Min => "min".to_owned(),
+            Statistic::Max => "max".to_owned(),
+            Statistic::Quantile(quantile) => {
+                // Nine digits are the most that a percentile has; the first two are the percentage.
+                let digits = format!("{quantile:.9}");
+                let digits = digits.trim_start_matches("0.").trim_end_matches('0');
+                format!("p{digits:0<2}")
+            }
+        }
+    }
+}
+
 /// In which kind of expression a function may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -165,4 +183,19 @@ fn percentile(name: &str) -> Option<Statistic> {
     Some(Statistic::Quantile(
         f64::from(number) / 10f64.powi(decimals),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentile_has_the_name_that_finds_it() {
+        for name in ["p50", "p5", "p05", "p95", "p99", "p999", "p9999", "p10"] {
+            let Some(statistic) = percentile(name) else {
+                panic!("{name} is no percentile");
+            };
+            assert_eq!(percentile(&statistic.name()), Some(statistic), "{name}");
+        }
+    }
 }

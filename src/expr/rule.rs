@@ -29,6 +29,10 @@ pub struct Expression {
     constants: Vec<Vec<f64>>,
     /// The one amount that is compared, if it is one.
     measured: Option<Amount>,
+    /// What is compared, in the order in which it is typed; constants are left out.
+    compared: Vec<Amount>,
+    /// Names of the states.
+    states: Vec<String>,
 }
 
 /// Something that a rule looks at.
@@ -132,6 +136,32 @@ impl Operand {
         }
     }
 
+    /// As it is typed.
+    fn name(&self, states: &[String]) -> String {
+        let call = |name: &str, inside: Option<&str>| format!("{name}({})", inside.unwrap_or(""));
+        let state = |name: &str, place: usize| call(name, states.get(place).map(String::as_str));
+        match self {
+            Operand::Count { condition, .. } => call("count", condition.as_deref()),
+            Operand::Rate { condition, .. } => call("rate", condition.as_deref()),
+            Operand::Number { field, statistic } => call(&statistic.name(), Some(field)),
+            Operand::Distinct { field } => call("distinct", Some(field)),
+            Operand::New => "new()".to_owned(),
+            Operand::Last { state: place, .. } => state("last", *place),
+            Operand::Age(place) => state("age", *place),
+            Operand::Missing(place) => state("missing", *place),
+            Operand::Stuck(place) => state("stuck", *place),
+        }
+    }
+
+    /// The amount that it is by itself.
+    fn amount(&self, place: usize) -> Amount {
+        let kind = match self {
+            Operand::Age(_) => Kind::Duration,
+            _ => Kind::Any,
+        };
+        Amount::Operand(place, kind)
+    }
+
     fn is_like(&self, other: &Operand) -> bool {
         use Operand::{Age, Count, Distinct, Missing, New, Number, Rate, Stuck};
         match (self, other) {
@@ -189,7 +219,11 @@ impl Expression {
         }
         let mut compared = Vec::new();
         measured(&verdict, &mut compared);
+        let mut sides = Vec::new();
+        verdict.sides(&mut sides);
         Ok(Expression {
+            compared: sides.into_iter().cloned().collect(),
+            states: names(&known.list, states),
             measured: match &compared[..] {
                 [Some(amount)] => Some((*amount).clone()),
                 _ => None,
@@ -225,6 +259,45 @@ impl Expression {
     pub fn value(&self, value: &dyn Fn(usize) -> Option<f64>) -> Option<f64> {
         self.measured.as_ref()?.value(value)
     }
+
+    /// What each side of each comparison comes to, and each number that a side is calculated from, for
+    /// people: `is 0.034; count(status >= 500) is 17, count() is 500`. Nothing if there is no number.
+    pub fn numbers(&self, value: &dyn Fn(usize) -> Option<f64>) -> Option<String> {
+        let sides: Vec<String> = self
+            .compared
+            .iter()
+            .filter_map(|side| Some(side.shown(side.value(value)?)))
+            .collect();
+        if sides.is_empty() {
+            return None;
+        }
+        let mut parts: Vec<usize> = Vec::new();
+        for side in &self.compared {
+            if self.compared.len() > 1 || !matches!(side, Amount::Operand(..)) {
+                side.operands(&mut parts);
+            }
+        }
+        let parts: Vec<String> = parts
+            .into_iter()
+            .filter_map(|part| {
+                let operand = &self.operands[part];
+                let shown = operand.amount(part).shown(value(part)?);
+                Some(format!("{} is {shown}", operand.name(&self.states)))
+            })
+            .collect();
+        // Of several comparisons each number is named; one alone needs no name.
+        Some(match (&sides[..], parts.is_empty()) {
+            ([one], true) => format!("is {one}"),
+            ([one], false) => format!("is {one}; {}", parts.join(", ")),
+            _ => parts.join(", "),
+        })
+    }
+}
+
+/// The names of the states, if an operand looks at one.
+fn names(operands: &[Operand], states: &[String]) -> Vec<String> {
+    let is_used = operands.iter().any(|operand| operand.state().is_some());
+    if is_used { states.to_vec() } else { Vec::new() }
 }
 
 /// What each comparison is about; nothing for a truth, so that two of them are not one number.

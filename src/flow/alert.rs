@@ -50,7 +50,7 @@ pub struct Evidence {
     pub count: u64,
     pub first: Option<Time>,
     pub last: Option<Time>,
-    /// At most three; secrets in them are masked before they are put here.
+    /// At most five, the newest last; secrets in them are masked before they are put here.
     pub samples: Vec<SampleLine>,
 }
 

@@ -26,9 +26,26 @@ pub struct Observed {
     pub runs: Vec<Run>,
     /// Numbers of the runs that have some, in record order.
     pub numbers: Vec<Number>,
+    /// Lines of the second and later records of runs, up to [`Observed::LINES_MAX`] of a run with its
+    /// first, sorted by run: what an alert shows besides the first.
+    pub lines: Vec<Line>,
     /// Where the newest second of the batch moves on, by all its records and not only the observed
     /// ones; the first record with a time makes the first. Watermarks move with these.
     pub advances: Vec<Advance>,
+}
+
+impl Observed {
+    /// Records of one run whose lines are kept.
+    pub const LINES_MAX: u64 = 5;
+}
+
+/// The first line of a record of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Place in [`Observed::runs`].
+    pub run: u32,
+    /// As [`Run::sample`].
+    pub sample: Span,
 }
 
 /// A record whose second of event time is later than that of all records of the batch before it.

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::flow::alert::{Alert, Notification};
-use crate::notifiers::text::{self, Words};
+use crate::notifiers::text::{self, Escape, Words, words};
 
 /// The time that Alertmanager writes for no time.
 const NO_TIME: &str = "0001-01-01T00:00:00Z";
@@ -75,27 +75,16 @@ pub fn alert(alert: &Alert) -> Value {
     })
 }
 
-/// What is told of an alert beside its labels: `summary`, `description` (where and in which lines it
-/// shows) and `value`.
+/// What is told of an alert beside its labels: `summary`, `description` (the built-in text), `value` and
+/// `host`, the machine.
 pub fn annotations(alert: &Alert) -> Vec<(&'static str, String)> {
-    let evidence = &alert.evidence;
-    let mut annotations = vec![("summary", alert.summary.clone())];
-    let mut lines = Vec::new();
-    if evidence.count > 0 {
-        lines.push(format!("{} records", evidence.count));
-    }
-    if let Some(template) = &evidence.template {
-        lines.push(format!("message: {template}"));
-    }
-    for sample in &evidence.samples {
-        lines.push(format!(
-            "{}:{}: {}",
-            sample.source, sample.offset, sample.line
-        ));
-    }
-    if !lines.is_empty() {
-        annotations.push(("description", lines.join("\n")));
-    }
+    let mut description = String::new();
+    words::paragraph(alert, Escape::None, &mut description);
+    let mut annotations = vec![
+        ("summary", alert.summary.clone()),
+        ("description", description.trim_end().to_owned()),
+        ("host", words::machine(alert).to_owned()),
+    ];
     if let Some(value) = alert.value {
         annotations.push(("value", value.to_string()));
     }

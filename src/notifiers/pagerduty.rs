@@ -12,6 +12,7 @@ use crate::net::http::{self, Attempt, Post};
 use crate::net::redact;
 use crate::notifiers::body;
 use crate::notifiers::text;
+use crate::notifiers::text::words::{label, machine};
 use crate::notifiers::{Configured, Context, Message, Notify};
 
 /// Where events go, unless a test says otherwise.
@@ -87,10 +88,10 @@ impl Notify for PagerDuty {
             "client": "logweir",
         });
         if alert.status == Status::Firing {
-            let summary = if words.has_own_title || alert.summary.is_empty() {
+            let summary = if words.has_own_title {
                 words.title.clone()
             } else {
-                format!("{}: {}", alert.rule, alert.summary)
+                in_short(alert)
             };
             let mut details = body::alert(alert);
             if words.has_own_text {
@@ -98,7 +99,7 @@ impl Notify for PagerDuty {
             }
             event["payload"] = json!({
                 "summary": text::cut(&summary, SUMMARY_CHARACTERS_MAX),
-                "source": source(alert),
+                "source": machine(alert),
                 "severity": severity(alert),
                 "timestamp": alert.starts_at.to_string(),
                 "class": alert.rule,
@@ -118,24 +119,21 @@ impl Notify for PagerDuty {
     }
 }
 
-fn label<'a>(alert: &'a Alert, name: &str) -> Option<&'a str> {
-    let found = alert.labels.iter().find(|(label, _)| label == name);
-    found
-        .map(|(_, value)| value.as_str())
-        .filter(|value| !value.is_empty())
-}
-
-/// What is affected: a label that names a machine, else the log that shows it.
-fn source(alert: &Alert) -> &str {
-    ["host", "server", "instance", "node", "service"]
-        .iter()
-        .find_map(|name| label(alert, name))
-        .or(alert
-            .evidence
-            .samples
-            .first()
-            .map(|sample| sample.source.as_str()))
-        .unwrap_or("logweir")
+/// `cpu-high host=web-1: the newest line of the log (p95(cpu) > 90, is 95.2)`.
+fn in_short(alert: &Alert) -> String {
+    let mut text = alert.rule.clone();
+    for (name, value) in &alert.labels {
+        if name != "alertname" && name != "severity" {
+            text.push_str(&format!(" {name}={value}"));
+        }
+    }
+    match (alert.evidence.samples.last(), &*alert.summary) {
+        (Some(sample), "") => text.push_str(&format!(": {}", sample.line)),
+        (Some(sample), summary) => text.push_str(&format!(": {} ({summary})", sample.line)),
+        (None, "") => {}
+        (None, summary) => text.push_str(&format!(": {summary}")),
+    }
+    text
 }
 
 /// One of the four words that PagerDuty knows.

@@ -1,4 +1,5 @@
-//! Standard output: one line an alert, and the text of the user's own template if there is one.
+//! Standard output: one line an alert, below it the lines of the log that show it, indented; or the text of
+//! the user's own template.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -7,8 +8,10 @@ use rustix::event::{PollFd, PollFlags, poll};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::flow::alert::Status;
 use crate::net::http::Attempt;
-use crate::notifiers::text::{Escape, Texts};
+use crate::notifiers::text::Escape;
+use crate::notifiers::text::words::{line, sample_line, sorted};
 use crate::notifiers::{Configured, Context, Message, Notify};
 
 /// Standard output.
@@ -57,13 +60,16 @@ impl Notify for Stdout {
             text.push_str(words.text.trim_end_matches('\n'));
             text.push('\n');
         } else {
-            let texts =
-                Texts::new(None, None, Escape::Line).expect("there is no template to be wrong");
-            for alert in &notification.alerts {
+            for alert in sorted(&notification.alerts) {
                 text.push_str(&alert.ends_at.unwrap_or(alert.starts_at).to_string());
                 text.push(' ');
-                texts.line_of(alert, &mut text);
+                line(alert, Escape::Line, &mut text);
                 text.push('\n');
+                if alert.status == Status::Firing {
+                    for sample in alert.evidence.samples.iter().rev() {
+                        sample_line(sample, Escape::Line, &mut text);
+                    }
+                }
             }
             if notification.left_out > 0 {
                 text.push_str(&format!("and {} more alerts\n", notification.left_out));

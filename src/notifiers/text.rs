@@ -2,8 +2,9 @@
 //! came from a log is data: it is put in once, escaped for the channel, and never read as a template.
 
 pub mod context;
+mod names;
+pub mod words;
 
-use std::fmt::Write as _;
 use std::io;
 
 use minijinja::value::{Serde, Value};
@@ -79,23 +80,44 @@ pub fn fill(template: &str, values: &impl serde::Serialize) -> Result<String, St
 
 /// What is wrong with a template for [`fill`] whatever it is filled with, and in which line.
 pub fn check(template: &str, example: &impl serde::Serialize) -> Result<(), String> {
-    match filled(template, example) {
+    let example = serde_json::to_value(example).map_err(|error| error.to_string())?;
+    tried(&strict(), template, &example, true)
+}
+
+/// Tries a template on an example. An error says which names it does not know, of filters, functions and
+/// values; what the example alone makes fail is none.
+fn tried(
+    environment: &Environment,
+    template: &str,
+    example: &serde_json::Value,
+    closed: bool,
+) -> Result<(), String> {
+    let unknown = names::Unknown::default();
+    let context = names::watched(example, environment, closed, &unknown);
+    let rendered = environment
+        .template_from_str(template)
+        .and_then(|template| template.render(context));
+    match rendered {
         Err(error)
             if error.kind() == ErrorKind::SyntaxError || NAMES_UNKNOWN.contains(&error.kind()) =>
         {
             Err(said(&error))
         }
-        _ => Ok(()),
+        _ => names::first(&unknown).map_or(Ok(()), Err),
     }
 }
 
-fn filled(template: &str, values: &impl serde::Serialize) -> Result<String, minijinja::Error> {
+/// Where templates of one text run, with their limits.
+fn strict() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_fuel(Some(FUEL));
     environment.set_recursion_limit(RECURSION_MAX);
     environment.set_undefined_behavior(UndefinedBehavior::Chainable);
-    let values = minijinja::Value::from(minijinja::value::Serde(values));
-    environment.render_str(template, values)
+    environment
+}
+
+fn filled(template: &str, values: &impl serde::Serialize) -> Result<String, minijinja::Error> {
+    strict().render_str(template, Value::from(Serde(values)))
 }
 
 /// The words of one notification.
@@ -121,10 +143,7 @@ pub struct Texts {
 impl Texts {
     /// Checks the templates. An error says what is wrong and in which line.
     pub fn new(title: Option<&str>, text: Option<&str>, escape: Escape) -> Result<Texts, String> {
-        let mut environment = Environment::new();
-        environment.set_fuel(Some(FUEL));
-        environment.set_recursion_limit(RECURSION_MAX);
-        environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+        let mut environment = strict();
         environment.set_auto_escape_callback(|_| AutoEscape::Custom("channel".into()));
         environment.set_formatter(move |out, _, value| {
             if value.is_undefined() || value.is_none() {
@@ -144,17 +163,13 @@ impl Texts {
             text: text.map(str::to_owned),
             escape,
         };
-        // Names of filters and functions are looked up when a template runs.
-        let example = example();
-        for template in [title, text].into_iter().flatten() {
-            let context = Value::from(Serde(Context::of(&example)));
-            let rendered = texts
-                .environment
-                .template_from_str(template)
-                .and_then(|template| template.render(context));
-            match rendered {
-                Err(error) if NAMES_UNKNOWN.contains(&error.kind()) => return Err(said(&error)),
-                _ => {}
+        // Names are looked up when a template runs: one that fires and one that is resolved.
+        for status in [Status::Firing, Status::Resolved] {
+            let example = example(status);
+            let example = serde_json::to_value(Context::of(&example))
+                .expect("a context is made of texts and numbers");
+            for template in [title, text].into_iter().flatten() {
+                tried(&texts.environment, template, &example, false)?;
             }
         }
         Ok(texts)
@@ -179,13 +194,13 @@ impl Texts {
         let text = own(&self.text, &mut words.problem);
         words.has_own_title = title.is_some();
         words.has_own_text = text.is_some();
-        let title = title.unwrap_or_else(|| self.title_of(notification));
+        let title = title.unwrap_or_else(|| words::title(notification, self.escape));
         // A title is one line, whatever the template makes.
         words.title = cut(
             &title.split_whitespace().collect::<Vec<_>>().join(" "),
             TITLE_CHARACTERS_MAX,
         );
-        words.text = text.unwrap_or_else(|| self.text_of(notification));
+        words.text = text.unwrap_or_else(|| words::text(notification, self.escape));
         words
     }
 
@@ -202,99 +217,6 @@ impl Texts {
             Err(error) => return Err(said(&error)),
         }
         Ok(String::from_utf8_lossy(&text.0).into_owned())
-    }
-
-    /// `[FIRING:2] cpu-high (critical) host=web-1`.
-    fn title_of(&self, notification: &Notification) -> String {
-        let mut rules: Vec<&str> = notification
-            .alerts
-            .iter()
-            .map(|alert| &*alert.rule)
-            .collect();
-        rules.sort_unstable();
-        rules.dedup();
-        let mut title = format!(
-            "[{}:{}] ",
-            notification.status.name().to_uppercase(),
-            count(notification, notification.status)
-        );
-        self.escape.put(&rules.join(", "), &mut title);
-        let shared = common(notification.alerts.iter().map(|alert| &alert.labels[..]));
-        if let Some((_, severity)) = shared.iter().find(|(name, _)| *name == "severity") {
-            title.push_str(" (");
-            self.escape.put(severity, &mut title);
-            title.push(')');
-        }
-        for (name, value) in shared {
-            if name != "severity" && name != "alertname" {
-                title.push(' ');
-                self.escape.put(&format!("{name}={value}"), &mut title);
-            }
-        }
-        title
-    }
-
-    /// A paragraph for each alert: what holds, since when, and the lines that show it.
-    fn text_of(&self, notification: &Notification) -> String {
-        let mut text = String::new();
-        for alert in &notification.alerts {
-            if text.len() > TEXT_BYTES_MAX {
-                break;
-            }
-            if !text.is_empty() {
-                text.push('\n');
-            }
-            self.line_of(alert, &mut text);
-            text.push('\n');
-            self.evidence_of(alert, &mut text);
-        }
-        if notification.left_out > 0 {
-            let _ = writeln!(text, "\nand {} more alerts", notification.left_out);
-        }
-        text
-    }
-
-    /// `FIRING cpu-high host=web-1 severity=critical: p95(cpu) is 95.2, above 90`.
-    pub fn line_of(&self, alert: &Alert, out: &mut String) {
-        out.push_str(&alert.status.name().to_uppercase());
-        out.push(' ');
-        self.escape.put(&alert.rule, out);
-        for (name, value) in &alert.labels {
-            if name != "alertname" {
-                out.push(' ');
-                self.escape.put(&format!("{name}={value}"), out);
-            }
-        }
-        if !alert.summary.is_empty() {
-            out.push_str(": ");
-            self.escape.put(&alert.summary, out);
-        }
-    }
-
-    fn evidence_of(&self, alert: &Alert, out: &mut String) {
-        let _ = write!(out, "since {}", alert.starts_at);
-        if let Some(time) = alert.ends_at {
-            let _ = write!(out, " until {time}");
-        }
-        if alert.evidence.count > 0 {
-            let _ = write!(out, ", {} records", alert.evidence.count);
-        }
-        if let Some(time) = alert.evidence.last {
-            let _ = write!(out, ", the last one {time}");
-        }
-        out.push('\n');
-        if let Some(template) = &alert.evidence.template {
-            out.push_str("message: ");
-            self.escape.put(template, out);
-            out.push('\n');
-        }
-        for sample in &alert.evidence.samples {
-            out.push_str("  ");
-            self.escape
-                .put(&format!("{}:{}: ", sample.source, sample.offset), out);
-            self.escape.put(&sample.line, out);
-            out.push('\n');
-        }
     }
 }
 

@@ -5,6 +5,7 @@ mod channels;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -17,6 +18,7 @@ use crate::config::{alerting, input};
 use crate::expr::condition::Condition;
 use crate::expr::error::Error;
 use crate::expr::input::Inputs;
+use crate::flow::alert::SampleLine;
 use crate::flow::format::Format;
 use crate::flow::key::{self, Grouping};
 use crate::flow::level::Level;
@@ -27,10 +29,11 @@ use crate::plan::baseline;
 use crate::plan::flags;
 use crate::plan::setup::channels::{Branching, told};
 use crate::plan::{Plan, ReportTask, RunTask, Select, Task};
+use crate::rules::RulesPlan;
 use crate::rules::mask::Mask;
 use crate::rules::rule::{self, Rule, RuleSettings};
+use crate::rules::summary::{Facts, Samples};
 use crate::rules::watched::{SetPlan, StatePlan};
-use crate::rules::{Facts, RulesPlan};
 use crate::sinks::file::Rotation;
 use crate::sinks::prometheus;
 use crate::sources::Stream;
@@ -556,8 +559,19 @@ fn example(rule: &alerting::Rule) -> Facts<'_> {
         count: 1,
         template: Some("example"),
         summary: "an example",
+        samples: &EXAMPLE,
+        evidence: Samples { samples: &EXAMPLE },
     }
 }
+
+/// The sample line on which the template of a rule's summary is tried.
+static EXAMPLE: LazyLock<Vec<SampleLine>> = LazyLock::new(|| {
+    vec![SampleLine {
+        source: "example.log".to_owned(),
+        offset: 0,
+        line: "an example".to_owned(),
+    }]
+});
 
 /// Fills the template of a rule's summary.
 fn summarise(template: &str, facts: &Facts) -> Option<String> {

@@ -9,14 +9,15 @@ use serde::{Deserialize, Serialize};
 use crate::flow::alert::{Alert, Evidence, SampleLine};
 use crate::flow::fingerprint::{Fingerprint, xxh64};
 use crate::flow::key;
-use crate::flow::observed::Number;
+use crate::flow::observed::{Number, Observed};
 use crate::flow::time::Time;
 use crate::rules::fresh::Fresh;
-use crate::rules::life::{Judgement, Lives};
+use crate::rules::life::{Judgement, Lives, Noted};
 use crate::rules::mask::Mask;
+use crate::rules::passed::Passed;
 use crate::rules::rule::{PartKind, Resolved, Rule, Source, What};
+use crate::rules::summary::{Holds, Said, Summarise, summary};
 use crate::rules::windows::{Cut, Refused, Window};
-use crate::rules::{Facts, Passed, Summarise};
 use crate::state::counts::Budget;
 use crate::state::keyed::Keyed;
 use crate::state::table::Table;
@@ -55,6 +56,10 @@ pub(super) struct Sighting<'a> {
     pub text: &'a [u8],
     pub numbers: &'a [Number],
     pub sample: &'a dyn Fn() -> SampleLine,
+    /// The line of one of the first records of the run.
+    pub line: &'a dyn Fn(usize) -> SampleLine,
+    /// How many of them there are.
+    pub lines: usize,
 }
 
 /// What one rule knows.
@@ -87,6 +92,10 @@ struct Group {
     clear: bool,
     /// Of a message that was new: the bucket it came in.
     new: Option<i64>,
+    /// A second, and how many of its records came so far: which lines an alert keeps does not depend on how
+    /// the input is cut.
+    #[serde(default)]
+    second: (i64, u64),
 }
 
 impl Group {
@@ -102,6 +111,7 @@ impl Group {
             when: false,
             clear: true,
             new: None,
+            second: (0, 0),
         }
     }
 
@@ -234,12 +244,17 @@ impl Watch {
             }
         }
         sooner(&mut self.next, window.next_change(cut));
+        let shows = rule.shows(part);
         let Some(constants) = &rule.edges[part] else {
+            if shows {
+                keep(place, group, seen, seen.count, bench);
+            }
             return;
         };
         if !window.is_in_front(cut, seen.second) {
             return;
         }
+        let mut rest = seen.count;
         // A run is looked at wherever its records carry the count over a constant, so that an alert
         // begins with the record that did it; and at its first record, which may have moved the window
         // on, so that fewer are in it than before.
@@ -258,7 +273,15 @@ impl Watch {
                 sample: Some(seen.sample),
                 message: None,
             };
+            let held = group.when;
             judge(rule, place, seen.key, group, &look, bench);
+            if group.when && !held {
+                // Its evidence has the records up to this one.
+                rest = last - point;
+            }
+        }
+        if shows {
+            keep(place, group, seen, rest, bench);
         }
     }
 
@@ -559,6 +582,36 @@ fn next_age(rule: &Rule, bucket: i64, gap: Gap, bench: &Bench) -> Option<i64> {
     next
 }
 
+/// Keeps the last `rest` records of a run as evidence of the alert of a group, if it has one.
+fn keep(place: u32, group: &mut Group, seen: &Sighting, rest: u64, bench: &mut Bench) {
+    if group.second.0 != seen.second {
+        group.second = (seen.second, 0);
+    }
+    let before = group.second.1;
+    group.second.1 = before.saturating_add(seen.count);
+    if !group.when || rest == 0 {
+        return;
+    }
+    let mask = bench.mask;
+    let room = Observed::LINES_MAX.saturating_sub(before) as usize;
+    let first = (seen.count - rest) as usize;
+    let line = |number: usize| {
+        let mut evidence = Evidence {
+            samples: vec![(seen.line)(number)],
+            ..Evidence::default()
+        };
+        mask.evidence(&mut evidence);
+        evidence.samples.pop().unwrap_or_default()
+    };
+    let noted = Noted {
+        second: seen.second,
+        count: rest,
+        lines: first..seen.lines.min(room),
+        line: &line,
+    };
+    bench.lives.note(place, seen.key, &noted);
+}
+
 /// Judges one group and puts down what there is to tell.
 fn judge(rule: &Rule, place: u32, key: &[u8], group: &mut Group, look: &Look, bench: &mut Bench) {
     let at = group.judged.map_or(look.at, |judged| judged.max(look.at));
@@ -596,16 +649,28 @@ fn judge(rule: &Rule, place: u32, key: &[u8], group: &mut Group, look: &Look, be
         (group.when, group.clear) = (when, clear);
         return;
     }
-    let value = rule
-        .when
-        .expression
-        .value(&|operand| worth(&rule.when, operand));
-    let (mut evidence, mut summary) = (Evidence::default(), String::new());
-    if when {
-        evidence = shown(rule, group, look);
-        bench.mask.evidence(&mut evidence);
-        summary = said(rule, key, value, &evidence, bench.summarise);
-    }
+    let worth_of = |operand: usize| worth(&rule.when, operand);
+    let value = rule.when.expression.value(&worth_of);
+    let numbers = rule.when.expression.numbers(&worth_of);
+    let mut evidence = if when {
+        shown(rule, group, look)
+    } else {
+        // How things are now is shown by the record that changed them, where one did.
+        Evidence {
+            samples: look.sample.map(|sample| sample()).into_iter().collect(),
+            ..Evidence::default()
+        }
+    };
+    bench.mask.evidence(&mut evidence);
+    let holds = if when { Holds::Yes } else { Holds::NoMore };
+    let said = Said {
+        key,
+        value,
+        numbers: numbers.as_deref(),
+        evidence: &evidence,
+        holds,
+    };
+    let summary = summary(rule, &said, bench.summarise);
     group.when = when;
     group.clear = clear;
     group.judged = Some(at);
@@ -637,12 +702,7 @@ fn shown(rule: &Rule, group: &Group, look: &Look) -> Evidence {
             samples: look.sample.map(|sample| sample()).into_iter().collect(),
         };
     }
-    let part = rule.when.sources.iter().find_map(|source| match source {
-        Source::Edge(part) => Some((*part, true)),
-        Source::Step(step) => Some((rule.steps[*step].part, false)),
-        _ => None,
-    });
-    let Some((part, is_edge)) = part else {
+    let Some((part, is_edge)) = rule.shown() else {
         return Evidence {
             samples: look.sample.map(|sample| sample()).into_iter().collect(),
             ..Evidence::default()
@@ -656,62 +716,4 @@ fn shown(rule: &Rule, group: &Group, look: &Look) -> Evidence {
         evidence.count = count;
     }
     evidence
-}
-
-/// What is said of an alert.
-fn said(
-    rule: &Rule,
-    key: &[u8],
-    value: Option<f64>,
-    evidence: &Evidence,
-    summarise: Option<Summarise>,
-) -> String {
-    let labels: Vec<(&str, String)> = rule
-        .life
-        .by
-        .iter()
-        .map(String::as_str)
-        .zip(
-            key::values(key)
-                .into_iter()
-                .map(|value| String::from_utf8_lossy(value).into_owned()),
-        )
-        .collect();
-    let mut summary = match &evidence.template {
-        Some(template) => format!("new message: {template}"),
-        None => rule.text.clone(),
-    };
-    if let Some(value) = value {
-        summary.push_str(&format!(", is {}", rounded(value)));
-    }
-    if evidence.template.is_none() && !labels.is_empty() {
-        let labels: Vec<String> = labels
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        summary.push_str(&format!(" ({})", labels.join(", ")));
-    }
-    let filled = rule.summary.as_ref().and_then(|template| {
-        let facts = Facts {
-            rule: &rule.life.name,
-            severity: &rule.life.severity,
-            labels,
-            value,
-            count: evidence.count,
-            template: evidence.template.as_deref(),
-            summary: &summary,
-        };
-        summarise?(template, &facts)
-    });
-    filled.unwrap_or(summary)
-}
-
-/// A number for people: six digits after the point are noise.
-fn rounded(value: f64) -> f64 {
-    let rounded = (value * 1e3).round() / 1e3;
-    if rounded.is_finite() && rounded != 0.0 {
-        rounded
-    } else {
-        value
-    }
 }

@@ -5,17 +5,24 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem::take;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::flow::alert::{Alert, Evidence, Status};
+use crate::flow::alert::{Alert, Evidence, SampleLine, Status};
 use crate::flow::fingerprint::xxh64;
 use crate::flow::key;
 use crate::flow::time::Time;
 use crate::state::table::Table;
 
-/// Alerts that are pending or firing, about 1 KiB each. Further groups are not judged until some have
+/// Sample lines of one alert: what a person reads.
+pub const SAMPLES_MAX: usize = 5;
+
+/// Seconds after which a full list of samples gets the newest line.
+const SAMPLE_EVERY: i64 = 60;
+
+/// Alerts that are pending or firing, about 2 KiB each. Further groups are not judged until some have
 /// ended; how often is counted in [`Lives::refused`].
 pub const ACTIVE_MAX: usize = 10_000;
 
@@ -107,6 +114,19 @@ pub struct Lives {
     refused: u64,
     /// Ends that were held back.
     held: u64,
+    /// Those whose evidence has grown since the last call of [`Lives::take_news`].
+    #[serde(skip)]
+    news: BTreeSet<Vec<u8>>,
+}
+
+/// Records that came while an alert was active.
+pub struct Noted<'a> {
+    /// Event time, in whole seconds.
+    pub second: i64,
+    pub count: u64,
+    /// Which of their lines may be kept.
+    pub lines: Range<usize>,
+    pub line: &'a dyn Fn(usize) -> SampleLine,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -119,6 +139,9 @@ struct Life {
     until: Option<Time>,
     /// When the condition of a held alert ceased.
     ceased: Option<Time>,
+    /// The second of the newest sample.
+    #[serde(default)]
+    sampled: i64,
 }
 
 /// The place of a group of a rule in the tables.
@@ -148,6 +171,53 @@ impl Lives {
         let ripe = self.ripe(&place, judgement.at);
         let change = self.change(settings, judgement, &place);
         ripe.into_iter().chain(change).collect()
+    }
+
+    /// Adds records to the evidence of an alert that is pending or firing.
+    pub fn note(&mut self, rule: u32, key: &[u8], noted: &Noted) {
+        let place = place(rule, key);
+        let Some(life) = self.lives.get_mut(&place) else {
+            return;
+        };
+        let evidence = &mut life.alert.evidence;
+        evidence.count = evidence.count.saturating_add(noted.count);
+        let time = Time::from_parts(noted.second, 0);
+        evidence.last = evidence.last.max(time);
+        evidence.first = evidence.first.or(time);
+        for number in noted.lines.clone() {
+            let is_full = evidence.samples.len() >= SAMPLES_MAX;
+            let is_due = noted.second >= life.sampled.saturating_add(SAMPLE_EVERY);
+            let alike = alike(&evidence.samples);
+            // Fast path: all of them are unlike each other, and the newest is new enough.
+            if is_full && !is_due && alike.is_none() {
+                break;
+            }
+            let line = (noted.line)(number);
+            let kind = shape(&line.line);
+            let is_new = evidence
+                .samples
+                .iter()
+                .all(|held| shape(&held.line) != kind);
+            if is_full && !is_due && !is_new {
+                continue;
+            }
+            if is_full {
+                evidence.samples.remove(alike.unwrap_or(0));
+            }
+            evidence.samples.push(line);
+            life.sampled = noted.second;
+        }
+        if !self.news.contains(&place) {
+            self.news.insert(place);
+        }
+    }
+
+    /// The alerts whose evidence has grown since the last call.
+    pub fn take_news(&mut self) -> Vec<&Alert> {
+        let news = take(&mut self.news).into_iter();
+        let lives = &self.lives;
+        let alerts = news.filter_map(|place| Some(&lives.get(&place)?.alert));
+        alerts.collect()
     }
 
     /// What one group's waiting has come to at `at`, if it is over by then.
@@ -201,6 +271,12 @@ impl Lives {
             }
             Phase::Firing if judgement.clear && !judgement.when => {
                 life.ceased = Some(at);
+                // A resolved alert says how things are now.
+                life.alert.summary = judgement.summary;
+                life.alert.value = judgement.value;
+                if !judgement.evidence.samples.is_empty() {
+                    life.alert.evidence.samples = judgement.evidence.samples;
+                }
                 let is_flapping = self.flip(place, at);
                 let quiet = if is_flapping { FLAP_QUIET } else { 0 };
                 let hold = settings.flap_hold.max(quiet);
@@ -239,6 +315,7 @@ impl Lives {
             alert: alert(settings, judgement),
             until: None,
             ceased: None,
+            sampled: at.second(),
         };
         self.lives.insert(place, life);
         self.wait(place, Some(later(at, settings.for_.max(0))));
@@ -392,6 +469,23 @@ impl Lives {
         }
         ended
     }
+}
+
+/// What a line is like: its words without those that hold a digit.
+fn shape(line: &str) -> u64 {
+    let has_digit = |word: &&str| word.bytes().any(|byte| byte.is_ascii_digit());
+    let words = line.split_ascii_whitespace();
+    let words = words.map(|word| if has_digit(&word) { "#" } else { word });
+    words.fold(0, |hash, word| {
+        xxh64(word.as_bytes()) ^ u64::rotate_left(hash, 5).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    })
+}
+
+/// The oldest sample that another one is like.
+fn alike(samples: &[SampleLine]) -> Option<usize> {
+    let shapes: Vec<u64> = samples.iter().map(|sample| shape(&sample.line)).collect();
+    let is_twice = |at: &usize| shapes[at + 1..].contains(&shapes[*at]);
+    (0..shapes.len()).find(is_twice)
 }
 
 fn is_recent(time: Time, now: Time) -> bool {

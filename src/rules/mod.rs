@@ -9,27 +9,32 @@ mod judge;
 pub mod life;
 pub mod mask;
 mod moment;
+mod passed;
 pub mod routing;
 pub mod rule;
 mod saved;
+pub mod summary;
 pub mod watched;
 pub mod windows;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem::{replace, take};
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::flow::alert::{Alert, Evidence, Notification, SampleLine};
 use crate::flow::batch::SourceId;
-use crate::flow::observed::{Number, Observed, Run};
+use crate::flow::observed::{Line, Number, Observed, Run};
+use crate::flow::span::Span;
 use crate::flow::time::Time;
 use crate::rules::judge::{Bench, Sighting, Watch};
 use crate::rules::life::{Judgement, LifeSettings, Lives, Phase};
 use crate::rules::mask::Mask;
 use crate::rules::moment::{Future, Moment, Spoken, Turn};
+use crate::rules::passed::Passed;
 use crate::rules::routing::{RouteSettings, Router, Silence};
 use crate::rules::rule::Rule;
+use crate::rules::summary::Summarise;
 use crate::rules::watched::{SetPlan, StatePlan};
 use crate::state::counts::Budget;
 use crate::state::keyed::{Keyed, Kind};
@@ -68,28 +73,6 @@ pub struct RulesPlan {
     pub summarise: Option<Summarise>,
     /// What is a secret in evidence beyond what is known to be one.
     pub mask: Option<Mask>,
-}
-
-/// Fills the template of a `summary`; `None` if it cannot, and then the rule's own words stand.
-pub type Summarise = fn(template: &str, facts: &Facts) -> Option<String>;
-
-/// What a template of a summary may use.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Facts<'a> {
-    pub rule: &'a str,
-    pub severity: &'a str,
-    /// Names and values of the fields of `by`; a template sees a table: `labels.host`.
-    #[serde(serialize_with = "as_table")]
-    pub labels: Vec<(&'a str, String)>,
-    pub value: Option<f64>,
-    pub count: u64,
-    pub template: Option<&'a str>,
-    /// What would be said without a template.
-    pub summary: &'a str,
-}
-
-fn as_table<S: Serializer>(labels: &[(&str, String)], to: S) -> Result<S::Ok, S::Error> {
-    to.collect_map(labels.iter().map(|(name, value)| (name, value)))
 }
 
 /// Where a batch came from.
@@ -363,12 +346,16 @@ impl Rules {
         let mut advances = observed.advances.iter().peekable();
         let (ends, numbers) = (take(&mut self.ends), take(&mut self.numbers));
         let mut start = 0;
-        for (run, end) in observed.runs.iter().zip(&ends) {
+        let mut lines = &observed.lines[..];
+        for (place, (run, end)) in observed.runs.iter().zip(&ends).enumerate() {
             while let Some(advance) = advances.next_if(|advance| advance.ordinal <= run.ordinal) {
                 self.move_on(from, advance.second, Spoken::ByRecord);
             }
             let end = *end as usize;
-            self.take(observed, run, &numbers[start..end], from);
+            let of_run = lines.partition_point(|line| line.run as usize <= place);
+            let (own, rest) = lines.split_at(of_run);
+            lines = rest;
+            self.take(observed, run, &numbers[start..end], own, from);
             start = end;
         }
         for advance in advances {
@@ -437,7 +424,18 @@ impl Rules {
         }
         self.tell();
         if let Some(now) = self.now() {
+            self.refresh(now);
             self.router.tick(now);
+        }
+    }
+
+    /// What is told at `now` shows all that happened until then.
+    fn refresh(&mut self, now: Time) {
+        if self.router.next_due().is_none_or(|due| due > now) {
+            return;
+        }
+        for alert in self.lives.take_news() {
+            self.router.refresh(alert);
         }
     }
 
@@ -447,6 +445,7 @@ impl Rules {
             return;
         }
         let now = self.now().unwrap_or(Time(0));
+        self.refresh(now);
         for (place, alert) in take(&mut self.told) {
             let place = place as usize;
             let rules = self.plan.rules.len();
@@ -514,7 +513,14 @@ impl Rules {
     }
 
     /// Shows one run to everybody who looks at its input.
-    fn take(&mut self, observed: &Observed, run: &Run, numbers: &[Number], from: &From) {
+    fn take(
+        &mut self,
+        observed: &Observed,
+        run: &Run,
+        numbers: &[Number],
+        lines: &[Line],
+        from: &From,
+    ) {
         let Some(targets) = self.targets.get(usize::from(run.input)) else {
             return;
         };
@@ -532,15 +538,18 @@ impl Rules {
         if run.time.is_none() {
             self.passed.no_time += run.count;
         }
-        let into = |sample: &mut SampleLine| {
-            let offset = from.position + u64::from(run.sample.start);
-            sample.set(from.name, offset, run.sample.of(&observed.content));
+        let set = |sample: &mut SampleLine, span: Span| {
+            let offset = from.position + u64::from(span.start);
+            sample.set(from.name, offset, span.of(&observed.content));
         };
-        let sample = || {
+        let into = |sample: &mut SampleLine| set(sample, run.sample);
+        let line = |number: usize| {
             let mut sample = SampleLine::default();
-            into(&mut sample);
+            let later = number.checked_sub(1).and_then(|later| lines.get(later));
+            set(&mut sample, later.map_or(run.sample, |line| line.sample));
             sample
         };
+        let sample = || line(0);
         let seen = Sighting {
             key: run.key.of(&observed.bytes),
             second,
@@ -548,6 +557,8 @@ impl Rules {
             text: run.text.of(&observed.bytes),
             numbers,
             sample: &sample,
+            line: &line,
+            lines: 1 + lines.len(),
         };
         for number in 0..targets.len() {
             match self.targets[usize::from(run.input)][number] {
@@ -652,6 +663,7 @@ impl Rules {
         let now = self.now().unwrap_or(Time(0));
         let wait = |route: &RouteSettings| route.group_wait.max(route.group_interval);
         let wait = self.plan.notifiers.iter().map(wait).max().unwrap_or(0);
+        self.refresh(Time(now.0.saturating_add(wait)));
         self.router.tick(Time(now.0.saturating_add(wait)));
     }
 
@@ -745,24 +757,6 @@ impl Rules {
     pub fn counts(&self) -> routing::Counts {
         self.router.counts()
     }
-}
-
-/// Observations that did not move a window as their time says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Passed {
-    /// Older than the window of a rule.
-    pub late: u64,
-    /// More than an hour later than they came.
-    pub future: u64,
-    /// Without a time and with nothing near them that has one.
-    pub no_time: u64,
-    /// Of groups that a full table did not admit, or for which there was no memory.
-    pub overflow: u64,
-    /// Messages that were not seen before and that nobody can say are new, because there is no room to
-    /// remember them.
-    pub unknown: u64,
-    /// How often an alert could not begin because there were too many.
-    pub refused: u64,
 }
 
 #[cfg(test)]

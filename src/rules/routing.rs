@@ -231,6 +231,21 @@ impl Router {
         }
     }
 
+    /// A firing alert has new evidence, which the next notification about it shows.
+    pub fn refresh(&mut self, alert: &Alert) {
+        for route in &self.routes {
+            let own = group_key(&route.name, &group_labels(route, alert));
+            let crowd = group_key(&route.name, &[]);
+            for key in [own, crowd] {
+                if let Some(group) = self.groups.get_mut(&key)
+                    && group.refresh(alert)
+                {
+                    break;
+                }
+            }
+        }
+    }
+
     /// Sets when a group is looked at.
     fn queue(&mut self, key: &[u8], due: Option<Time>) {
         let Some(group) = self.groups.get_mut(key) else {

@@ -173,6 +173,20 @@ pub(super) struct New {
 }
 
 impl Rule {
+    /// The part whose records an alert shows, and whether it is looked at with each record.
+    pub(super) fn shown(&self) -> Option<(usize, bool)> {
+        self.when.sources.iter().find_map(|source| match source {
+            Source::Edge(part) => Some((*part, true)),
+            Source::Step(step) => Some((self.steps[*step].part, false)),
+            _ => None,
+        })
+    }
+
+    /// Whether an alert shows the records of this part.
+    pub(super) fn shows(&self, part: usize) -> bool {
+        self.shown().is_some_and(|(shown, _)| shown == part)
+    }
+
     /// Checks a rule. The fields it looks at are added to `wanted`, what is to be observed of the
     /// records to `inputs`. Times without an offset are read in `zone`; `states` are those it may name.
     pub fn resolve(

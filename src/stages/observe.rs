@@ -10,7 +10,7 @@ use crate::expr::condition::{Condition, View};
 use crate::expr::input::{Input, Observe};
 use crate::flow::fingerprint::Fingerprint;
 use crate::flow::key::Grouping;
-use crate::flow::observed::{Advance, Number, Observed, Run};
+use crate::flow::observed::{Advance, Line, Number, Observed, Run};
 use crate::flow::row::Row;
 use crate::flow::sample::WEIGHT_MAX;
 use crate::flow::span::Span;
@@ -301,6 +301,12 @@ impl Observer {
                 runs[group as usize] = found;
             }
             let run = &mut observed.runs[found as usize];
+            if observe != Observe::Messages && run.count > 0 && run.count < Observed::LINES_MAX {
+                observed.lines.push(Line {
+                    run: found,
+                    sample: sighting.line,
+                });
+            }
             run.count += u64::from(weight);
             run.newest = run.newest.max(row.time);
             if let Some(measured) = measured {
@@ -393,6 +399,8 @@ impl Observer {
         self.inputs
             .iter_mut()
             .for_each(|watched| watched.runs.clear());
+        // Stable: the lines of a run stay in their order.
+        self.observed.lines.sort_by_key(|line| line.run);
         let observed = std::mem::take(&mut self.observed);
         // The next batch will be much like this one.
         self.observed.runs.reserve(observed.runs.len());

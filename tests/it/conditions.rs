@@ -10,9 +10,10 @@ use logweir::expr::functions::{FUNCTIONS, Place};
 use logweir::expr::lexer::{KEYWORDS, SIGNS};
 use logweir::expr::reserved_names;
 use logweir::expr::rule::Expression;
+use logweir::flow::alert::Status;
 use logweir::flow::wanted::Wanted;
 use logweir::notifiers::text::context::{Context, example};
-use logweir::rules::Facts;
+use logweir::rules::summary::{Facts, Samples};
 use logweir::units::Quantity;
 use serde_json::Value;
 
@@ -122,7 +123,7 @@ fn the_units_of_the_page_are_units() {
 
 #[test]
 fn the_page_has_every_name_that_a_template_can_use() {
-    let notification = serde_json::to_value(Context::of(&example())).unwrap();
+    let notification = serde_json::to_value(Context::of(&example(Status::Firing))).unwrap();
     assert_eq!(
         names("### Names in `title` and `text`"),
         keys(&notification)
@@ -138,6 +139,8 @@ fn the_page_has_every_name_that_a_template_can_use() {
         count: 0,
         template: None,
         summary: "",
+        samples: &[],
+        evidence: Samples::default(),
     };
     let facts = serde_json::to_value(facts).unwrap();
     assert_eq!(names("### Names in `summary`"), keys(&facts));

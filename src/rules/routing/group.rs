@@ -91,6 +91,17 @@ impl Group {
         Some(self.opportunity(route, uncovered(alert, silences, now), now))
     }
 
+    /// Takes over the evidence of an alert that it holds; false if it does not hold it.
+    pub fn refresh(&mut self, alert: &Alert) -> bool {
+        let Some(member) = self.members.get_mut(&alert.id) else {
+            return false;
+        };
+        if member.alert.status == Status::Firing {
+            member.alert.evidence.clone_from(&alert.evidence);
+        }
+        true
+    }
+
     /// The first time at or after `wanted` at which the group may tell something.
     fn opportunity(&self, route: &RouteSettings, wanted: Time, now: Time) -> Time {
         let (Some(first), Some(newest)) = (self.first, self.newest) else {

@@ -82,7 +82,8 @@ fn webhook_body_is_alertmanagers() {
     let labels = json!({"alertname": "cpu-high", "host": "web-1", "severity": "critical"});
     let annotations = json!({
         "summary": "p95(cpu) is 95.5, above 90",
-        "description": "12 records\nmessage: cpu <*>\napp.log:1234: cpu 95.5",
+        "description": "cpu 95.5\np95(cpu) is 95.5, above 90\n12 records, since 2026-11-22T10:00:00Z\non web-1, app.log:1234",
+        "host": "web-1",
         "value": "95.5",
     });
     assert_eq!(
@@ -212,7 +213,10 @@ fn pagerduty_triggers_and_resolves_one_incident_an_alert() {
     let trigger = of("a", "trigger");
     assert_eq!(trigger["routing_key"], "0123456789abcdef");
     let payload = &trigger["payload"];
-    assert_eq!(payload["summary"], "cpu-high: p95(cpu) is 95.5, above 90");
+    assert_eq!(
+        payload["summary"],
+        "cpu-high host=web-1: cpu 95.5 (p95(cpu) is 95.5, above 90)"
+    );
     assert_eq!(
         (&payload["severity"], &payload["source"]),
         (&json!("critical"), &json!("web-1"))
