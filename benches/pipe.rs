@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use logweir::engine::reader::{CHUNK_BYTES, Input, Reader};
-use logweir::engine::writer::Destination;
 use logweir::engine::{self, NoWatcher, Reading, Run};
 use logweir::flow::format::Format;
 use logweir::flow::level::Level;
@@ -21,6 +20,7 @@ use logweir::framing::chunker::Policy;
 use logweir::parsers::csv;
 use logweir::plan::BUDGET_BYTES;
 use logweir::plan::{Plan, Select, Task};
+use logweir::sinks::Destination;
 use logweir::sinks::Sink;
 use logweir::sources::reading::Settings;
 use logweir::stages::literals::Literals;

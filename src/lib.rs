@@ -16,7 +16,7 @@
 //! | [`run`] | what lives while a run lives: start, reload, the clock of rules, summaries, delivery | flags, formats |
 //! | [`process`] | signals, the service manager, descriptors, lines on standard error | data |
 //! | `registry` | the one page that lists every component | their code |
-//! | [`component`] | what components of every kind say about their keys | |
+//! | [`component`] | what components of every kind say about their keys, and what they may ask for | |
 //! | [`sources`] | where bytes come from: files, followed files, standard input, programs, gzip and zstd | records |
 //! | [`framing`] | bytes to records: chunks, lines, stack traces, containers' partial lines | I/O |
 //! | [`parsers`] | a record to time, level, message and wanted fields; one file a format | I/O, state between records that changes a result |

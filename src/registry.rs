@@ -1,4 +1,4 @@
-//! The one page that lists every channel. There is no second list.
+//! The one page that lists every component. There is no second list.
 //!
 //! A list is a macro that hands its lines to the macro that it is given. So the room of the components makes
 //! its modules, enums and calls from the list, and this page uses no room. A line is `Variant: file,`: the
@@ -19,6 +19,18 @@ macro_rules! channels {
             Alertmanager: alertmanager,
             Email: email,
             Command: command,
+        }
+    };
+}
+
+/// Where lines, summaries and alerts are written, in the order of the documentation.
+macro_rules! sinks {
+    ($make:ident) => {
+        $make! {
+            Stdout: stdout,
+            File: file,
+            Http: http,
+            Prometheus: prometheus,
         }
     };
 }

@@ -2,6 +2,8 @@
 //! become bytes, a percentage stays its number. The unit comes from the value's own text, never
 //! from a field's name. Used by the parsers, the condition language and the command line.
 
+use std::time::Duration;
+
 /// What a number counts, as far as its text says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Unit {
@@ -169,6 +171,11 @@ fn restore_small_i(upper: &[u8]) -> Vec<u8> {
         .enumerate()
         .map(|(at, &byte)| if at == 1 && byte == b'I' { b'i' } else { byte })
         .collect()
+}
+
+/// A duration that was checked when the configuration was read.
+pub fn duration(text: &str) -> Duration {
+    Duration::from_nanos(duration_nanoseconds(text).unwrap_or(0).unsigned_abs())
 }
 
 /// A duration on the command line or in the configuration, in nanoseconds: `500ms`, `5m`, `1h30m`,

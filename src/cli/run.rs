@@ -15,11 +15,11 @@ use crate::config::input;
 use crate::disk::Disk;
 use crate::disk::real::Real;
 use crate::engine::Outcome;
-use crate::engine::writer::{Destination, Further};
+use crate::engine::writer::Further;
 use crate::error::Failure;
 use crate::flow::format::Format;
 use crate::notifiers::delivery::{Delivery, Folder};
-use crate::plan::setup::{self, LinesSink, Place, Setup};
+use crate::plan::setup::{self, LinesSink, Setup};
 use crate::process::diagnostics;
 use crate::process::signals::Hangup;
 use crate::process::systemd::Systemd;
@@ -29,11 +29,10 @@ use crate::run::purpose::Purpose;
 use crate::run::reload::Supervisor;
 use crate::run::start::{self, Append, Beside, Reload, Start};
 use crate::run::summaries::Writer;
-use crate::sinks::Sink;
 use crate::sinks::file::Appender;
-use crate::sinks::http::Http;
 use crate::sinks::prometheus::Endpoint;
-use crate::sinks::stdout::{Escape, Stdout};
+use crate::sinks::stdout::Escape;
+use crate::sinks::{Destination, Opening, Target};
 use crate::sources::follow::From;
 use crate::sources::globs::Files;
 use crate::sources::{Origin, Source, Stream, stdin};
@@ -156,11 +155,11 @@ fn follow(args: &RunArgs, mut setup: Setup, signals: &Stop) -> Result<Outcome, F
 /// good, and would have nobody to go on for it.
 fn writable(setup: Setup) -> Result<Setup, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(System::new());
-    let lines = setup.lines.iter().map(|sink| &sink.place);
-    for place in lines.chain(&setup.summaries) {
-        if let Place::File(path, rotation) = place {
+    let lines = setup.lines.iter().map(|sink| &sink.target);
+    for target in lines.chain(&setup.summaries) {
+        if let Some(file) = target.file() {
             let (disk, clock) = (Arc::new(Real), Arc::clone(&clock));
-            let opened = Appender::open(disk, clock, path, rotation.clone());
+            let opened = Appender::open(disk, clock, &file.path, file.rotation.clone());
             opened.map_err(|error| Failure::io(format!("cannot write {error}")))?;
         }
     }
@@ -227,10 +226,8 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
         notes,
     } = setup;
     start::say_notes(&notes, args.quiet);
-    let of_summaries = summaries.iter().filter_map(|place| match place {
-        Place::File(path, _) => Some(path.as_path()),
-        Place::Stdout | Place::Http(_) => None,
-    });
+    let of_summaries = summaries.iter();
+    let of_summaries = of_summaries.filter_map(|target| Some(target.file()?.path.as_path()));
     let of_alerts = notifiers.iter();
     let of_alerts = of_alerts.filter_map(|notifier| notifier.channel.appends_to());
     let writes = of_summaries.chain(of_alerts).map(Path::to_owned).collect();
@@ -254,25 +251,31 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
     let mut append = None;
     let mut first = None;
     let mut further = Vec::new();
-    for sink_of_lines in lines {
-        let LinesSink { place, branch, .. } = sink_of_lines;
-        match place {
-            Place::File(path, rotation) if sink_of_lines.is_first => {
-                append = Some(Append {
-                    path,
-                    rotation: Some(rotation),
-                });
-            }
-            place if sink_of_lines.is_first => first = Some(sink(place, Escape::Text)?),
-            place => further.push(Further {
+    for LinesSink {
+        target,
+        branch,
+        is_first,
+        ..
+    } in lines
+    {
+        if is_first && let Some(file) = target.file() {
+            append = Some(Append {
+                path: file.path.clone(),
+                rotation: Some(file.rotation.clone()),
+            });
+            continue;
+        }
+        match (open(target, Escape::Text, &clock)?, is_first) {
+            (Destination::Plain(sink), true) => first = Some(sink),
+            (destination, _) => further.push(Further {
                 branch,
-                destination: destination(place, Escape::Text, &clock)?,
+                destination,
             }),
         }
     }
     let mut destinations = Vec::new();
-    for place in summaries {
-        destinations.push(destination(place, Escape::Json, &clock)?);
+    for target in summaries {
+        destinations.push(open(target, Escape::Json, &clock)?);
     }
     let summaries = (!destinations.is_empty())
         .then(|| Writer::start(destinations))
@@ -357,35 +360,12 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
 /// Pages that are asked for at once.
 const PAGES_MAX: usize = 16;
 
-/// A sink that no journal tells of.
-fn destination(
-    place: Place,
-    escape: Escape,
-    clock: &Arc<dyn Clock>,
-) -> Result<Destination, Failure> {
-    Ok(match place {
-        Place::File(path, rotation) => {
-            let fail = |error| Failure::io(format!("cannot write {error}"));
-            let appender = Appender::open(Arc::new(Real), Arc::clone(clock), &path, rotation);
-            let mut appender = appender.map_err(fail)?;
-            appender.keep_lines_apart().map_err(fail)?;
-            Destination::File(Box::new(appender))
-        }
-        place => Destination::Plain(sink(place, escape)?),
-    })
-}
-
-fn sink(place: Place, escape: Escape) -> Result<Box<dyn Sink>, Failure> {
-    match place {
-        Place::Stdout => {
-            Ok(Box::new(Stdout::new(escape).map_err(|error| {
-                Failure::io(format!("standard output: {error}"))
-            })?))
-        }
-        Place::Http(settings) => Ok(Box::new(
-            Http::start(*settings, diagnostics::say)
-                .map_err(|error| Failure::io(format!("HTTP sink: {error}")))?,
-        )),
-        Place::File(path, _) => output::sink(Some(&path), Escape::Never),
-    }
+fn open(target: Target, escape: Escape, clock: &Arc<dyn Clock>) -> Result<Destination, Failure> {
+    let opening = Opening {
+        escape,
+        clock: Arc::clone(clock),
+        say: diagnostics::say,
+    };
+    let opened = target.open(&opening);
+    opened.map_err(|error| Failure::io(error.to_string()))
 }

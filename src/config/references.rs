@@ -7,6 +7,7 @@ use crate::config::check::{Finding, element_name, quoted};
 use crate::config::tree::{Node, Table};
 use crate::expr::error::nearest;
 use crate::notifiers;
+use crate::sinks;
 
 /// The lists whose elements have names that must differ.
 const NAMED: [&str; 8] = [
@@ -33,16 +34,7 @@ pub(super) fn check(root: &Node, findings: &mut Vec<Finding>) {
     checker.states();
     checker.tests();
     checker.keys("notifier", notifiers::Config::keys);
-    for (number, table) in checker.tables("sink") {
-        let mut one = |keys: &[&str], needed: bool| {
-            checker.one_of("sink", number, table, keys, needed);
-        };
-        match kind(table) {
-            Some("http") => one(&["url", "url_env"], true),
-            Some("prometheus") => one(&["token_env", "token_file"], false),
-            _ => {}
-        }
-    }
+    checker.keys("sink", sinks::Config::keys);
 }
 
 struct Checker<'a> {

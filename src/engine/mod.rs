@@ -48,13 +48,12 @@ use crate::engine::grace::{Grace, Kept};
 use crate::engine::mapper::{Mapper, careful};
 use crate::engine::order::Order;
 use crate::engine::reader::{Opened, Outlet, ReadReport, Reader};
-use crate::engine::writer::{
-    Border, Destination, Further, Recorder, Sent, Writing, Written, write_all,
-};
+use crate::engine::writer::{Border, Further, Recorder, Sent, Writing, Written, write_all};
 use crate::flow::batch::{Batch, Content};
 use crate::flow::mapped::Mapped;
 use crate::flow::time::Time;
 use crate::plan::Plan;
+use crate::sinks::Destination;
 use crate::state::State;
 use crate::stop::Stop;
 

@@ -17,8 +17,8 @@ use crate::engine::checkpoint::Commit;
 use crate::engine::faults::guard;
 use crate::failpoint::{self, Failpoint};
 use crate::flow::output::{Accepted, Output, OutputPlace, Took};
-use crate::sinks::file::{Appender, Unsynced};
-use crate::sinks::{Pending, Sink};
+use crate::sinks::file::Unsynced;
+use crate::sinks::{Destination, Pending};
 use crate::stop::Stop;
 use crate::store::checkpoint::Checkpoint;
 use crate::store::journal::{Entry, Journal};
@@ -28,14 +28,6 @@ const ROOM_WAIT: Duration = Duration::from_secs(1);
 
 /// How long it waits for room once the run is asked to end.
 const ROOM_GRACE: Duration = Duration::from_secs(10);
-
-/// Where outputs go.
-pub enum Destination {
-    /// Bytes that are gone once they are written.
-    Plain(Box<dyn Sink>),
-    /// A file that grows, and that can be compared with the journal after a kill.
-    File(Box<Appender>),
-}
 
 /// What goes to the writer, in order.
 pub enum Sent {

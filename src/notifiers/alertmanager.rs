@@ -42,7 +42,7 @@ impl Configured for Config {
         Some(Alertmanager {
             url: Secret::new(self.url.as_str()),
             user: self.user.clone(),
-            password: context.secret("password"),
+            password: context.resolver.secret("password"),
             // Sent again before it ends by itself, even if one message is lost.
             firing_for: (context.repeat_interval * 5 / 2).max(FIRING_FOR_MIN),
         })

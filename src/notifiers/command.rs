@@ -42,7 +42,7 @@ impl Configured for Config {
     fn resolve(&self, context: &mut Context) -> Option<Command> {
         Some(Command {
             argv: self.argv.clone(),
-            hidden: (context.secret_variables)(),
+            hidden: context.secret_variables.clone(),
         })
     }
 }

@@ -67,7 +67,7 @@ impl Configured for Config {
             from: self.from.clone(),
             recipients: self.recipients.clone(),
             user: self.user.clone(),
-            password: context.secret("password"),
+            password: context.resolver.secret("password"),
         })
     }
 }

@@ -15,9 +15,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::component::Keys;
+use crate::component::{Keys, Resolver};
 use crate::flow::alert::Notification;
-use crate::flow::secret::Secret;
 use crate::net::http::Attempt;
 use crate::notifiers::text::{Escape, Texts, Words};
 
@@ -45,20 +44,11 @@ pub struct Rate {
 
 /// What a channel may ask for while its configuration is resolved.
 pub struct Context<'c> {
-    /// See [`Context::secret`].
-    pub secret: &'c mut dyn FnMut(&str) -> Option<Secret>,
+    pub resolver: &'c mut dyn Resolver,
     /// Environment variables that hold secrets of the configuration.
-    pub secret_variables: &'c dyn Fn() -> Vec<String>,
+    pub secret_variables: Vec<String>,
     /// How often the notifier repeats an alert that still fires.
     pub repeat_interval: Duration,
-}
-
-impl Context<'_> {
-    /// The secret that stands under `key`, in the variable that `KEY_env` names or in the file that
-    /// `KEY_file` names. `None` if none of them is given, or after a mistake, which is then reported.
-    pub fn secret(&mut self, key: &str) -> Option<Secret> {
-        (self.secret)(key)
-    }
 }
 
 /// The configuration of a channel: the keys of `[[notifier]]` beside those that every notifier has.
@@ -68,7 +58,7 @@ pub(crate) trait Configured {
     /// Keys that depend on each other.
     const KEYS: &[Keys] = &[];
 
-    /// The channel, ready to send. `None` after a mistake, which the context has reported.
+    /// The channel, ready to send. `None` after a mistake, which the resolver has reported.
     fn resolve(&self, context: &mut Context) -> Option<Self::Channel>;
 
     /// A file that it appends alerts to.
@@ -152,7 +142,7 @@ macro_rules! make {
                 }
             }
 
-            /// The channel, ready to send. `None` after a mistake, which the context has reported.
+            /// The channel, ready to send. `None` after a mistake, which the resolver has reported.
             pub fn resolve(&self, context: &mut Context) -> Option<Channel> {
                 match self {
                     $(Config::$Variant(config) => config.resolve(context).map(Channel::$Variant),)*

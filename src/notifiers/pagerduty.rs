@@ -43,7 +43,7 @@ impl Configured for Config {
 
     fn resolve(&self, context: &mut Context) -> Option<PagerDuty> {
         Some(PagerDuty {
-            routing_key: context.secret("routing_key")?,
+            routing_key: context.resolver.secret("routing_key")?,
             url: Secret::new(self.url.as_deref().unwrap_or(URL)),
         })
     }

@@ -39,7 +39,7 @@ impl Configured for Config {
 
     fn resolve(&self, context: &mut Context) -> Option<Slack> {
         Some(Slack {
-            url: context.secret("url")?,
+            url: context.resolver.secret("url")?,
             channel: self.channel.clone(),
         })
     }

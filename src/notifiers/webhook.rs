@@ -45,9 +45,9 @@ impl Configured for Config {
 
     fn resolve(&self, context: &mut Context) -> Option<Webhook> {
         Some(Webhook {
-            url: context.secret("url")?,
-            secret: context.secret("secret"),
-            token: context.secret("token"),
+            url: context.resolver.secret("url")?,
+            secret: context.resolver.secret("secret"),
+            token: context.resolver.secret("token"),
         })
     }
 }

@@ -34,8 +34,7 @@ use crate::rules::mask::Mask;
 use crate::rules::rule::{self, Rule, RuleSettings};
 use crate::rules::summary::{Facts, Samples};
 use crate::rules::watched::{SetPlan, StatePlan};
-use crate::sinks::file::Rotation;
-use crate::sinks::prometheus;
+use crate::sinks::{Target, prometheus};
 use crate::sources::Stream;
 use crate::stages::aggregate::Metric;
 use crate::state::Shape;
@@ -86,18 +85,10 @@ pub struct Files {
     pub poll: bool,
 }
 
-/// Where lines or summaries go.
-#[derive(Debug)]
-pub enum Place {
-    Stdout,
-    File(PathBuf, Rotation),
-    Http(Box<crate::sinks::http::Settings>),
-}
-
 /// One sink of lines.
 #[derive(Debug)]
 pub struct LinesSink {
-    pub place: Place,
+    pub target: Target,
     /// The lines that it gets, by its place among the branches of the plan.
     pub branch: usize,
     /// Only records for which this holds, as it is written.
@@ -114,7 +105,7 @@ pub struct Setup {
     pub sources: Sources,
     pub notifiers: Vec<notifiers::Settings>,
     pub lines: Vec<LinesSink>,
-    pub summaries: Vec<Place>,
+    pub summaries: Vec<Target>,
     /// The Prometheus endpoint.
     pub endpoint: Option<prometheus::Settings>,
     pub zone: TimeZone,
@@ -143,7 +134,7 @@ pub fn setup(
         groupings: Vec::new(),
         notes: Vec::new(),
         problems: Problems::default(),
-        grace: duration(&loaded.config.run.grace),
+        grace: units::duration(&loaded.config.run.grace),
         dead_letters: None,
     };
     let setup = resolver.setup(&loaded.config, state_dir);
@@ -607,10 +598,6 @@ pub fn encode(entry: &Key, fields: &[String]) -> Result<Vec<u8>, String> {
 /// The time in a checked duration.
 fn nanoseconds(text: &str) -> i64 {
     units::duration_nanoseconds(text).unwrap_or(0)
-}
-
-fn duration(text: &str) -> Duration {
-    Duration::from_nanos(nanoseconds(text).unsigned_abs())
 }
 
 fn optional(text: Option<&str>) -> Option<i64> {

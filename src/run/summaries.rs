@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
-use crate::engine::writer::{Destination, Recorder, Wrote};
+use crate::engine::writer::{Recorder, Wrote};
 use crate::flow::output::{Accepted, Output};
 use crate::flow::time::Time;
 use crate::process::diagnostics;
 use crate::report::{Report, json};
+use crate::sinks::Destination;
 use crate::sinks::{Arrival, Pending};
 use crate::state::State;
 use crate::state::summaries::{Summary, WAITING_MAX, Window};

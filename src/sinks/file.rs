@@ -9,11 +9,103 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Clock;
+use crate::disk::real::Real;
 use crate::disk::rotated::rotated_path;
 use crate::disk::{Disk, DiskFile, Kind, directory_of, is_no_room, read_full};
 use crate::flow::output::OutputPlace;
-use crate::sinks::{Sink, stdout};
+use crate::notifiers::{self, Channel};
+use crate::sinks::{Configured, Context, Destination, Open, Opening, Sink, What, stdout};
+use crate::units;
+
+/// A file that is appended to.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct Config {
+    /// What is written: the lines that pass, summaries or alerts.
+    #[serde(default)]
+    what: What,
+    /// Only records for which this condition holds.
+    #[serde(rename = "where")]
+    #[schemars(extend("format" = "condition"))]
+    condition: Option<String>,
+    /// The file.
+    #[schemars(length(min = 1))]
+    path: String,
+    /// The file is renamed to `PATH.1` before it grows past this.
+    #[schemars(extend("format" = "size"))]
+    rotate_size: Option<String>,
+    /// The file is renamed to `PATH.1` when it is this old.
+    #[schemars(extend("format" = "span"))]
+    rotate_every: Option<String>,
+    /// How many renamed files stay.
+    #[serde(default = "rotate_keep")]
+    rotate_keep: u32,
+}
+
+fn rotate_keep() -> u32 {
+    7
+}
+
+impl Configured for Config {
+    type Settings = Settings;
+
+    fn writes(&self) -> Option<(What, Option<&str>)> {
+        Some((self.what, self.condition.as_deref()))
+    }
+
+    fn file(&self) -> Option<(&str, u32)> {
+        let rotates = self.rotate_size.is_some() || self.rotate_every.is_some();
+        Some((&self.path, if rotates { self.rotate_keep } else { 0 }))
+    }
+
+    fn resolve(&self, _: &mut Context) -> Option<Settings> {
+        let size = self.rotate_size.as_deref();
+        Some(Settings {
+            path: PathBuf::from(&self.path),
+            rotation: Rotation {
+                bytes_max: size.and_then(|text| units::byte_size(text).ok()),
+                age_max: self.rotate_every.as_deref().map(units::duration),
+                keep: self.rotate_keep,
+            },
+        })
+    }
+}
+
+/// A file that is appended to, and when it is rotated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    pub path: PathBuf,
+    pub rotation: Rotation,
+}
+
+impl Open for Settings {
+    fn address(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn file(&self) -> Option<&Settings> {
+        Some(self)
+    }
+
+    fn channel(&self) -> Option<Channel> {
+        Some(Channel::File(notifiers::file::File {
+            path: self.path.clone(),
+        }))
+    }
+
+    fn open(self, opening: &Opening) -> io::Result<Destination> {
+        let named = |error| io::Error::other(format!("cannot write {error}"));
+        let clock = Arc::clone(&opening.clock);
+        let appender = Appender::open(Arc::new(Real), clock, &self.path, self.rotation);
+        let mut appender = appender.map_err(named)?;
+        appender.keep_lines_apart().map_err(named)?;
+        Ok(Destination::File(Box::new(appender)))
+    }
+}
 
 /// A file that is replaced at the start of the run.
 pub struct Target {

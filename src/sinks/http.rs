@@ -13,15 +13,24 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use reqwest::Client;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::clock::{Clock, System};
+use crate::component::Keys;
 use crate::disk::private_file::Lines;
 use crate::flow::secret::Secret;
 use crate::flow::time::Time;
 use crate::net::http::{self, Attempt, Post};
+use crate::net::redact;
 use crate::net::retry;
-use crate::sinks::{Arrivals, Pending, Sink};
+use crate::notifiers::Channel;
+use crate::notifiers::webhook::Webhook;
+use crate::sinks::{
+    Arrivals, Configured, Context, Destination, Open, Opening, Pending, Sink, What,
+};
+use crate::units;
 
 /// Outputs that wait for the sender; an output is a batch's lines, at most some hundred KiB.
 const QUEUE_MAX: usize = 8;
@@ -29,8 +38,100 @@ const QUEUE_MAX: usize = 8;
 /// Bytes after which the dead letters become `.1`.
 const DEAD_LETTERS_BYTES_MAX: u64 = 256 << 20;
 
+/// The part of the grace time in which it tries to get rid of what is left.
+const FINISH_SHARE: f64 = 0.8;
+
 /// How often a wait looks whether the run ends.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// Another server, by POST.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct Config {
+    /// What is written: the lines that pass, summaries or alerts.
+    #[serde(default)]
+    what: What,
+    /// Only records for which this condition holds.
+    #[serde(rename = "where")]
+    #[schemars(extend("format" = "condition"))]
+    condition: Option<String>,
+    /// Where to post to.
+    #[schemars(extend("format" = "url", "secret" = true))]
+    url: Option<String>,
+    /// Environment variable that holds the URL.
+    #[schemars(extend("format" = "variable", "secret" = true))]
+    url_env: Option<String>,
+    /// Environment variable that holds a bearer token.
+    #[schemars(extend("format" = "variable", "secret" = true))]
+    token_env: Option<String>,
+    /// How bodies are compressed.
+    #[serde(default)]
+    compress: Compress,
+    /// A body is sent when it has this many bytes.
+    #[serde(default = "batch_bytes")]
+    #[schemars(extend("format" = "size"))]
+    batch_bytes: String,
+    /// A body is sent when its first line has waited this long.
+    #[serde(default = "batch_wait")]
+    #[schemars(extend("format" = "duration"))]
+    batch_wait: String,
+    /// How long one request may take.
+    #[serde(default = "timeout")]
+    #[schemars(extend("format" = "span"))]
+    timeout: String,
+}
+
+fn batch_bytes() -> String {
+    "1MiB".to_owned()
+}
+
+fn batch_wait() -> String {
+    "1s".to_owned()
+}
+
+fn timeout() -> String {
+    "10s".to_owned()
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Compress {
+    #[default]
+    None,
+    Gzip,
+    Zstd,
+}
+
+impl Configured for Config {
+    type Settings = Settings;
+
+    const KEYS: &[Keys] = &[Keys::ExactlyOne(&["url", "url_env"])];
+
+    fn writes(&self) -> Option<(What, Option<&str>)> {
+        Some((self.what, self.condition.as_deref()))
+    }
+
+    fn resolve(&self, context: &mut Context) -> Option<Settings> {
+        let url = context.resolver.secret("url")?;
+        Some(Settings {
+            name: context.name.clone(),
+            content: match self.what {
+                What::Lines => Content::Text,
+                What::Summary | What::Alerts => Content::Ndjson,
+            },
+            // It is to say what it could not send before the grace ends the process.
+            finish_within: context.grace.mul_f64(FINISH_SHARE),
+            dead_letters: context.dead_letters.clone(),
+            url,
+            token: context.resolver.secret("token"),
+            compress: self.compress,
+            batch_bytes: units::byte_size(&self.batch_bytes).unwrap_or(1 << 20) as usize,
+            batch_wait: units::duration(&self.batch_wait),
+            timeout: units::duration(&self.timeout),
+        })
+    }
+}
 
 /// One HTTP sink with everything resolved.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,11 +161,24 @@ pub enum Content {
     Ndjson,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compress {
-    None,
-    Gzip,
-    Zstd,
+impl Open for Settings {
+    fn address(&self) -> String {
+        redact::address(self.url.expose())
+    }
+
+    fn channel(&self) -> Option<Channel> {
+        Some(Channel::Webhook(Webhook {
+            url: self.url.clone(),
+            secret: None,
+            token: self.token.clone(),
+        }))
+    }
+
+    fn open(self, opening: &Opening) -> io::Result<Destination> {
+        let named = |error: io::Error| io::Error::other(format!("HTTP sink: {error}"));
+        let http = Http::start(self, opening.say).map_err(named)?;
+        Ok(Destination::Plain(Box::new(http)))
+    }
 }
 
 /// The sink: hands lines to a thread that sends them.

@@ -1,13 +1,186 @@
-//! Where lines and reports go: one file a sink. A sink writes what it is given and counts it; it
+//! Where lines and reports go: one file a sink (`registry.rs` lists them). A sink writes what it is given and counts it; it
 //! decides nothing.
 
-pub mod file;
-pub mod http;
-pub mod prometheus;
-pub mod stdout;
-
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Clock;
+use crate::component::{Keys, Resolver};
+use crate::notifiers::Channel;
+use crate::sinks::file::Appender;
+use crate::sinks::stdout::Escape;
+
+/// What a sink writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum What {
+    #[default]
+    Lines,
+    Summary,
+    Alerts,
+}
+
+/// What a sink may ask for while its configuration is resolved.
+pub struct Context<'c> {
+    pub resolver: &'c mut dyn Resolver,
+    /// Its name in messages.
+    pub name: String,
+    /// How long the end of the run may take.
+    pub grace: Duration,
+    /// File for what a receiver refuses for good.
+    pub dead_letters: Option<PathBuf>,
+}
+
+/// The configuration of a sink: the keys of `[[sink]]` beside those that every sink has.
+pub(crate) trait Configured {
+    type Settings;
+
+    /// Keys that depend on each other.
+    const KEYS: &[Keys] = &[];
+
+    /// What is written and on which condition; `None` for an endpoint, which is asked.
+    fn writes(&self) -> Option<(What, Option<&str>)>;
+
+    /// The file that it writes, and how many rotated ones stay beside it.
+    fn file(&self) -> Option<(&str, u32)> {
+        None
+    }
+
+    /// The sink, ready to be opened. `None` after a mistake, which the resolver has reported.
+    fn resolve(&self, context: &mut Context) -> Option<Self::Settings>;
+}
+
+/// A sink that is ready to be opened.
+pub(crate) trait Open {
+    /// Where it writes, in a few words, without what may be secret.
+    fn address(&self) -> String;
+
+    /// A file that is appended to. The journal can explain its content.
+    fn file(&self) -> Option<&file::Settings> {
+        None
+    }
+
+    /// How alerts get there; `None` if they cannot.
+    fn channel(&self) -> Option<Channel> {
+        None
+    }
+
+    /// An error names the sink.
+    fn open(self, opening: &Opening) -> io::Result<Destination>
+    where
+        Self: Sized;
+}
+
+/// What a sink is opened with.
+pub struct Opening {
+    /// How what a terminal might obey is written.
+    pub escape: Escape,
+    pub clock: Arc<dyn Clock>,
+    /// Gets our own lines.
+    pub say: fn(&str),
+}
+
+/// An open sink.
+pub enum Destination {
+    /// Bytes that are gone once they are written.
+    Plain(Box<dyn Sink>),
+    /// A file that grows, and that can be compared with the journal after a kill.
+    File(Box<Appender>),
+}
+
+/// Makes the modules and both enums of the list, and hands their calls on.
+macro_rules! make {
+    ($($Variant:ident: $file:ident,)*) => {
+        $(pub mod $file;)*
+
+        /// A kind of sink.
+        #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+        #[serde(tag = "type", rename_all = "lowercase")]
+        #[schemars(inline)]
+        pub enum Config {
+            $($Variant($file::Config),)*
+        }
+
+        impl Config {
+            /// Keys that depend on each other, by the name of the kind.
+            pub fn keys(kind: &str) -> &'static [Keys] {
+                match kind {
+                    $(stringify!($file) => <$file::Config as Configured>::KEYS,)*
+                    _ => &[],
+                }
+            }
+
+            /// What is written and on which condition; `None` for an endpoint, which is asked.
+            pub fn writes(&self) -> Option<(What, Option<&str>)> {
+                match self {
+                    $(Config::$Variant(config) => config.writes(),)*
+                }
+            }
+
+            /// The file that it writes, and how many rotated ones stay beside it.
+            pub fn file(&self) -> Option<(&str, u32)> {
+                match self {
+                    $(Config::$Variant(config) => config.file(),)*
+                }
+            }
+
+            /// The sink, ready to be opened. `None` after a mistake, which the resolver has reported.
+            pub fn resolve(&self, context: &mut Context) -> Option<Target> {
+                match self {
+                    $(Config::$Variant(config) => {
+                        config.resolve(context).map(|it| Target::$Variant(Box::new(it)))
+                    })*
+                }
+            }
+        }
+
+        /// A sink with everything resolved.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Target {
+            $($Variant(Box<$file::Settings>),)*
+        }
+
+        impl Target {
+            fn contract(&self) -> &dyn Open {
+                match self {
+                    $(Target::$Variant(settings) => &**settings,)*
+                }
+            }
+
+            /// An error names the sink.
+            pub fn open(self, opening: &Opening) -> io::Result<Destination> {
+                match self {
+                    $(Target::$Variant(settings) => settings.open(opening),)*
+                }
+            }
+        }
+    };
+}
+
+sinks!(make);
+
+impl Target {
+    /// Where it writes, in a few words, without what may be secret.
+    pub fn address(&self) -> String {
+        self.contract().address()
+    }
+
+    /// A file that is appended to. The journal can explain its content.
+    pub fn file(&self) -> Option<&file::Settings> {
+        self.contract().file()
+    }
+
+    /// How alerts get there; `None` if they cannot.
+    pub fn channel(&self) -> Option<Channel> {
+        self.contract().channel()
+    }
+}
 
 /// A place for lines. Called from one thread, in order.
 pub trait Sink: Send {

@@ -23,10 +23,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
+use crate::component::Keys;
 use crate::flow::secret::Secret;
+use crate::sinks::{Configured, Context, Destination, Open, Opening, What};
 
 /// Connections at once. The next one takes the place of one that is idle.
 const CONNECTIONS_MAX: usize = 64;
@@ -49,6 +53,53 @@ const PAGE_TIME: Duration = Duration::from_secs(5);
 /// Bytes of a request's head.
 const HEAD_BYTES_MAX: usize = 16 << 10;
 
+/// An endpoint that Prometheus scrapes, with `/health` and `/ready`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct Config {
+    /// Address and port to listen on.
+    #[serde(default = "listen")]
+    #[schemars(extend("format" = "address"))]
+    listen: String,
+    /// Environment variable that holds the bearer token that `/metrics` asks for; wanted where it listens
+    /// beyond this machine.
+    #[schemars(extend("format" = "variable", "secret" = true))]
+    token_env: Option<String>,
+    /// File that holds that token.
+    #[schemars(length(min = 1), extend("secret" = true))]
+    token_file: Option<String>,
+}
+
+fn listen() -> String {
+    "127.0.0.1:9598".to_owned()
+}
+
+impl Configured for Config {
+    type Settings = Settings;
+
+    const KEYS: &[Keys] = &[Keys::AtMostOne(&["token_env", "token_file"])];
+
+    fn writes(&self) -> Option<(What, Option<&str>)> {
+        None
+    }
+
+    fn resolve(&self, context: &mut Context) -> Option<Settings> {
+        let token = context.resolver.secret("token");
+        if token.is_none() && !is_loopback(&self.listen) {
+            let note = format!(
+                "{} listens beyond this machine and asks for no token; whoever reaches it reads /metrics; \
+                 add token_env, or listen on 127.0.0.1",
+                self.listen
+            );
+            context.resolver.note("listen", note);
+        }
+        Some(Settings {
+            listen: self.listen.clone(),
+            token,
+        })
+    }
+}
+
 /// Where the endpoint is, and for whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -56,6 +107,18 @@ pub struct Settings {
     pub listen: String,
     /// What a request has to bring, but for `/health` and `/ready`.
     pub token: Option<Secret>,
+}
+
+impl Open for Settings {
+    fn address(&self) -> String {
+        format!("http://{}", self.listen)
+    }
+
+    fn open(self, _: &Opening) -> io::Result<Destination> {
+        Err(io::Error::other(
+            "an endpoint is asked; nothing is written to it",
+        ))
+    }
 }
 
 /// Whether an address with a port is of this machine alone. A name that is not `localhost` may be any.

@@ -4,8 +4,57 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::flow::terminal;
-use crate::sinks::Sink;
+use crate::notifiers::{Channel, stdout};
+use crate::sinks::{Configured, Context, Destination, Open, Opening, Sink, What};
+
+/// Standard output.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct Config {
+    /// What is written: the lines that pass, summaries or alerts.
+    #[serde(default)]
+    what: What,
+    /// Only records for which this condition holds.
+    #[serde(rename = "where")]
+    #[schemars(extend("format" = "condition"))]
+    condition: Option<String>,
+}
+
+impl Configured for Config {
+    type Settings = Settings;
+
+    fn writes(&self) -> Option<(What, Option<&str>)> {
+        Some((self.what, self.condition.as_deref()))
+    }
+
+    fn resolve(&self, _: &mut Context) -> Option<Settings> {
+        Some(Settings)
+    }
+}
+
+/// Our own standard output.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings;
+
+impl Open for Settings {
+    fn address(&self) -> String {
+        "standard output".to_owned()
+    }
+
+    fn channel(&self) -> Option<Channel> {
+        Some(Channel::Stdout(stdout::Stdout))
+    }
+
+    fn open(self, opening: &Opening) -> io::Result<Destination> {
+        let named = |error: io::Error| io::Error::other(format!("standard output: {error}"));
+        let stdout = Stdout::new(opening.escape).map_err(named)?;
+        Ok(Destination::Plain(Box::new(stdout)))
+    }
+}
 
 /// How what a terminal might obey is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex};
 
 use jiff::tz::TimeZone;
 use logweir::engine::reader::{Input, Reader};
-use logweir::engine::writer::Destination;
 use logweir::engine::{self, NoWatcher, Reading, Run};
 use logweir::expr::condition::Condition;
 use logweir::flow::key::{GroupField, Grouping};
@@ -21,6 +20,7 @@ use logweir::framing::Multiline;
 use logweir::framing::chunker::Policy;
 use logweir::plan::{Plan, ReportTask, Select, Task};
 use logweir::report::{Report, json};
+use logweir::sinks::Destination;
 use logweir::sinks::Sink;
 use logweir::sources::Source;
 use logweir::sources::reading::Settings;

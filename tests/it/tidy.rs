@@ -25,7 +25,6 @@ const ARROWS: [(&str, &[&str]); 29] = [
     // Lists of names; no room uses it by a path.
     ("registry", &[]),
     ("units", &[]),
-    ("component", &[]),
     ("error", &[]),
     ("clock", &[]),
     ("disk", &[]),
@@ -34,6 +33,7 @@ const ARROWS: [(&str, &[&str]); 29] = [
     // The command's allocator, beside `main`.
     ("memory", &[]),
     ("flow", &[]),
+    ("component", &["flow"]),
     ("process", &["flow"]),
     ("parsers", &["flow"]),
     // The framing asks the parsers where a record surely starts.
@@ -46,16 +46,26 @@ const ARROWS: [(&str, &[&str]); 29] = [
     ("sources", &["flow", "framing"]),
     // The network's edge: what notifiers and the HTTP sink share.
     ("net", &["flow"]),
-    ("notifiers", &["flow", "net"]),
-    ("sinks", &["flow", "net"]),
+    ("notifiers", &["component", "flow", "net"]),
+    ("sinks", &["component", "notifiers", "flow", "net"]),
     ("report", &["flow", "state"]),
     (
         "config",
-        &["expr", "flow", "framing", "stages", "rules", "notifiers"],
+        &[
+            "expr",
+            "component",
+            "flow",
+            "framing",
+            "stages",
+            "rules",
+            "notifiers",
+            "sinks",
+        ],
     ),
     (
         "plan",
         &[
+            "component",
             "config",
             "notifiers",
             "sinks",

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::cli::check::promise::{Promise, promises, shown};
+use crate::cli::check::promise::{Promise, promises};
 use crate::config::Config;
 use crate::config::input::{self, DedupMode, From};
 use crate::config::load::Loaded;
@@ -326,13 +326,13 @@ fn push_where(what: &mut Vec<String>, condition: Option<&str>) {
 
 fn sinks(config: &Config, setup: &Setup) -> Vec<Row> {
     let lines = setup.lines.iter().map(|sink| {
-        let mut what = vec![shown(&sink.place)];
+        let mut what = vec![sink.target.address()];
         push_where(&mut what, sink.condition.as_deref());
         Row::new("lines", what.join(", "))
     });
     let mut rows: Vec<Row> = lines.collect();
-    for place in &setup.summaries {
-        let what = format!("{}, every {}", shown(place), config.run.interval);
+    for target in &setup.summaries {
+        let what = format!("{}, every {}", target.address(), config.run.interval);
         rows.push(Row::new("summaries", what));
     }
     if let Some(endpoint) = &setup.endpoint {

@@ -1,12 +1,10 @@
 //! What becomes of everything that a run writes or tells when the process or the machine dies. Ending in
 //! order loses nothing anywhere, so only a crash is spoken of.
 
-use std::path::Path;
-
 use serde::Serialize;
 
 use crate::config::input::From;
-use crate::plan::setup::{Place, Setup};
+use crate::plan::setup::Setup;
 use crate::sources::Origin;
 
 /// What holds for one path after a crash.
@@ -72,15 +70,18 @@ fn promises_of(setup: &Setup, from: &'static str, again: Again) -> Vec<Promise> 
     };
     let mut promises = Vec::new();
     for sink in &setup.lines {
-        let kept = match &sink.place {
-            Place::File(..) if sink.is_first => lines_to_a_file(again),
-            Place::File(..) => lines_to_a_further_file(again),
-            Place::Stdout | Place::Http(_) => sent(again),
+        let kept = match sink.target.file() {
+            Some(_) if sink.is_first => lines_to_a_file(again),
+            Some(_) => lines_to_a_further_file(again),
+            None => sent(again),
         };
-        promises.push(promise(format!("lines, {}", shown(&sink.place)), kept));
+        promises.push(promise(format!("lines, {}", sink.target.address()), kept));
     }
-    for place in &setup.summaries {
-        promises.push(promise(format!("summaries, {}", shown(place)), sent(again)));
+    for target in &setup.summaries {
+        promises.push(promise(
+            format!("summaries, {}", target.address()),
+            sent(again),
+        ));
     }
     for notifier in &setup.notifiers {
         promises.push(promise(format!("alerts, {}", notifier.name), told(again)));
@@ -115,15 +116,6 @@ fn stream(has_state: bool) -> Again {
         Again::StreamWithState
     } else {
         Again::Stream
-    }
-}
-
-/// The place of a sink in a few words, without what may be secret.
-pub fn shown(place: &Place) -> String {
-    match place {
-        Place::Stdout => "standard output".to_owned(),
-        Place::File(path, _) => Path::display(path).to_string(),
-        Place::Http(settings) => crate::net::redact::address(settings.url.expose()),
     }
 }
 

@@ -1,7 +1,6 @@
 //! What a configuration makes of the record: which metrics, states, sets and rules look at it, and what
 //! keeps its lines or drops them. It asks what a run asks.
 
-use crate::cli::check::promise::shown;
 use crate::cli::explain::selection::Test;
 use crate::config::load::Loaded;
 use crate::expr::condition::View;
@@ -93,7 +92,7 @@ impl Configuration {
                 true => Ok("its lines, if they go out".to_owned()),
                 false => Err(format!("{text} does not hold")),
             };
-            add("sink", &shown(&sink.place), found);
+            add("sink", &sink.target.address(), found);
         }
         Configured {
             watched,

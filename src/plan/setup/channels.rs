@@ -1,28 +1,28 @@
 //! Notifiers, sinks and sources as they run: addresses read, secrets fetched.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use super::{Files, LinesSink, Place, Purpose, Resolver, Sources, duration, nanoseconds, path};
+use super::{Files, LinesSink, Purpose, Resolver, Sources, nanoseconds, path};
+use crate::component;
 use crate::config::Config;
 use crate::config::alerting::{self, Notifier};
 use crate::config::input::{self, Input};
 use crate::config::load::PathStep;
-use crate::config::output::{self, Compress, Target, What};
+use crate::config::output::Sink;
 use crate::config::secret;
 use crate::config::secret::variable;
 use crate::flow::output::{Branches, Dedup, DedupMode, LinesTask};
 use crate::flow::secret::Secret;
 use crate::flow::time::Time;
 use crate::notifiers::text::{Escape, Texts};
-use crate::notifiers::{self, Rate, Settings, file, stdout, webhook};
+use crate::notifiers::{self, Rate, Settings, stdout};
 use crate::plan::flags;
 use crate::plan::overlap::Outputs;
 use crate::plan::{Branch, KeptLines};
 use crate::rules::routing::{RouteSettings, Silence};
-use crate::sinks::file::Rotation;
-use crate::sinks::{http, prometheus};
+use crate::sinks::{self, Target, What, prometheus};
 use crate::sources::follow::patterns::is_glob;
 use crate::sources::{Origin, Stream};
 use crate::stages::literals::Literals;
@@ -30,9 +30,6 @@ use crate::units;
 
 /// The notifier that is there if none is configured: whoever writes a rule wants to see its alerts.
 const DEFAULT: &str = "stdout";
-
-/// The part of the grace time in which an HTTP sink tries to get rid of what is left.
-const FINISH_SHARE: f64 = 0.8;
 
 /// The conditions of sinks of lines, each once, with the first sink that has it; the one of the first sink
 /// stands first.
@@ -48,9 +45,9 @@ impl Branching<'_> {
         let sinks = config.sink.iter().enumerate();
         let lines =
             sinks.filter_map(|(place, sink)| Some((condition_of_lines(sink)?, place, sink)));
-        let mut lines: Vec<(Option<&str>, usize, &output::Sink)> = lines.collect();
+        let mut lines: Vec<(Option<&str>, usize, &Sink)> = lines.collect();
         // Stable: the first file, or else the first sink.
-        lines.sort_by_key(|(_, _, sink)| !matches!(sink.to, Target::File(_)));
+        lines.sort_by_key(|(_, _, sink)| sink.to.file().is_none());
         let mut branching = Branching {
             first: lines.first().map(|(_, place, _)| *place),
             ..Branching::default()
@@ -64,7 +61,7 @@ impl Branching<'_> {
         branching
     }
 
-    fn branch_of(&self, sink: &output::Sink) -> usize {
+    fn branch_of(&self, sink: &Sink) -> usize {
         let condition = condition_of_lines(sink).flatten();
         let mut branches = self.branches.iter();
         let place = branches.position(|(known, _)| *known == condition);
@@ -73,7 +70,7 @@ impl Branching<'_> {
 }
 
 /// The condition of a sink, if it is one of lines.
-fn condition_of_lines(sink: &output::Sink) -> Option<Option<&str>> {
+fn condition_of_lines(sink: &Sink) -> Option<Option<&str>> {
     let (what, condition) = sink.to.writes()?;
     (what == What::Lines).then_some(condition)
 }
@@ -82,7 +79,7 @@ fn condition_of_lines(sink: &output::Sink) -> Option<Option<&str>> {
 #[derive(Default)]
 pub(super) struct Places {
     pub lines: Vec<LinesSink>,
-    pub summaries: Vec<Place>,
+    pub summaries: Vec<Target>,
     pub endpoint: Option<prometheus::Settings>,
 }
 
@@ -97,17 +94,46 @@ pub(super) fn told(config: &Config, notify: &[String]) -> Vec<String> {
 }
 
 /// Sinks that are told of every alert.
-fn alert_sinks(config: &Config) -> impl Iterator<Item = (usize, &Target)> {
+fn alert_sinks(config: &Config) -> impl Iterator<Item = (usize, &Sink)> {
     let sinks = config.sink.iter().enumerate();
     sinks.filter_map(|(place, sink)| {
         let (what, _) = sink.to.writes()?;
-        (what == What::Alerts).then_some((place, &sink.to))
+        (what == What::Alerts).then_some((place, sink))
     })
 }
 
 /// A name that no notifier of the configuration can have.
 fn sink_name(place: usize) -> String {
     format!("[[sink]] {}", place + 1)
+}
+
+/// One table of a list of the configuration, for the component that it configures.
+struct Entry<'e, 'l> {
+    resolver: &'e mut Resolver<'l>,
+    table: &'static str,
+    place: usize,
+}
+
+impl<'e, 'l> Entry<'e, 'l> {
+    fn new(resolver: &'e mut Resolver<'l>, table: &'static str, place: usize) -> Entry<'e, 'l> {
+        Entry {
+            resolver,
+            table,
+            place,
+        }
+    }
+}
+
+impl component::Resolver for Entry<'_, '_> {
+    fn secret(&mut self, key: &str) -> Option<Secret> {
+        self.resolver.secret(self.table, self.place, key)
+    }
+
+    fn note(&mut self, key: &str, text: String) {
+        let origin = self.resolver.loaded.at(&path(self.table, self.place, key));
+        let note = format!("{}:{}: {text}", origin.file(), origin.line());
+        self.resolver.notes.push(note);
+    }
 }
 
 impl Resolver<'_> {
@@ -128,32 +154,16 @@ impl Resolver<'_> {
             made.push(Settings {
                 name: notifier.name.clone(),
                 channel,
-                timeout: duration(&notifier.timeout),
-                give_up: duration(&notifier.give_up),
+                timeout: units::duration(&notifier.timeout),
+                give_up: units::duration(&notifier.give_up),
                 rate: rate(&notifier.rate),
                 title: notifier.title.clone(),
                 text: notifier.text.clone(),
             });
         }
         for (place, sink) in alert_sinks(config) {
-            let channel = match sink {
-                Target::Stdout(_) => notifiers::Channel::Stdout(stdout::Stdout),
-                Target::File(sink) => notifiers::Channel::File(file::File {
-                    path: PathBuf::from(&sink.path),
-                }),
-                Target::Http(sink) => {
-                    let Some(settings) = self.http(sink, place) else {
-                        continue;
-                    };
-                    notifiers::Channel::Webhook(webhook::Webhook {
-                        url: settings.url,
-                        secret: None,
-                        token: settings.token,
-                    })
-                }
-                Target::Prometheus(_) => continue,
-            };
-            made.push(plain(&sink_name(place), channel));
+            let channel = self.target(sink, place).and_then(|target| target.channel());
+            made.extend(channel.map(|channel| plain(&sink_name(place), channel)));
         }
         if made.is_empty() && config.notifier.is_empty() {
             made.push(plain(DEFAULT, notifiers::Channel::Stdout(stdout::Stdout)));
@@ -162,11 +172,21 @@ impl Resolver<'_> {
     }
 
     fn channel(&mut self, notifier: &Notifier, place: usize) -> Option<notifiers::Channel> {
-        let loaded = self.loaded;
+        let secret_variables = self.loaded.secret_variables();
         notifier.channel.resolve(&mut notifiers::Context {
-            secret: &mut |name| self.secret("notifier", place, name),
-            secret_variables: &|| loaded.secret_variables(),
-            repeat_interval: duration(&notifier.repeat_interval),
+            resolver: &mut Entry::new(self, "notifier", place),
+            secret_variables,
+            repeat_interval: units::duration(&notifier.repeat_interval),
+        })
+    }
+
+    fn target(&mut self, sink: &Sink, place: usize) -> Option<Target> {
+        let (grace, dead_letters) = (self.grace, self.dead_letters.clone());
+        sink.to.resolve(&mut sinks::Context {
+            resolver: &mut Entry::new(self, "sink", place),
+            name: sink_name(place),
+            grace,
+            dead_letters,
         })
     }
 
@@ -306,41 +326,31 @@ impl Resolver<'_> {
     }
 
     /// Where lines and summaries go, and who may ask for pages.
-    pub(super) fn places(&mut self, sinks: &[output::Sink], branching: &Branching) -> Places {
+    pub(super) fn places(&mut self, sinks: &[Sink], branching: &Branching) -> Places {
         let mut places = Places::default();
         for (number, sink) in sinks.iter().enumerate() {
-            let (what, place) = match &sink.to {
-                Target::Stdout(sink) => (sink.what, Place::Stdout),
-                Target::File(sink) => {
-                    let rotation = rotation(sink);
-                    (sink.what, Place::File(PathBuf::from(&sink.path), rotation))
-                }
-                Target::Http(sink) => match self.http(sink, number) {
-                    Some(settings) => (sink.what, Place::Http(Box::new(settings))),
-                    None => continue,
-                },
-                Target::Prometheus(sink) => {
-                    let endpoint = prometheus::Settings {
-                        listen: sink.listen.clone(),
-                        token: self.secret("sink", number, "token"),
-                    };
-                    self.exposed(&endpoint, number);
-                    if places.endpoint.replace(endpoint).is_some() {
-                        let message = "there is one endpoint already";
-                        self.wrong(&path("sink", number, "listen"), message, None);
-                    }
-                    continue;
-                }
+            let what = sink.to.writes().map(|(what, _)| what);
+            if what == Some(What::Alerts) {
+                // Resolved with the notifiers.
+                continue;
+            }
+            let Some(target) = self.target(sink, number) else {
+                continue;
             };
-            match what {
-                What::Lines => places.lines.push(LinesSink {
-                    place,
+            match (what, target) {
+                (Some(What::Lines), target) => places.lines.push(LinesSink {
+                    target,
                     branch: branching.branch_of(sink),
                     condition: condition_of_lines(sink).flatten().map(str::to_owned),
                     is_first: branching.first == Some(number),
                 }),
-                What::Summary => places.summaries.push(place),
-                What::Alerts => {}
+                (None, Target::Prometheus(endpoint)) => {
+                    if places.endpoint.replace(*endpoint).is_some() {
+                        let message = "there is one endpoint already";
+                        self.wrong(&path("sink", number, "listen"), message, None);
+                    }
+                }
+                (_, target) => places.summaries.push(target),
             }
         }
         places
@@ -351,17 +361,13 @@ impl Resolver<'_> {
         let mut outputs = Outputs::default();
         let mut places = Vec::new();
         for (place, sink) in config.sink.iter().enumerate() {
-            let Target::File(file) = &sink.to else {
+            let Some((file, kept)) = sink.to.file() else {
                 continue;
             };
-            let (role, file_path) = (sink_name(place), Path::new(&file.path));
-            match file.what {
-                What::Alerts => outputs.add_alerts(&role, file_path),
-                What::Lines | What::Summary => {
-                    let rotates = file.rotate_size.is_some() || file.rotate_every.is_some();
-                    let kept = if rotates { file.rotate_keep } else { 0 };
-                    outputs.add(&role, file_path, kept);
-                }
+            let (role, file) = (sink_name(place), Path::new(file));
+            match sink.to.writes() {
+                Some((What::Alerts, _)) => outputs.add_alerts(&role, file),
+                _ => outputs.add(&role, file, kept),
             }
             places.push(path("sink", place, "path"));
         }
@@ -391,45 +397,6 @@ impl Resolver<'_> {
         for clash in outputs.clashes(&inputs) {
             self.wrong(&places[clash.place], clash.text, None);
         }
-    }
-
-    /// Notes an endpoint that others can read without a word.
-    fn exposed(&mut self, endpoint: &prometheus::Settings, number: usize) {
-        if endpoint.token.is_some() || prometheus::is_loopback(&endpoint.listen) {
-            return;
-        }
-        let origin = self.loaded.at(&path("sink", number, "listen"));
-        self.notes.push(format!(
-            "{}:{}: {} listens beyond this machine and asks for no token; whoever reaches it reads /metrics; \
-             add token_env, or listen on 127.0.0.1",
-            origin.file(),
-            origin.line(),
-            endpoint.listen
-        ));
-    }
-
-    fn http(&mut self, sink: &output::HttpSink, place: usize) -> Option<http::Settings> {
-        let url = self.secret("sink", place, "url")?;
-        Some(http::Settings {
-            name: sink_name(place),
-            content: match sink.what {
-                What::Lines => http::Content::Text,
-                What::Summary | What::Alerts => http::Content::Ndjson,
-            },
-            // It is to say what it could not send before the grace ends the process.
-            finish_within: self.grace.mul_f64(FINISH_SHARE),
-            dead_letters: self.dead_letters.clone(),
-            url,
-            token: self.secret("sink", place, "token"),
-            compress: match sink.compress {
-                Compress::None => http::Compress::None,
-                Compress::Gzip => http::Compress::Gzip,
-                Compress::Zstd => http::Compress::Zstd,
-            },
-            batch_bytes: units::byte_size(&sink.batch_bytes).unwrap_or(1 << 20) as usize,
-            batch_wait: duration(&sink.batch_wait),
-            timeout: duration(&sink.timeout),
-        })
     }
 
     /// Everything that one run reads.
@@ -518,17 +485,6 @@ fn rate(text: &str) -> Rate {
     let (count, per) = text.split_once('/').unwrap_or((text, "1m"));
     Rate {
         count: count.trim().parse().unwrap_or(1),
-        per: duration(per.trim()),
-    }
-}
-
-fn rotation(sink: &output::FileSink) -> Rotation {
-    Rotation {
-        bytes_max: sink
-            .rotate_size
-            .as_deref()
-            .and_then(|text| units::byte_size(text).ok()),
-        age_max: sink.rotate_every.as_deref().map(duration),
-        keep: sink.rotate_keep,
+        per: units::duration(per.trim()),
     }
 }
