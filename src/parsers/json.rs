@@ -10,6 +10,7 @@ mod keys;
 mod lookup;
 mod members;
 mod memory;
+mod requests;
 mod roles;
 mod scan;
 #[cfg(test)]
@@ -21,8 +22,9 @@ use crate::flow::wanted::{Step, Wanted};
 use crate::parsers::json::keys::{Found, KeyId, Keys};
 use crate::parsers::json::members::Members;
 use crate::parsers::json::memory::{Memory, Walk};
-use crate::parsers::json::roles::{LevelStyle, Roles};
+use crate::parsers::json::roles::{LevelStyle, LevelText, MessageStyle, Roles, TimeStyle};
 use crate::parsers::json::scan::Seen;
+use crate::parsers::level;
 use crate::parsers::time::Clock;
 use std::ops::Range;
 
@@ -138,7 +140,7 @@ impl Parser {
         self.read_level(record, row);
         self.read_time(record, clock, row);
         self.read_paths(record, row);
-        if self.message && !self.read_message(record, row) {
+        if self.message && !self.read_message(record, row) && !self.read_request(record, row) {
             row.message = match walk {
                 Walk::Unusual => keep_list(self.members.tops(record), row),
                 _ => keep_list(self.keys.tops(), row),
@@ -148,6 +150,7 @@ impl Parser {
     }
 
     fn read_level(&mut self, record: &[u8], row: &mut Row) {
+        let mut number = None;
         for (key, style) in &self.roles.levels {
             let Some(found) = self.keys.found(*key) else {
                 continue;
@@ -161,16 +164,28 @@ impl Parser {
             {
                 continue;
             }
-            row.level =
-                roles::read_level(*style, found.kind, text(record, found, &mut self.decoded));
-            if row.level.is_some() {
-                return;
+            let text = text(record, found, &mut self.decoded);
+            match roles::read_level(*style, found.kind, text) {
+                Some(LevelText::Word(level)) => {
+                    row.level = Some(level);
+                    return;
+                }
+                // A word in another key says more: the scales of numbers differ.
+                Some(LevelText::Number(it)) => number = number.or(Some(it)),
+                None => {}
             }
+        }
+        row.level = number.and_then(|number| self.roles.number(&self.keys, number));
+        if row.level.is_none() {
+            row.level = self.roles.implied(&self.keys, record).or_else(|| {
+                let requests = self.roles.requests.as_ref()?;
+                requests.level(&self.keys, record)
+            });
         }
     }
 
     fn read_time(&mut self, record: &[u8], clock: &mut Clock, row: &mut Row) {
-        for (key, style) in &self.roles.times {
+        for (at, (key, style)) in self.roles.times.iter().enumerate() {
             let Some(found) = self.keys.found(*key) else {
                 continue;
             };
@@ -180,6 +195,16 @@ impl Parser {
                 text(record, found, &mut self.decoded),
                 clock,
             );
+            if *style == TimeStyle::Seconds
+                && let Some((key, TimeStyle::Nanoseconds)) = self.roles.times.get(at + 1)
+                && let Some(rest) = self.keys.found(*key)
+                && let Some(rest) = roles::whole_number(&record[rest.range()])
+            {
+                let rest = i64::try_from(rest).unwrap_or(0).min(999_999_999);
+                row.time = row
+                    .time
+                    .map(|time| crate::flow::time::Time(time.0.saturating_add(rest)));
+            }
             if row.time.is_some() {
                 return;
             }
@@ -216,16 +241,58 @@ impl Parser {
     }
 
     fn read_message(&mut self, record: &[u8], row: &mut Row) -> bool {
-        for key in &self.roles.messages {
-            if let Some(found) = self.keys.found(*key)
-                && found.kind == Kind::String
-            {
-                row.message = value(record, found.kind, found.range(), found.escaped, row).text;
-                return true;
+        for (key, style) in &self.roles.messages {
+            let Some(found) = self.keys.found(*key) else {
+                continue;
+            };
+            if found.range().is_empty() {
+                continue;
             }
+            match found.kind {
+                Kind::String => {}
+                Kind::Composite
+                    if *style != MessageStyle::Instead && record[found.range().start] == b'[' =>
+                {
+                    row.message = list(record, found.range(), row);
+                    return true;
+                }
+                _ => continue,
+            }
+            row.message = value(record, found.kind, found.range(), found.escaped, row).text;
+            if *style == MessageStyle::Line && row.level.is_none() {
+                row.level = level::in_text(row.bytes(record, row.message));
+                row.guessed = true;
+            }
+            return true;
         }
         false
     }
+
+    /// A record of a web server without a message.
+    fn read_request(&mut self, record: &[u8], row: &mut Row) -> bool {
+        let Some(requests) = &self.roles.requests else {
+            return false;
+        };
+        let message = requests.message(&self.keys, record, row);
+        row.message = message.unwrap_or_default();
+        message.is_some()
+    }
+}
+
+/// A list as a message: journald writes one of bytes where a text has control bytes; anything else is
+/// shown as it is spelled.
+fn list(record: &[u8], range: Range<usize>, row: &mut Row) -> Text {
+    let inner = &record[range.start + 1..range.end - 1];
+    let byte =
+        |text: &[u8]| roles::whole_number(text.trim_ascii()).and_then(|it| u8::try_from(it).ok());
+    if inner.is_empty()
+        || inner
+            .split(|&byte| byte == b',')
+            .any(|text| byte(text).is_none())
+    {
+        return Text::record(range.start, range.end);
+    }
+    row.keep_with(|scratch| scratch.extend(inner.split(|&byte| byte == b',').filter_map(byte)))
 }
 
 /// The position behind the brace that opens the record's object.

@@ -36,10 +36,11 @@ impl Parser {
             .take(9)
             .take_while(|byte| byte.is_ascii_digit())
             .count();
-        if !matches!(digits, 4 | 8) || record.get(1 + digits) != Some(&b' ') {
+        if !matches!(digits, 4 | 6 | 8) || record.get(1 + digits) != Some(&b' ') {
             return false;
         }
-        let (time, mut at) = if digits == 8 {
+        // With a year of four digits (glog) or two (CockroachDB).
+        let (time, mut at) = if digits > 4 {
             let Some(reading) = clock.reading(&record[1..]) else {
                 return false;
             };

@@ -110,7 +110,7 @@ impl Parsers {
             return Some(Inside::Structure);
         }
         let stated = row.level.is_some() && !row.guessed;
-        let inside = if stated || row.format == Format::Logfmt {
+        let inside = if stated || matches!(row.format, Format::Logfmt | Format::Json) {
             Inside::Structure
         } else {
             Inside::Anything

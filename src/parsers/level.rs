@@ -23,15 +23,17 @@ pub fn from_word(word: &[u8]) -> Option<Level> {
         *to = from.to_ascii_lowercase();
     }
     Some(match &*lower {
-        b"trace" | b"finest" | b"finer" | b"verbose" | b"trc" | b"silly" => Level::Trace,
-        b"debug" | b"fine" | b"dbg" | b"debug1" | b"debug2" | b"debug3" | b"debug4" | b"debug5"
-        | b"config" => Level::Debug,
+        b"trace" | b"finest" | b"finer" | b"verbose" | b"trc" | b"trce" | b"trac" | b"silly" => {
+            Level::Trace
+        }
+        b"debug" | b"fine" | b"dbg" | b"dbug" | b"debu" | b"debug1" | b"debug2" | b"debug3"
+        | b"debug4" | b"debug5" | b"config" => Level::Debug,
         b"info" | b"information" | b"informational" | b"inf" | b"notice" | b"note" | b"log"
-        | b"success" => Level::Info,
-        b"warn" | b"warning" | b"wrn" => Level::Warn,
-        b"error" | b"err" | b"severe" | b"failure" | b"eror" => Level::Error,
+        | b"success" | b"default" => Level::Info,
+        b"warn" | b"warning" | b"wrn" | b"warnin" => Level::Warn,
+        b"error" | b"err" | b"severe" | b"failure" | b"eror" | b"erro" | b"fail" => Level::Error,
         b"fatal" | b"crit" | b"critical" | b"alert" | b"emerg" | b"emergency" | b"panic"
-        | b"ftl" | b"dpanic" => Level::Fatal,
+        | b"ftl" | b"fata" | b"pani" | b"pnc" | b"dpanic" => Level::Fatal,
         _ => return None,
     })
 }
@@ -52,6 +54,133 @@ pub fn from_number(number: u64) -> Option<Level> {
         60 => Level::Fatal,
         _ => return None,
     })
+}
+
+/// The level that the value of a level field names: a word, a letter, or a word and a step as Go's
+/// slog writes it (`INFO+2`, `ERROR-1`).
+pub fn from_value(value: &[u8]) -> Option<Level> {
+    if let Some(level) = from_word(value) {
+        return Some(level);
+    }
+    let value = value.trim_ascii();
+    match value {
+        [letter] => return from_letter(letter.to_ascii_uppercase()),
+        _ if value.len() > 16 => return None,
+        _ => {}
+    }
+    let sign = value.iter().position(|byte| matches!(byte, b'+' | b'-'));
+    let Some(sign) = sign else {
+        return from_word(value);
+    };
+    // Package slog: Debug is -4, Info 0, Warn 4, Error 8.
+    let base = match from_word(&value[..sign])? {
+        Level::Trace => -8,
+        Level::Debug => -4,
+        Level::Info => 0,
+        Level::Warn => 4,
+        Level::Error => 8,
+        Level::Fatal => 12,
+    };
+    let step: i64 = std::str::from_utf8(&value[sign..]).ok()?.parse().ok()?;
+    Some(match base + step.clamp(-100, 100) {
+        ..-4 => Level::Trace,
+        -4..0 => Level::Debug,
+        0..4 => Level::Info,
+        4..8 => Level::Warn,
+        8.. => Level::Error,
+    })
+}
+
+/// The level of a capital letter where one stands for a level.
+pub fn from_letter(letter: u8) -> Option<Level> {
+    Some(match letter {
+        b'T' | b'V' => Level::Trace,
+        b'D' => Level::Debug,
+        b'I' | b'N' => Level::Info,
+        b'W' => Level::Warn,
+        b'E' => Level::Error,
+        b'F' | b'C' => Level::Fatal,
+        _ => return None,
+    })
+}
+
+/// The level that the pair says with which a text opens: `level=error …`, `severity=warn …`.
+pub fn of_first_pair(text: &[u8]) -> Option<Level> {
+    let equals = text.iter().take(10).position(|&byte| byte == b'=')?;
+    let key = &text[..equals];
+    if !["level", "severity", "lvl", "loglevel"]
+        .iter()
+        .any(|name| key.eq_ignore_ascii_case(name.as_bytes()))
+    {
+        return None;
+    }
+    let value = text[equals + 1..].trim_ascii_start();
+    let value = value.strip_prefix(b"\"").unwrap_or(value);
+    let len = value
+        .iter()
+        .take(16)
+        .take_while(|byte| byte.is_ascii_alphanumeric())
+        .count();
+    from_word(&value[..len])
+}
+
+/// Names of levels that are words of everyday speech when they are not in capitals.
+pub fn is_speech(word: &[u8]) -> bool {
+    [
+        "error",
+        "info",
+        "debug",
+        "trace",
+        "warning",
+        "notice",
+        "fatal",
+        "alert",
+        "panic",
+        "critical",
+        "emergency",
+        "severe",
+        "information",
+        "note",
+        "failure",
+    ]
+    .iter()
+    .any(|name| word.eq_ignore_ascii_case(name.as_bytes()))
+}
+
+/// Whether what stands behind a level's name takes it back: `error: none`, `error: 0`, `errors = null`.
+pub fn says_nothing(rest: &[u8]) -> bool {
+    let Some(value) = rest.strip_prefix(b":") else {
+        return false;
+    };
+    let value = value.trim_ascii();
+    value.len() <= 5
+        && ["none", "null", "nil", "0", "false", "n/a", "-"]
+            .iter()
+            .any(|word| value.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+/// Words before a level's name that make it the object of a sentence: `level set to ERROR`.
+const BEFORE_OBJECTS: [&str; 16] = [
+    "to", "is", "level", "as", "of", "from", "than", "at", "was", "be", "no", "not", "any", "or",
+    "and", "without",
+];
+
+/// Whether the word before `start` makes what follows an object.
+fn is_object(text: &[u8], start: usize) -> bool {
+    let head = text[..start].trim_ascii_end();
+    if head.len() == start {
+        return false;
+    }
+    let word = head
+        .iter()
+        .rev()
+        .take(8)
+        .take_while(|byte| byte.is_ascii_alphabetic())
+        .count();
+    let word = &head[head.len() - word..];
+    BEFORE_OBJECTS
+        .iter()
+        .any(|before| word == before.as_bytes())
 }
 
 /// Bytes of a message in which a level is looked for: farther on a word in capitals is speech.
@@ -202,10 +331,31 @@ fn used_as_level(text: &[u8], start: usize, end: usize) -> Option<Level> {
         after,
         None | Some(b' ' | b'\t' | b'|' | b']' | b')' | b'\n' | b',' | 0x1b)
     );
-    if !(marked || capitals && whole) {
+    // `Error R14`, `Error 1045`: a code makes it one at the very start.
+    let coded = start == 0
+        && word == b"Error"
+        && matches!(
+            &text[end..],
+            [b' ', b'A'..=b'Z', b'0'..=b'9', ..] | [b' ', b'0'..=b'9', ..]
+        );
+    if !(marked || coded || capitals && whole) {
         return None;
     }
     let level = from_word(word)?;
+    if marked && !capitals && says_nothing(&text[end..]) || !marked && is_object(text, start) {
+        return None;
+    }
+    // `Call Trace:`, `log info:`: what is no trouble needs a separator before it.
+    if !capitals
+        && level < Level::Warn
+        && before == Some(b' ')
+        && text[..start]
+            .trim_ascii_end()
+            .last()
+            .is_some_and(u8::is_ascii_alphanumeric)
+    {
+        return None;
+    }
     let everyday = is_everyday(word);
     // `LOG:` is a level, `log:` and `LOG` in a sentence are not.
     (!everyday || capitals && marked).then_some(level)
@@ -216,13 +366,14 @@ pub fn is_everyday(word: &[u8]) -> bool {
     // Fast path: most levels start with another letter.
     if !matches!(
         word.first().map(u8::to_ascii_lowercase),
-        Some(b'l' | b'c' | b'f' | b's' | b'v')
+        Some(b'l' | b'c' | b'd' | b'f' | b's' | b'v')
     ) && word.len() != 3
     {
         return false;
     }
     [
-        "log", "config", "fine", "finer", "finest", "success", "failure", "verbose", "silly", "inf",
+        "log", "config", "fine", "finer", "finest", "success", "failure", "verbose", "silly",
+        "inf", "fail", "default",
     ]
     .iter()
     .any(|name| word.eq_ignore_ascii_case(name.as_bytes()))

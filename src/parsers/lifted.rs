@@ -4,7 +4,7 @@
 use crate::flow::level::Level;
 use crate::parsers::level;
 
-const TIME: [&str; 7] = [
+const TIME: [&str; 10] = [
     "ts",
     "time",
     "timestamp",
@@ -12,9 +12,23 @@ const TIME: [&str; 7] = [
     "t",
     "datetime",
     "date",
+    "eventtime",
+    "event_time",
+    "asctime",
 ];
-const LEVEL: [&str; 5] = ["level", "lvl", "severity", "log.level", "loglevel"];
-const MESSAGE: [&str; 7] = [
+const LEVEL: [&str; 10] = [
+    "level",
+    "lvl",
+    "severity",
+    "log.level",
+    "loglevel",
+    "log_level",
+    "levelname",
+    "lev",
+    "@level",
+    "at",
+];
+const MESSAGE: [&str; 14] = [
     "message",
     "msg",
     "@m",
@@ -22,6 +36,13 @@ const MESSAGE: [&str; 7] = [
     "text",
     "event",
     "short_message",
+    "@message",
+    "logdesc",
+    "desc",
+    "error",
+    "err",
+    "exception",
+    "reason",
 ];
 
 /// What a key is for, with its place in the list: the smaller the stronger.
@@ -60,6 +81,6 @@ pub fn level(value: &[u8]) -> Option<Level> {
                 .iter()
                 .fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')),
         ),
-        _ => level::from_word(value),
+        _ => level::from_value(value),
     }
 }

@@ -8,6 +8,7 @@ use crate::flow::format::Format;
 use crate::flow::level::Level;
 use crate::flow::row::{Row, Text};
 use crate::flow::wanted::Wanted;
+use crate::parsers::failure;
 use crate::parsers::level;
 use crate::parsers::pairs::{Fields, Parts};
 use crate::parsers::time::Clock;
@@ -44,8 +45,12 @@ impl Parser {
         let end = start + record[start..].trim_ascii_end().len();
         row.format = Format::Log4j;
         row.time = head.time;
-        row.level = head.level.or_else(|| level::in_text(&record[start..end]));
-        row.guessed = head.level.is_none();
+        let message = &record[start..end];
+        let stated = head.level.or_else(|| level::of_first_pair(message));
+        row.guessed = stated.is_none();
+        row.level = stated
+            .or_else(|| failure::find(message).map(|failure| failure.level))
+            .or_else(|| level::in_text(message));
         row.message = Text::record(start, end);
         self.fields.fill(record, &parts, start..end, row);
         true

@@ -29,6 +29,7 @@ pub mod prometheus;
 pub mod statsd;
 pub mod syslog;
 
+mod failure;
 mod known;
 pub mod level;
 mod lifted;

@@ -4,6 +4,7 @@
 use crate::flow::format::Format;
 use crate::flow::row::{Row, Text};
 use crate::flow::wanted::Wanted;
+use crate::parsers::failure;
 use crate::parsers::level;
 use crate::parsers::pairs::{Fields, Parts};
 use crate::parsers::time::Clock;
@@ -21,9 +22,17 @@ impl Parser {
 
     pub fn parse(&mut self, record: &[u8], _clock: &mut Clock, row: &mut Row) -> bool {
         row.format = Format::Plain;
-        row.level = level::in_text(record);
         row.guessed = true;
-        row.message = Text::record(0, record.len());
+        match failure::find(record) {
+            Some(failure) => {
+                row.level = Some(failure.level);
+                row.message = Text::record(failure.message.start, failure.message.end);
+            }
+            None => {
+                row.level = level::in_text(record);
+                row.message = Text::record(0, record.len());
+            }
+        }
         self.fields
             .fill(record, &Parts::default(), 0..record.len(), row);
         true

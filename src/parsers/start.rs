@@ -122,19 +122,29 @@ pub fn skip_colours(text: &[u8]) -> &[u8] {
     text
 }
 
-/// `I0517 15:04:22.619632`: a letter, month and day without a space, a time of day.
+/// `I0517 15:04:22.619632`: a letter, month and day without a space, perhaps a year before them, a
+/// time of day.
 pub fn is_klog(line: &[u8]) -> bool {
-    let Some(head) = line.first_chunk::<14>() else {
+    if !matches!(line.first(), Some(b'I' | b'W' | b'E' | b'F' | b'D')) {
+        return false;
+    }
+    let digits = line[1..]
+        .iter()
+        .take(9)
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    let Some([b' ', head @ ..]) = line.get(1 + digits..) else {
         return false;
     };
-    matches!(head[0], b'I' | b'W' | b'E' | b'F' | b'D')
-        && head[1..5].iter().all(u8::is_ascii_digit)
-        && head[5] == b' '
-        && head[8] == b':'
-        && head[11] == b':'
-        && [6, 7, 9, 10, 12, 13]
+    let Some(clock) = head.first_chunk::<8>() else {
+        return false;
+    };
+    matches!(digits, 4 | 6 | 8)
+        && clock[2] == b':'
+        && clock[5] == b':'
+        && [0, 1, 3, 4, 6, 7]
             .iter()
-            .all(|&at| head[at].is_ascii_digit())
+            .all(|&at| clock[at].is_ascii_digit())
 }
 
 /// `I, [2024-03-01T00:00:00.123456 #1234]  INFO -- : …`

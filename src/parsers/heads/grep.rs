@@ -7,7 +7,9 @@ use crate::parsers::start;
 /// `logs/app.log:12:{…`, the path of `len` bytes.
 pub fn path(record: &[u8], len: usize) -> Option<Head> {
     let path = &record[..len];
-    if !path.iter().any(|byte| matches!(byte, b'.' | b'/')) {
+    if !path.iter().any(|byte| matches!(byte, b'.' | b'/'))
+        || !path.iter().any(u8::is_ascii_alphabetic)
+    {
         return None;
     }
     let mut at = len + 1;
@@ -47,5 +49,6 @@ fn digits(record: &[u8], at: usize) -> usize {
 
 /// Whether a record opens here.
 fn opens(body: &[u8]) -> bool {
-    start::is_hard_start(body)
+    // The rest of a time of day is no time of its own.
+    body.get(2) != Some(&b':') && start::is_hard_start(body)
 }

@@ -54,7 +54,9 @@ fn compare(path: &str, level_field: &str) -> Option<Sums> {
         let want = record[level_field]
             .as_str()
             .and_then(|level| level::from_word(level.as_bytes()));
+        // MySQL's `[System]` is no level elsewhere.
         if record[level_field].is_null()
+            || record[level_field] == "System" && row.level == Some(Level::Info)
             || row.level == want
             || record[level_field]
                 .as_str()

@@ -4,6 +4,7 @@
 
 mod bare;
 mod level;
+pub mod marks;
 mod names;
 mod opening;
 
@@ -33,6 +34,8 @@ enum Form {
     Bracket,
     /// `I `
     Letter,
+    /// A mark behind which the message stands.
+    Mark,
 }
 
 struct Reader<'a> {
@@ -64,11 +67,22 @@ pub fn read(
     let found = match opening.level {
         Some(found) => {
             // `INFO 2024-03-01 00:00:00,123 …`, `[INFO ] [2024-03-01 00:00:00] …`
-            let late = reader.time_after_level(clock);
+            let late = match found.1 {
+                Form::Mark => Some(time),
+                _ => reader.time_after_level(clock),
+            };
             return Some(Head {
                 time: late.flatten(),
                 level: Some(found.0),
                 message: reader.message_after(found, brief),
+            });
+        }
+        None if reader.opens_again() => {
+            reader.skip_blanks();
+            return Some(Head {
+                time,
+                level: None,
+                message: reader.at,
             });
         }
         None => reader.usual_level().or_else(|| reader.level()),
@@ -92,6 +106,37 @@ pub fn read(
     }
 }
 impl Reader<'_> {
+    /// Whether a record of its own opens behind the time: another date, an object, a klog head.
+    #[inline]
+    fn opens_again(&self) -> bool {
+        let rest = &self.text[self.at..];
+        let Some([b' ' | b'\t', rest @ ..]) = Some(rest) else {
+            return false;
+        };
+        match rest {
+            [
+                b'0'..=b'9',
+                _,
+                _,
+                _,
+                b'-' | b'/',
+                _,
+                _,
+                b'-' | b'/',
+                _,
+                _,
+                b' ' | b'T',
+                ..,
+            ] => start::starts_with_time(rest).is_some(),
+            [b'[', b'0'..=b'9', ..] => {
+                start::starts_with_time(&rest[1..]).is_some_and(|len| len >= 16)
+            }
+            [b'{', b'"', ..] => true,
+            [b'I' | b'W' | b'E' | b'F' | b'D', b'0'..=b'9', ..] => start::is_klog(rest),
+            _ => false,
+        }
+    }
+
     #[inline]
     fn byte(&self, offset: usize) -> Option<u8> {
         self.text.get(self.at + offset).copied()

@@ -180,8 +180,8 @@ fn reads_layouts() {
         (
             "1234:M 01 Mar 2024 10:00:00.123 * Ready to accept connections",
             "2024-03-01T10:00:00.123Z",
-            None,
-            "* Ready to accept connections",
+            Some(Level::Info),
+            "Ready to accept connections",
         ),
         (
             "2018-02-05T13:44:56.657+0100 I CONTROL  [initandlisten] modules: none",

@@ -14,6 +14,7 @@ use crate::flow::row::{Kind, Row, Text};
 use crate::flow::time::Time;
 use crate::flow::wanted::Wanted;
 use crate::parsers::known::Known;
+use crate::parsers::log4j::head::marks;
 use crate::parsers::time::Clock;
 use crate::parsers::{level, pairs};
 
@@ -117,6 +118,14 @@ impl Parser {
             },
         };
         row.format = Format::Syslog;
+        // Cisco: `HOST : %ASA-4-106023: text`
+        let mut parts = parts;
+        let text = &record[parts.message.clone()];
+        let text = text.strip_prefix(b": ").unwrap_or(text);
+        let cisco = marks::cisco(text);
+        if let Some((_, len)) = cisco {
+            parts.message.start = parts.message.end - text.len() + len;
+        }
         if self.wanted.time {
             row.time = match parts.time {
                 When::Missing => None,
@@ -126,8 +135,11 @@ impl Parser {
         }
         row.message = Text::record(parts.message.start, parts.message.end);
         if self.wanted.level {
-            row.level = severity_level(parts.priority, &record[parts.message.clone()]);
-            row.guessed = parts.priority.is_none();
+            row.level = match (parts.priority, cisco) {
+                (None, Some((level, _))) => Some(level),
+                (priority, _) => severity_level(priority, &record[parts.message.clone()]),
+            };
+            row.guessed = parts.priority.is_none() && cisco.is_none();
         }
         self.put(row, HOST, parts.host);
         self.put(row, APP, parts.app);

@@ -238,7 +238,8 @@ fn read_day_or_month_first(text: &[u8], count: usize) -> Option<Stamp> {
     }
     let (second, at) = one_or_two(text, at)?;
     match *text.get(at)? {
-        b' ' if separator != b'/' => {
+        // go-ethereum: `11-20|10:00:00`
+        b' ' | b'|' if separator != b'/' => {
             let (month, day) = if separator == b'.' && first > 12 {
                 (second, first)
             } else {

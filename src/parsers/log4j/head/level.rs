@@ -18,7 +18,13 @@ impl Reader<'_> {
             .take_while(|byte| byte.is_ascii_alphabetic())
             .count();
         if rest.get(letters) == Some(&b']') {
-            let level = level::from_word(&rest[..letters])?;
+            let word = &rest[..letters];
+            let level = match word {
+                [letter] if letter.is_ascii_uppercase() => level::from_letter(*letter),
+                // MySQL 8: of the server itself.
+                b"System" => Some(Level::Info),
+                _ => level::from_word(word),
+            }?;
             self.at += letters + 2;
             return Some(level);
         }
@@ -31,7 +37,8 @@ impl Reader<'_> {
         }
         let inner = rest[..close].trim_ascii();
         let start = self.at + 1;
-        let level = match memchr::memrchr(b':', inner) {
+        // `[core:error]`, `[Server thread/WARN]`
+        let level = match inner.iter().rposition(|byte| matches!(byte, b':' | b'/')) {
             None => level::from_word(inner)?,
             Some(colon) => {
                 let level = level::from_word(&inner[colon + 1..])?;
@@ -108,6 +115,9 @@ impl Reader<'_> {
                     _ => break,
                 }
             }
+            if first && let Some(found) = self.mark() {
+                return Some(found);
+            }
             match self.byte(0)? {
                 b'[' => {
                     if let Some(level) = self.bracketed_level() {
@@ -153,9 +163,22 @@ impl Reader<'_> {
                     let delimited = matches!(after, Some(b':' | b']' | b'|' | b'/')) || column;
                     let accepted = if level::is_everyday(word) {
                         delimited || capitals && first
+                    } else if capitals || delimited {
+                        true
+                    } else if level::is_speech(word) {
+                        // `info command received` is a sentence: a column has to end here.
+                        let end = self.at + word_len;
+                        let before = self.at.checked_sub(1).map(|at| self.text[at]);
+                        before == Some(b'\t')
+                            || matches!(
+                                self.text[end..],
+                                [b'\t', ..] | [b' ', b' ' | b'[' | b'<' | b'(', ..]
+                            )
                     } else {
-                        capitals || delimited || first || numbers > 0
+                        first || numbers > 0
                     };
+                    let accepted = accepted
+                        && (capitals || !level::says_nothing(&self.text[self.at + word_len..]));
                     if accepted {
                         self.at += word_len;
                         return Some((level, Form::Word));

@@ -9,6 +9,7 @@ impl Reader<'_> {
     #[inline]
     pub(super) fn after_level(&mut self, form: Form) {
         match (form, self.byte(0)) {
+            (Form::Mark, _) => return,
             (Form::Bracket, _) => return self.after_bracketed_level(),
             (_, Some(b':')) => return self.after_level_and_colon(),
             // `INFO/MainProcess] …`, `information/Notification: …`, `D/Tag( 123): …`
@@ -51,7 +52,8 @@ impl Reader<'_> {
                             .thread
                             .as_ref()
                             .is_none_or(|thread| thread.start >= from)
-                        || self.bracket_touches() =>
+                        || self.bracket_touches()
+                        || self.bracket_is_column() =>
                 {
                     let Some(close) = self.closing() else { return };
                     brackets -= usize::from(brackets > 0);
@@ -98,6 +100,12 @@ impl Reader<'_> {
         }
     }
 
+    /// Whether a dash behind the bracket here sets it apart: `[NIOServerCxn.Factory:…] - text`.
+    fn bracket_is_column(&self) -> bool {
+        self.closing()
+            .is_some_and(|close| self.text[close + 1..].starts_with(b" - "))
+    }
+
     /// Whether the bracket here touches one that was closed before it.
     fn bracket_touches(&self) -> bool {
         self.at > 0 && self.text[self.at - 1] == b']'
@@ -138,7 +146,11 @@ impl Reader<'_> {
         let end = start + len;
         if rest[len - 1] == b':' {
             // `dfs.DataNode$PacketResponder: …`, `main.rs:12: …`
-            if named {
+            if named
+                || NO_LOGGERS
+                    .iter()
+                    .any(|word| word.as_bytes() == &rest[..len - 1])
+            {
                 return false;
             }
             self.name(start..end - 1);
@@ -265,6 +277,12 @@ impl Reader<'_> {
         }
     }
 }
+
+/// What supervisord says of its processes before a colon: no loggers.
+const NO_LOGGERS: [&str; 10] = [
+    "exited", "spawned", "success", "stopped", "stopping", "reaped", "killing", "received",
+    "waiting", "error",
+];
 
 /// Bytes that the name of a logger, a class or a file may have.
 const NAME: [bool; 256] = {

@@ -16,7 +16,7 @@ impl Reader<'_> {
     /// Reads a time at `at` as a head may open with it: a bare number or a time of day has to be
     /// a word of its own.
     #[inline]
-    fn time(&mut self, clock: &mut Clock, at: usize) -> Option<Option<Time>> {
+    pub(super) fn time(&mut self, clock: &mut Clock, at: usize) -> Option<Option<Time>> {
         let text = self.text.get(at..)?;
         let reading = clock.reading(text)?;
         // The usual layouts have a sign among the first bytes.
@@ -43,11 +43,13 @@ impl Reader<'_> {
                     }
                     return Some(Opening { time, level: None });
                 }
-                let level = self.bracketed_level()?;
-                Some(Opening {
-                    time: None,
-                    level: Some((level, Form::Bracket)),
-                })
+                match self.bracketed_level() {
+                    Some(level) => Some(Opening {
+                        time: None,
+                        level: Some((level, Form::Bracket)),
+                    }),
+                    None => self.marked_opening(clock),
+                }
             }
             b'0'..=b'9' => {
                 if let Some(time) = self.time(clock, at) {
@@ -88,10 +90,13 @@ impl Reader<'_> {
                 }
                 self.prefixed_time(clock)
                     .map(|time| Opening { time, level: None })
+                    .or_else(|| self.marked_opening(clock))
             }
             b'a'..=b'z' | b'-' => self
                 .prefixed_time(clock)
-                .map(|time| Opening { time, level: None }),
+                .map(|time| Opening { time, level: None })
+                .or_else(|| self.marked_opening(clock)),
+            b'<' | b':' | b'#' | b'%' | b'*' | b'(' => self.marked_opening(clock),
             b'@' => self
                 .time(clock, at)
                 .map(|time| Opening { time, level: None }),
@@ -202,7 +207,20 @@ impl Reader<'_> {
         self.skip_blanks();
         let bracket = self.byte(0) == Some(b'[');
         let at = self.at + usize::from(bracket);
-        let time = self.time(clock, at);
+        let mut time = self.time(clock, at);
+        // `ERROR [ReadStage-2] 2024-03-01 00:00:00,123 …`
+        if time.is_none()
+            && bracket
+            && let Some(close) = self.closing()
+            && self.text.get(close + 1) == Some(&b' ')
+        {
+            let thread = self.at + 1..close;
+            time = self.time(clock, close + 2);
+            if time.is_some() {
+                self.parts.thread = Some(thread);
+                return time;
+            }
+        }
         if time.is_none() {
             self.at = kept;
         } else if bracket && self.byte(0) == Some(b']') {
