@@ -6,6 +6,8 @@
 //! Sources: Apache `mod_log_config` (`%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"`),
 //! nginx `log_format combined`.
 
+pub mod layouts;
+
 use std::ops::Range;
 
 use memchr::{memchr, memchr_iter};
@@ -15,11 +17,12 @@ use crate::flow::level::Level;
 use crate::flow::row::{Kind, Row, Text};
 use crate::flow::time::Time;
 use crate::flow::wanted::Wanted;
+use crate::parsers::access::layouts::{LAYOUTS, Layout, Opens, Values};
 use crate::parsers::known::Known;
 use crate::parsers::stamp::{self, ACCESS_LEN, AccessStamp};
 use crate::parsers::time::Clock;
 
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "client",
     "user",
     "method",
@@ -30,6 +33,7 @@ const NAMES: [&str; 10] = [
     "referrer",
     "agent",
     "response_time",
+    "duration",
 ];
 const CLIENT: usize = 0;
 const USER: usize = 1;
@@ -41,6 +45,7 @@ const BYTES: usize = 6;
 const REFERRER: usize = 7;
 const AGENT: usize = 8;
 const RESPONSE_TIME: usize = 9;
+const DURATION: usize = 10;
 
 /// The time has to open within this many brackets: an IPv6 client may bring one of its own.
 const BRACKETS_MAX: usize = 4;
@@ -57,13 +62,19 @@ const BRACKETS_MAX: usize = 4;
 /// * `response_time` is the last bare number between size and referrer, else after the agent: the
 ///   first with a decimal point, else a whole number if it is the only one (two are sizes). It is
 ///   the text as logged: the unit is the server's choice.
-/// * The message is the request without its quotes.
+/// * The message is `METHOD PATH STATUS`, the path without its query; of a request that is none, its
+///   text and the status.
+///
+/// Other layouts are rows of `access/layouts.rs`.
 #[derive(Debug)]
 pub struct Parser {
-    known: Known<10>,
+    known: Known<11>,
     wants_request: bool,
     wants_tail: bool,
     level: bool,
+    message_from: Option<Level>,
+    /// A time in brackets was found in the record that is read.
+    timed: bool,
     stamp: AccessStamp,
 }
 
@@ -87,34 +98,31 @@ impl Parser {
         let wants = |fields: &[usize]| fields.iter().any(|field| known.wanted(*field));
         Parser {
             wants_request: wants(&[METHOD, PATH, PROTOCOL]),
-            wants_tail: wants(&[REFERRER, AGENT, RESPONSE_TIME]),
+            wants_tail: wants(&[REFERRER, AGENT, RESPONSE_TIME, DURATION]),
             level: wanted.level,
+            message_from: wanted.message_from,
+            timed: false,
             stamp: AccessStamp::new(),
             known,
         }
     }
 
     /// Whether the record is an access log line; if so, `row` holds its parts.
-    pub fn parse(&mut self, record: &[u8], _clock: &mut Clock, row: &mut Row) -> bool {
+    pub fn parse(&mut self, record: &[u8], clock: &mut Clock, row: &mut Row) -> bool {
         if begins_like_a_date(record) {
             return false;
         }
-        let Some(head) = self.head(record) else {
-            return false;
-        };
-        let Some(line) = request(record, head.request, head.layout) else {
-            return false;
+        self.timed = false;
+        let line = self.head(record, clock).and_then(|head| {
+            let line = request(record, head.request, head.layout)?;
+            Some((head, line))
+        });
+        let Some((head, line)) = line else {
+            return self.parse_other(record, clock, row);
         };
         row.format = Format::Access;
         row.time = head.time;
-        row.message = text(&line.request);
-        if self.level {
-            row.level = Some(match record.get(line.status.start) {
-                Some(b'5'..=b'9') => Level::Error,
-                Some(b'4') => Level::Warn,
-                _ => Level::Info,
-            });
-        }
+        self.put_verdict(record, row, &line.status, &line.request);
         self.put_number(record, row, STATUS, line.status);
         self.put_number(record, row, BYTES, line.bytes);
         if self.known.wanted(CLIENT) || self.known.wanted(USER) {
@@ -129,8 +137,121 @@ impl Parser {
         true
     }
 
+    /// The layouts of the table.
+    #[inline(never)]
+    fn parse_other(&mut self, record: &[u8], clock: &mut Clock, row: &mut Row) -> bool {
+        for layout in &LAYOUTS {
+            let opens = match layout.opens {
+                Opens::Timed => self.timed,
+                opens => layouts::may_open(record, opens),
+            };
+            if opens
+                && let Some(values) = layout.fit(record)
+                && self.put_values(record, layout, values, clock, row)
+            {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Fills the row with what a layout of the table has found; `false` if its time is none.
+    fn put_values(
+        &mut self,
+        record: &[u8],
+        layout: &Layout,
+        values: Values,
+        clock: &mut Clock,
+        row: &mut Row,
+    ) -> bool {
+        if !values.time.is_empty() {
+            let Some(time) = time(&record[values.time.clone()], clock) else {
+                return false;
+            };
+            row.time = Some(time);
+        }
+        row.format = Format::Access;
+        let request = if values.method.is_empty() {
+            values.request.clone()
+        } else {
+            values.method.start..values.path.end
+        };
+        self.put_verdict(record, row, &values.status, &request);
+        self.put_number(record, row, STATUS, values.status);
+        self.put_number(record, row, BYTES, digits(record, values.bytes));
+        if values.method.is_empty() {
+            self.put_request(record, row, values.request);
+        }
+        // Of HAProxy's times the last is the whole.
+        let slash = memchr::memrchr(b'/', &record[values.duration.clone()]);
+        let duration = values.duration.start + slash.map_or(0, |at| at + 1)..values.duration.end;
+        if layout.duration {
+            self.put_number(record, row, DURATION, duration.clone());
+        }
+        self.put_number(record, row, RESPONSE_TIME, duration);
+        for (index, span) in [
+            (CLIENT, address(record, values.client)),
+            (USER, values.user),
+            (METHOD, values.method),
+            (PATH, values.path),
+            (PROTOCOL, values.protocol),
+            (REFERRER, values.referrer),
+            (AGENT, values.agent),
+        ] {
+            if !span.is_empty() {
+                self.put_string(record, row, index, span);
+            }
+        }
+        true
+    }
+
+    /// Level and message: what was asked for, and how it went.
+    #[inline]
+    fn put_verdict(
+        &self,
+        record: &[u8],
+        row: &mut Row,
+        status: &Range<usize>,
+        request: &Range<usize>,
+    ) {
+        let level = match record.get(status.start) {
+            _ if status.len() != 3 => Level::Info,
+            Some(b'5'..=b'9') => Level::Error,
+            Some(b'4') => Level::Warn,
+            _ => Level::Info,
+        };
+        if self.level {
+            row.level = Some(level);
+        }
+        // Fast path: the message of a record that no table lists is not made.
+        if Some(level) < self.message_from {
+            row.message = text(request);
+            return;
+        }
+        let bytes = &record[request.clone()];
+        let target = match memchr(b' ', bytes) {
+            Some(space) if is_method(&bytes[..space]) => {
+                let path = &bytes[space + 1..];
+                // The query and the protocol are not part of what failed.
+                let end = memchr::memrchr(b' ', path)
+                    .filter(|at| is_protocol(&path[at + 1..]))
+                    .unwrap_or(path.len());
+                let end = memchr(b'?', &path[..end]).unwrap_or(end);
+                &bytes[..space + 1 + end]
+            }
+            _ => bytes,
+        };
+        row.message = row.keep_with(|scratch| {
+            scratch.extend_from_slice(target);
+            if !target.is_empty() && !status.is_empty() {
+                scratch.push(b' ');
+            }
+            scratch.extend_from_slice(&record[status.clone()]);
+        });
+    }
+
     /// Finds the time and what stands around it.
-    fn head(&mut self, record: &[u8]) -> Option<Head> {
+    fn head(&mut self, record: &[u8], clock: &mut Clock) -> Option<Head> {
         let mut from = 0;
         for _ in 0..BRACKETS_MAX {
             let open = from + memchr(b'[', record.get(from..)?)?;
@@ -141,13 +262,18 @@ impl Parser {
                 .and_then(|text| text.try_into().ok());
             let (time, close) = match fixed.and_then(|text| self.stamp.read(text)) {
                 Some(time) => (Some(time), open + 1 + ACCESS_LEN),
-                None => match slow_time(&record[open + 1..]) {
+                None => match slow_time(&record[open + 1..], clock) {
                     Some((time, len)) => (time, open + 1 + len),
                     None => continue,
                 },
             };
             if record.get(close) != Some(&b']') || record.get(close + 1) != Some(&b' ') {
                 continue;
+            }
+            self.timed = true;
+            // Envoy and Django have the request behind the time.
+            if open == 0 && record.get(close + 2) == Some(&b'"') {
+                return None;
             }
             if open == 0 {
                 // ssl_request_log: `[time] client protocol cipher "request" size`.
@@ -156,7 +282,7 @@ impl Parser {
                     time,
                     people: close + 2..quote,
                     request: quote + 1,
-                    layout: Layout::Ssl,
+                    layout: Family::Ssl,
                 });
             }
             if record[open - 1] != b' ' || record.get(close + 2) != Some(&b'"') {
@@ -166,7 +292,7 @@ impl Parser {
                 time,
                 people: 0..open - 1,
                 request: close + 3,
-                layout: Layout::Common,
+                layout: Family::Common,
             });
         }
         None
@@ -185,14 +311,14 @@ impl Parser {
     }
 
     /// Client and user from what stands before the time.
-    fn put_people(&self, record: &[u8], row: &mut Row, people: Range<usize>, layout: Layout) {
+    fn put_people(&self, record: &[u8], row: &mut Row, people: Range<usize>, layout: Family) {
         let (client, user) = match layout {
-            Layout::Ssl => {
+            Family::Ssl => {
                 let end = memchr(b' ', &record[people.clone()])
                     .map_or(people.end, |at| people.start + at);
                 (people.start..end, people.end..people.end)
             }
-            Layout::Common => people_of(record, people),
+            Family::Common => people_of(record, people),
         };
         self.put_string(record, row, CLIENT, client);
         self.put_string(record, row, USER, user);
@@ -267,6 +393,12 @@ impl Parser {
                 Some(Number::Decimal) if quoted >= 2 && response_time.is_none() => {
                     response_time = Some(at..end)
                 }
+                // Traefik: `12ms`; nginx by a user's own format: `rt=0.250`.
+                None if response_time.is_none() && quoted >= 2 => {
+                    if let Some(span) = named_time(record, at..end) {
+                        response_time = Some(span);
+                    }
+                }
                 Some(Number::Whole) if quoted >= 2 => {
                     whole = if whole == Whole::None {
                         Whole::One(at, end)
@@ -289,17 +421,70 @@ impl Parser {
     }
 }
 
+/// A response time that says so itself: `12ms`, `rt=0.250`, `request_time=0.250`.
+fn named_time(record: &[u8], word: Range<usize>) -> Option<Range<usize>> {
+    let text = &record[word.clone()];
+    if let Some(equals) = memchr(b'=', text) {
+        let value = word.start + equals + 1..word.end;
+        return (matches!(
+            &text[..equals],
+            b"rt" | b"request_time" | b"duration" | b"rtime"
+        ) && number(&record[value.clone()]).is_some())
+        .then_some(value);
+    }
+    let digits = text
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit() || **byte == b'.')
+        .count();
+    (digits > 0 && matches!(&text[digits..], b"ms" | b"s" | b"us" | b"\xc2\xb5s")).then_some(word)
+}
+
+/// The time of a layout's line; gin has a dash between date and time of day.
+fn time(text: &[u8], clock: &mut Clock) -> Option<Time> {
+    if let Some(time) = clock.field(text) {
+        return Some(time);
+    }
+    let dash = text.windows(3).position(|part| part == b" - ")?;
+    let mut plain = [0; 40];
+    let rest = text.get(dash + 2..)?;
+    let len = dash + rest.len();
+    plain.get_mut(..dash)?.copy_from_slice(&text[..dash]);
+    plain.get_mut(dash..len)?.copy_from_slice(rest);
+    clock.field(&plain[..len])
+}
+
+/// A client's address without its port.
+fn address(record: &[u8], client: Range<usize>) -> Range<usize> {
+    let text = &record[client.clone()];
+    let end = memchr(b',', text).unwrap_or(text.len());
+    let colons = memchr_iter(b':', &text[..end]).count();
+    let end = match memchr(b':', &text[..end]) {
+        Some(colon) if colons == 1 => colon,
+        _ => end,
+    };
+    client.start..client.start + end
+}
+
+/// The digits that a value opens with: `12B`.
+fn digits(record: &[u8], value: Range<usize>) -> Range<usize> {
+    let len = record[value.clone()]
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    value.start..value.start + len
+}
+
 /// What stands before the request.
 struct Head {
     time: Option<Time>,
     people: Range<usize>,
     /// The first byte of the request, after its quote.
     request: usize,
-    layout: Layout,
+    layout: Family,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Layout {
+enum Family {
     Common,
     Ssl,
 }
@@ -330,9 +515,11 @@ fn text(span: &Range<usize>) -> Text {
 }
 
 /// Times of other lengths: with a fraction of the second, or RFC 3339 as nginx's `$time_iso8601`.
-fn slow_time(rest: &[u8]) -> Option<(Option<Time>, usize)> {
-    if rest.get(20) == Some(&b'.') {
-        let len = memchr(b' ', rest.get(21..32)?)?;
+fn slow_time(rest: &[u8], clock: &mut Clock) -> Option<(Option<Time>, usize)> {
+    if rest.get(20) == Some(&b'.')
+        && let Some(len) = memchr(b' ', rest.get(21..32).unwrap_or_default())
+        && rest[21..21 + len].iter().all(u8::is_ascii_digit)
+    {
         let fraction = &rest[21..21 + len];
         if len == 0 || len > 9 || !fraction.iter().all(u8::is_ascii_digit) {
             return None;
@@ -346,6 +533,11 @@ fn slow_time(rest: &[u8]) -> Option<(Option<Time>, usize)> {
         });
         return Some((second.0.checked_add(nanosecond).map(Time), 27 + len));
     }
+    // Without an offset, or with a zone's name: `01/Mar/2024 00:00:00`, `01/Mar/2024:00:00:00 UTC`.
+    if let [_, _, b'/', b'A'..=b'Z', _, _, b'/', ..] = rest {
+        let close = rest.iter().take(40).position(|&byte| byte == b']')?;
+        return Some((Some(clock.field(&rest[..close])?), close));
+    }
     let read = stamp::rfc3339(rest)?;
     (read.offset != stamp::Offset::None).then_some((read.time, read.len))
 }
@@ -354,7 +546,7 @@ fn slow_time(rest: &[u8]) -> Option<(Option<Time>, usize)> {
 /// follow; without one, the same again without regard for backslashes, because not every server
 /// escapes.
 #[inline]
-fn request(record: &[u8], start: usize, layout: Layout) -> Option<Line> {
+fn request(record: &[u8], start: usize, layout: Family) -> Option<Line> {
     // Fast path: the first quote closes; nothing before it can have been another.
     let first = start + memchr(b'"', &record[start..])?;
     if (first == start || record[first - 1] != b'\\')
@@ -397,18 +589,23 @@ fn is_escaped(record: &[u8], start: usize, at: usize) -> bool {
 }
 
 /// ` 404 209` at `at`, each up to a space or the end; the status is empty in the SSL layout.
-fn numbers(record: &[u8], at: usize, layout: Layout) -> Option<(Range<usize>, Range<usize>)> {
+fn numbers(record: &[u8], at: usize, layout: Family) -> Option<(Range<usize>, Range<usize>)> {
     let rest = record.get(at..)?;
     let mut bytes = at + 1;
     let status = match (layout, rest) {
-        (Layout::Ssl, [b' ', ..]) => at..at,
-        (Layout::Common, [b' ', a, b, c, b' ', ..])
+        (Family::Ssl, [b' ', ..]) => at..at,
+        (Family::Common, [b' ', a, b, c])
+            if a.is_ascii_digit() && b.is_ascii_digit() && c.is_ascii_digit() =>
+        {
+            return Some((at + 1..at + 4, at + 4..at + 4));
+        }
+        (Family::Common, [b' ', a, b, c, b' ', ..])
             if a.is_ascii_digit() && b.is_ascii_digit() && c.is_ascii_digit() =>
         {
             bytes = at + 5;
             at + 1..at + 4
         }
-        (Layout::Common, [b' ', b'-', b' ', ..]) => {
+        (Family::Common, [b' ', b'-', b' ', ..]) => {
             bytes = at + 3;
             at + 1..at + 2
         }

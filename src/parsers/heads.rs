@@ -123,10 +123,12 @@ pub fn read(record: &[u8]) -> Option<Head> {
 fn named(record: &[u8]) -> Option<Head> {
     let len = name_len(record);
     match record.get(len)? {
-        b' ' => service::compose(record, len).or_else(|| kubernetes::stern(record, len)),
+        b' ' => service::compose(record, len)
+            .or_else(|| kubernetes::stern(record, len))
+            .or_else(|| service::before_object(record, len)),
         b'|' => service::compose(record, len),
         b':' => grep::path(record, len),
-        b'[' => platform::process(record, 0),
+        b'[' if matches!(&record[..len], b"app" | b"heroku") => platform::process(record, 0),
         _ => None,
     }
 }
@@ -226,6 +228,7 @@ mod tests {
             "10.0.0.1 - - [01/Mar/2024:00:00:00 +0000] \"GET / HTTP/1.1\" 200 1",
             "2024-03-01T00:00:00Z host app[12]: x",
             "src/main.c:12:5: error: x",
+            "error[E0382]: x",
             "the pod-a failed",
             "{\"a\":1}",
             "    at a.b(c.java:1)",

@@ -331,14 +331,7 @@ fn used_as_level(text: &[u8], start: usize, end: usize) -> Option<Level> {
         after,
         None | Some(b' ' | b'\t' | b'|' | b']' | b')' | b'\n' | b',' | 0x1b)
     );
-    // `Error R14`, `Error 1045`: a code makes it one at the very start.
-    let coded = start == 0
-        && word == b"Error"
-        && matches!(
-            &text[end..],
-            [b' ', b'A'..=b'Z', b'0'..=b'9', ..] | [b' ', b'0'..=b'9', ..]
-        );
-    if !(marked || coded || capitals && whole) {
+    if !(marked || capitals && whole) {
         return None;
     }
     let level = from_word(word)?;

@@ -25,6 +25,7 @@ pub fn is_hard_start(line: &[u8]) -> bool {
                 || is_klog(line)
                 || opens_with_level(line)
                 || is_ruby_logger(line)
+                || is_logcat(line)
                 || has_prefixed_time(line)
                 || has_access_time(line)
         }
@@ -58,11 +59,15 @@ pub fn opens_inside(message: &[u8]) -> bool {
                 .count();
             matches!(
                 &message[word..],
-                [b'=', ..] | [b' ', b' ' | b'|' | b'-', ..]
+                [b'=', ..] | [b' ', b' ' | b'|' | b'-' | b'{' | b'0'..=b'9', ..]
             ) || is_logfmt_head(message)
         }
         b'A'..=b'Z' => {
-            is_klog(message) || opens_with_level(message) || starts_with_time(message).is_some()
+            is_klog(message)
+                || opens_with_level(message)
+                || starts_with_time(message).is_some()
+                || message.starts_with(b"GET /")
+                || message.starts_with(b"POST /")
         }
         b'0'..=b'9' | b':' | b'-' => {
             starts_with_time(message).is_some() || {
@@ -82,6 +87,7 @@ pub fn opens_inside(message: &[u8]) -> bool {
         }
         b'<' => is_priority(message),
         b'%' => true,
+        b'"' => message[1..].first().is_some_and(u8::is_ascii_uppercase),
         _ => false,
     }
 }
@@ -145,6 +151,25 @@ pub fn is_klog(line: &[u8]) -> bool {
         && [0, 1, 3, 4, 6, 7]
             .iter()
             .all(|&at| clock[at].is_ascii_digit())
+}
+
+/// `E/WifiHAL ( 2830): …`
+fn is_logcat(line: &[u8]) -> bool {
+    if !matches!(
+        line,
+        [
+            b'V' | b'D' | b'I' | b'W' | b'E' | b'F',
+            b'/',
+            b'A'..=b'Z' | b'a'..=b'z',
+            ..,
+        ]
+    ) {
+        return false;
+    }
+    let window = &line[..line.len().min(PREFIX_MAX)];
+    window
+        .windows(3)
+        .any(|part| part[0].is_ascii_digit() && &part[1..] == b"):")
 }
 
 /// `I, [2024-03-01T00:00:00.123456 #1234]  INFO -- : …`

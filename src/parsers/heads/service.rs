@@ -42,6 +42,15 @@ pub fn foreman(record: &[u8]) -> Option<Head> {
     Some(Head::new("foreman", 9 + head.len, Sureness::Sure).with(Part::Service, 9..9 + len))
 }
 
+/// `server.1 {"…`: a name with a digit or a point before an object.
+pub fn before_object(record: &[u8], len: usize) -> Option<Head> {
+    let named = record[..len]
+        .iter()
+        .any(|byte| byte.is_ascii_digit() || *byte == b'.');
+    (named && record[len..].starts_with(b" {\""))
+        .then(|| Head::new("name", len + 1, Sureness::BeforeStructure).with(Part::Service, 0..len))
+}
+
 /// `[api] `, before a record that is structured: else the bracket is text.
 pub fn bracket(record: &[u8]) -> Option<Head> {
     let len = name_len(&record[1..]);

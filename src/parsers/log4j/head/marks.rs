@@ -51,6 +51,12 @@ pub fn of_prefix(text: &[u8]) -> Option<Level> {
     if !matches!(text.first()?, b'n' | b'P' | b'E' | b'F' | b'm') {
         return None;
     }
+    // `Error R14 (…)`, `Error 1045 (28000): …`: a code makes it one.
+    if let [b'A'..=b'Z', b'0'..=b'9', ..] | [b'0'..=b'9', ..] =
+        text.strip_prefix(b"Error ").unwrap_or_default()
+    {
+        return Some(Level::Error);
+    }
     PREFIXES
         .iter()
         .find(|(prefix, _)| text.starts_with(prefix.as_bytes()))

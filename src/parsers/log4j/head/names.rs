@@ -22,6 +22,9 @@ impl Reader<'_> {
                     .count();
                 self.parts.logger = Some(start..start + len);
                 self.at = start + len;
+                if self.text[self.at..].starts_with(b" (") {
+                    self.at += 1;
+                }
                 if self.byte(0) == Some(b'(')
                     && let Some(close) = self.text[self.at..]
                         .iter()
