@@ -145,7 +145,7 @@ impl Parsers {
 
     /// Whether the record has this format; if not, the row is empty again.
     #[inline(always)]
-    fn read(&mut self, format: Format, record: &[u8], row: &mut Row) -> bool {
+    pub(super) fn read(&mut self, format: Format, record: &[u8], row: &mut Row) -> bool {
         let clock = self
             .clock
             .as_mut()

@@ -265,6 +265,25 @@ impl Parser {
             }
             return true;
         }
+        // One line of OTLP's file exporter: its first record is what the line tells.
+        if let Some(key) = self.roles.otlp
+            && let Some(found) = self.keys.found(key)
+            && found.kind == Kind::Composite
+        {
+            let steps = [
+                Step::Index(0),
+                Step::Key(b"scopeLogs".to_vec()),
+                Step::Index(0),
+                Step::Key(b"logRecords".to_vec()),
+                Step::Index(0),
+            ];
+            if let Some(inner) =
+                lookup::lookup(record, found.range().start, &steps, &mut self.decoded)
+            {
+                row.message = Text::record(inner.start, inner.end);
+                return true;
+            }
+        }
         false
     }
 

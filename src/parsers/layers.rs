@@ -7,7 +7,7 @@ use crate::flow::format::Format;
 use crate::flow::row::{Kind, Row, Text};
 use crate::parsers::detect::Parsers;
 use crate::parsers::heads::{self, Head, Sureness};
-use crate::parsers::{colours, start};
+use crate::parsers::{colours, start, tails};
 
 /// Layers that are looked into; one more costs one more reading of what is left.
 pub(super) const LAYERS_MAX: usize = 4;
@@ -72,7 +72,38 @@ impl Parsers {
             && let Some(inside) = self.inside(record, row)
         {
             self.read_inside(record, row, depth, inside);
+        } else if row.format == Format::Log4j {
+            self.read_tail(record, row);
         }
+    }
+
+    /// An object behind a message gives its fields and leaves the message.
+    #[inline]
+    fn read_tail(&mut self, record: &[u8], row: &mut Row) {
+        let message = row.bytes(record, row.message);
+        if !matches!(message, [.., b'}' | b']' | b' ']) {
+            return;
+        }
+        let Some(within) = row.message.span() else {
+            return;
+        };
+        let Some((text, object)) = tails::object(message) else {
+            return;
+        };
+        let object = within.start + object.start..within.start + object.end;
+        let mut inner = self.row();
+        if self.read(Format::Json, &record[object.clone()], &mut inner) {
+            // Its own message, level and time are parts of what it tells, not of this record.
+            inner.format = row.format;
+            inner.level = None;
+            inner.time = None;
+            let (level, guessed) = (row.level, row.guessed);
+            let place = Text::record(object.start, object.end);
+            row.adopt(record, &inner, &record[object], place);
+            row.message = Text::record(within.start, within.start + text);
+            (row.level, row.guessed) = (level, guessed);
+        }
+        self.spare.push(inner);
     }
 
     /// Reads what stands behind a carrier's head; `false` if it is no head after all.

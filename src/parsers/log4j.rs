@@ -11,6 +11,7 @@ use crate::flow::wanted::Wanted;
 use crate::parsers::failure;
 use crate::parsers::level;
 use crate::parsers::pairs::{Fields, Parts};
+use crate::parsers::tails;
 use crate::parsers::time::Clock;
 
 pub struct Parser {
@@ -41,10 +42,29 @@ impl Parser {
         let Some(head) = head::read(record, clock, &mut parts, brief) else {
             return false;
         };
-        let start = head.message;
-        let end = start + record[start..].trim_ascii_end().len();
+        let mut start = head.message;
+        let mut end = start + record[start..].trim_ascii_end().len();
         row.format = Format::Log4j;
         row.time = head.time;
+        let whole = start..end;
+        match record[whole.clone()] {
+            [b'*', b'0'..=b'9', ..] => {
+                let found = tails::nginx(&record[whole.clone()], |name, value| {
+                    let value = Text::record(start + value.start, start + value.end);
+                    self.fields.put(row, name, value);
+                });
+                if let Some(message) = found {
+                    (start, end) = (start + message.start, start + message.end);
+                }
+            }
+            [.., b')'] if parts.logger.is_none() => {
+                if let Some((len, name)) = tails::logger(&record[whole.clone()]) {
+                    parts.logger = Some(start + name.start..start + name.end);
+                    end = start + len;
+                }
+            }
+            _ => {}
+        }
         let message = &record[start..end];
         let stated = head.level.or_else(|| level::of_first_pair(message));
         row.guessed = stated.is_none();
@@ -52,7 +72,7 @@ impl Parser {
             .or_else(|| failure::find(message).map(|failure| failure.level))
             .or_else(|| level::in_text(message));
         row.message = Text::record(start, end);
-        self.fields.fill(record, &parts, start..end, row);
+        self.fields.fill(record, &parts, whole, row);
         true
     }
 }

@@ -8,6 +8,7 @@ use memchr::memchr2;
 
 use crate::flow::format::Format;
 use crate::flow::row::{Kind, Row, Text, Value};
+use crate::flow::time::Time;
 use crate::flow::wanted::Wanted;
 use crate::parsers::known::Place;
 use crate::parsers::lifted::{self, Role};
@@ -137,10 +138,18 @@ impl Parser {
         row.format = Format::Logfmt;
         let (mut time_rank, mut level_rank, mut message_rank) = (u8::MAX, u8::MAX, u8::MAX);
         let mut names_itself = false;
+        let mut parts_of_time = PartsOfTime::default();
         for at in 0..self.tokens.len() {
             let Token { key, value } = self.tokens[at].clone();
             let (role, place) = self.remember(at, &record[key.clone()]);
             names_itself |= role != Role::None;
+            if let (Role::Time(_), Shape::Plain(span)) = (role, &value) {
+                parts_of_time.take(&record[key.clone()], &record[span.clone()], span.clone());
+            } else if &record[key.clone()] == b"tz"
+                && let Shape::Plain(span) = &value
+            {
+                parts_of_time.zone = span.clone();
+            }
             match role {
                 Role::Time(rank) if self.wanted.time && rank < time_rank => {
                     if let Some(time) = clock.field(self.bytes(record, &value)) {
@@ -152,6 +161,22 @@ impl Parser {
                     if let Some(level) = lifted::level(self.bytes(record, &value)) {
                         row.level = Some(level);
                         level_rank = rank;
+                    }
+                }
+                // The kernel's audit: `msg=audit(1709251200.123:456): avc:  denied  { read } …`
+                Role::Message(_) if self.bytes(record, &value).starts_with(b"audit(") => {
+                    if let Shape::Plain(span) = &value
+                        && let Some(time) = audit_time(&record[span.clone()], clock)
+                    {
+                        row.time = Some(time);
+                        time_rank = 0;
+                        let rest = span.end
+                            + record[span.end..]
+                                .iter()
+                                .take_while(|byte| **byte == b' ')
+                                .count();
+                        row.message = Text::record(rest, record.len());
+                        message_rank = 0;
                     }
                 }
                 Role::Message(rank) if self.wanted.message && rank < message_rank => {
@@ -174,6 +199,9 @@ impl Parser {
             }
         }
         self.names_itself = names_itself;
+        if self.wanted.time && !parts_of_time.date.is_empty() && !parts_of_time.clock.is_empty() {
+            row.time = parts_of_time.read(record, clock).or(row.time);
+        }
         if self.wanted.message && message_rank == u8::MAX {
             self.key_list(record, row);
         }
@@ -233,6 +261,50 @@ impl Parser {
             }
         });
     }
+}
+
+/// A date, a time of day and an offset in keys of their own, as firewalls write them:
+/// `date=2024-03-01 time=00:00:00 tz="+0100"`.
+#[derive(Default)]
+struct PartsOfTime {
+    date: Range<usize>,
+    clock: Range<usize>,
+    zone: Range<usize>,
+}
+
+impl PartsOfTime {
+    fn take(&mut self, key: &[u8], value: &[u8], span: Range<usize>) {
+        match (key, value) {
+            (b"date", [b'0'..=b'9', _, _, _, b'-', _, _, b'-', _, _]) => self.date = span,
+            (b"time", [b'0'..=b'9', b'0'..=b'9', b':', _, _, b':', ..]) => self.clock = span,
+            _ => {}
+        }
+    }
+
+    fn read(&self, record: &[u8], clock: &mut Clock) -> Option<Time> {
+        let mut text = [0; 48];
+        let mut len = 0;
+        for (number, part) in [&self.date, &self.clock, &self.zone]
+            .into_iter()
+            .enumerate()
+        {
+            let part = &record[part.clone()];
+            if number == 1 {
+                text[len] = b' ';
+                len += 1;
+            }
+            text.get_mut(len..len + part.len())?.copy_from_slice(part);
+            len += part.len();
+        }
+        clock.field(&text[..len])
+    }
+}
+
+/// The time in `audit(1709251200.123:456):`.
+fn audit_time(value: &[u8], clock: &mut Clock) -> Option<Time> {
+    let inner = value.strip_prefix(b"audit(")?;
+    let colon = memchr::memchr(b':', inner)?;
+    clock.field(&inner[..colon])
 }
 
 impl Token {

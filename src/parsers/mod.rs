@@ -37,6 +37,7 @@ pub mod pairs;
 mod sample;
 mod stamp;
 pub mod start;
+mod tails;
 pub mod time;
 #[cfg(test)]
 mod truth;

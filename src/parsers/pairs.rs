@@ -147,6 +147,7 @@ pub struct Fields {
     pid: Option<usize>,
     file: Option<usize>,
     line: Option<usize>,
+    client: Option<usize>,
     /// Whether anything but time, level and message is asked for.
     any: bool,
     /// Whether a part of the head is asked for.
@@ -161,19 +162,28 @@ pub struct Parts {
     pub pid: Option<Range<usize>>,
     pub file: Option<Range<usize>>,
     pub line: Option<Range<usize>>,
+    pub client: Option<Range<usize>>,
 }
 
 impl Fields {
     pub fn new(wanted: &Wanted) -> Fields {
-        let slots =
-            [&b"logger"[..], b"thread", b"pid", b"file", b"line"].map(|name| wanted.slot(name));
-        let [logger, thread, pid, file, line] = slots;
+        let slots = [
+            &b"logger"[..],
+            b"thread",
+            b"pid",
+            b"file",
+            b"line",
+            b"client",
+        ]
+        .map(|name| wanted.slot(name));
+        let [logger, thread, pid, file, line, client] = slots;
         Fields {
             logger,
             thread,
             pid,
             file,
             line,
+            client,
             parts: wanted.all || slots.iter().any(Option::is_some),
             any: !wanted.paths.is_empty() || wanted.numbers || wanted.all,
             wanted: wanted.clone(),
@@ -188,6 +198,21 @@ impl Fields {
                 self.fill_parts(record, parts, row);
             }
             self.fill_message(record, message, row);
+        }
+    }
+
+    /// Puts a value whose name the format gives.
+    pub fn put(&self, row: &mut Row, name: &'static str, value: Text) {
+        if !self.any {
+            return;
+        }
+        let value = Value::new(Kind::String, value);
+        if let Some(slot) = self.wanted.slot(name.as_bytes()) {
+            row.values[slot] = value;
+        }
+        if self.wanted.all {
+            let name = row.keep(name.as_bytes());
+            row.add_field(Field { name, value });
         }
     }
 
@@ -212,6 +237,7 @@ impl Fields {
             (self.pid, &parts.pid),
             (self.file, &parts.file),
             (self.line, &parts.line),
+            (self.client, &parts.client),
         ] {
             if let (Some(slot), Some(part)) = (slot, part) {
                 row.values[slot] = Value::new(Kind::String, text(part));
@@ -224,6 +250,7 @@ impl Fields {
                 ("pid", &parts.pid),
                 ("file", &parts.file),
                 ("line", &parts.line),
+                ("client", &parts.client),
             ] {
                 if let Some(part) = part {
                     let name = row.keep(name.as_bytes());

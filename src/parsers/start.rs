@@ -32,7 +32,8 @@ pub fn is_hard_start(line: &[u8]) -> bool {
         b'a'..=b'z' => is_logfmt_head(line) || has_prefixed_time(line) || has_access_time(line),
         b'[' => starts_with_time(&line[1..]).is_some() || is_bracketed_level(&line[1..]),
         b'{' => is_json_object(line),
-        b'<' => is_priority(line),
+        b'<' => is_priority(line) || starts_with_time(&line[1..]).is_some(),
+        b'(' => starts_with_time(&line[1..]).is_some(),
         b'@' => starts_with_time(line).is_some(),
         b'-' => has_prefixed_time(line) || has_access_time(line),
         b':' | b'_' => has_access_time(line),
@@ -86,6 +87,7 @@ pub fn opens_inside(message: &[u8]) -> bool {
                 || message.starts_with(b"[GIN")
         }
         b'<' => is_priority(message),
+        b'*' => starts_with_time(&message[1..]).is_some(),
         b'%' => true,
         b'"' => message[1..].first().is_some_and(u8::is_ascii_uppercase),
         _ => false,

@@ -21,6 +21,8 @@ pub struct Clock {
     month: Memory,
     slashes: Memory,
     compact: Memory,
+    /// The last zone that a record named (`Europe/Berlin`).
+    named: Option<(Vec<u8>, jiff::tz::TimeZone)>,
 }
 
 /// Local seconds `from..until` lie `offset` seconds east of Greenwich, each of them once.
@@ -78,6 +80,7 @@ impl Clock {
             month: Memory::default(),
             slashes: Memory::default(),
             compact: Memory::default(),
+            named: None,
         }
     }
 
@@ -169,6 +172,9 @@ impl Clock {
                 len: end,
             });
         }
+        if zone_name(text, end).is_some() {
+            return self.read(text);
+        }
         let (offset, end) = shape::zone(text, end);
         // AM and PM are not for the fast path.
         if !matches!(
@@ -191,12 +197,35 @@ impl Clock {
     #[inline(never)]
     fn read(&mut self, text: &[u8]) -> Option<Reading> {
         let stamp = shape::read(text).filter(|stamp| stamp.clock)?;
+        if stamp.offset.is_none()
+            && let Some(name) = zone_name(text, stamp.len)
+            && let Some(reading) = self.in_zone(&stamp, name)
+        {
+            return Some(reading);
+        }
         let reading = Reading {
             time: self.resolve(&stamp),
             len: stamp.len,
         };
         self.remember(text, &stamp);
         Some(reading)
+    }
+
+    /// The time of `stamp` in the zone `name`, which stands behind it.
+    fn in_zone(&mut self, stamp: &Stamp, name: &[u8]) -> Option<Reading> {
+        if self.named.as_ref().is_none_or(|(last, _)| last != name) {
+            let zone = jiff::tz::TimeZone::get(std::str::from_utf8(name).ok()?).ok()?;
+            self.named = Some((name.to_vec(), zone));
+        }
+        let (_, zone) = self.named.as_ref()?;
+        let second = civil_second(stamp)?;
+        let datetime =
+            jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::from_second(second).ok()?);
+        let timestamp = zone.to_ambiguous_timestamp(datetime).compatible().ok()?;
+        Some(Reading {
+            time: Time::from_parts(timestamp.as_second(), stamp.nanosecond),
+            len: stamp.len + 1 + name.len(),
+        })
     }
 
     /// Keeps the text of `stamp` up to its second, if the layout has a memory and the text has its
@@ -339,6 +368,40 @@ impl Clock {
         }
         Some(second)
     }
+}
+
+/// The name of a zone as the database of zones has it, behind a blank at `at`: `Europe/Berlin`.
+#[inline]
+fn zone_name(text: &[u8], at: usize) -> Option<&[u8]> {
+    let [b' ', rest @ ..] = text.get(at..)? else {
+        return None;
+    };
+    if !matches!(rest, [b'A'..=b'Z', b'a'..=b'z', ..]) {
+        return None;
+    }
+    let len = rest
+        .iter()
+        .take(40)
+        .take_while(|byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_' | b'-' | b'+')
+        })
+        .count();
+    let name = &rest[..len];
+    let slash = memchr::memchr(b'/', name)?;
+    const AREAS: [&[u8]; 11] = [
+        b"Africa",
+        b"America",
+        b"Antarctica",
+        b"Arctic",
+        b"Asia",
+        b"Atlantic",
+        b"Australia",
+        b"Europe",
+        b"Indian",
+        b"Pacific",
+        b"Etc",
+    ];
+    AREAS.contains(&&name[..slash]).then_some(name)
 }
 
 /// Seconds since 1970 if the time were UTC.

@@ -253,6 +253,8 @@ pub struct Roles {
     pub times: Vec<(KeyId, TimeStyle)>,
     pub messages: Vec<(KeyId, MessageStyle)>,
     pub requests: Option<Requests>,
+    /// The list of an OTLP export.
+    pub otlp: Option<KeyId>,
     evidence: Option<Evidence>,
 }
 
@@ -276,6 +278,7 @@ impl Roles {
             times: Vec::new(),
             messages: Vec::new(),
             requests: None,
+            otlp: None,
             evidence: None,
         };
         if wanted.level {
@@ -304,6 +307,7 @@ impl Roles {
                 .extend(TIMES.iter().map(|(steps, style)| (want(steps), *style)));
         }
         if wanted.message {
+            roles.otlp = Some(want(&["resourceLogs"]));
             roles.messages.extend(
                 message_keys()
                     .iter()

@@ -258,7 +258,7 @@ impl Twins {
             && read
                 .message
                 .starts_with(|first: char| first.is_ascii_uppercase());
-        let is_list = read.message.starts_with('[');
+        let is_list = read.message.starts_with('[') || object["resourceLogs"].is_array();
         assert!(
             answers || is_list || read.message == list,
             "{} is not {list}: {}",

@@ -41,6 +41,8 @@ enum Form {
 struct Reader<'a> {
     text: &'a [u8],
     at: usize,
+    /// The bracket before the time is still open: `[2024-03-01T00:00:00Z ERROR shop::db] …`.
+    open: bool,
     parts: &'a mut Parts,
 }
 
@@ -56,6 +58,7 @@ pub fn read(
     let mut reader = Reader {
         text: record,
         at: 0,
+        open: false,
         parts,
     };
     if record.first() == Some(&0x1b) {

@@ -151,7 +151,7 @@ fn reads_layouts() {
             "2024/03/01 10:00:00 [error] 1234#0: *5 open() \"/x\" failed",
             "2024-03-01T10:00:00Z",
             Some(Level::Error),
-            "*5 open() \"/x\" failed",
+            "open() \"/x\" failed",
         ),
         (
             "2024/03/01 10:00:00 main.go:23: starting",

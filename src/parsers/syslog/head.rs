@@ -58,7 +58,7 @@ pub fn read(record: &[u8], last: &mut Last) -> Option<Parts> {
     if matches!(parts.time, When::Missing) {
         parts.time = When::Text(time.clone());
     }
-    let mut at = time.end;
+    let mut at = time.end + usize::from(record.get(time.end) == Some(&b':'));
     // One space or more: `combo  -- root[2421]: ROOT LOGIN` has them before the tag.
     at += spaces(&record[at..], 1)?;
     if is_repetition(&record[at..]) {
@@ -84,8 +84,14 @@ pub fn read(record: &[u8], last: &mut Last) -> Option<Parts> {
                 &record[rest..],
                 if is_strict { Words::One } else { Words::Few },
             );
+            // Cisco's firewalls name no program: `HOST : text`.
+            let nameless = record[rest..].starts_with(b": ");
+            if nameless {
+                parts.message.start += 2;
+            }
             let enough = match (&tag, sureness) {
                 _ if priority.is_some() => true,
+                (None, Sureness::Tag) if nameless => true,
                 (None, _) | (_, Sureness::None) => false,
                 (Some(tag), Sureness::Pid) => !tag.pid.is_empty(),
                 (Some(tag), _) => {
@@ -395,10 +401,12 @@ fn yearless(record: &[u8], start: usize) -> Option<Range<usize>> {
     if !(1..=31).contains(&day) {
         return None;
     }
+    let mut with_year = false;
     if let [a, b, c, d, b' ', ..] = rest[at..]
         && [a, b, c, d].iter().all(u8::is_ascii_digit)
     {
         at += 5;
+        with_year = true;
     }
     stamp::clock_second(rest.get(at..at + 8)?)?;
     at += 8;
@@ -413,7 +421,9 @@ fn yearless(record: &[u8], start: usize) -> Option<Range<usize>> {
         }
         at += 1 + digits;
     }
-    (rest.get(at) == Some(&b' ')).then_some(start..start + at)
+    // Cisco's firewalls put a colon behind the year.
+    (rest.get(at) == Some(&b' ') || with_year && rest[at..].starts_with(b": "))
+        .then_some(start..start + at)
 }
 
 /// An RFC 3339 time at `start`, which a space follows.

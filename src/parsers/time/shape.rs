@@ -195,6 +195,18 @@ fn read_year_first(text: &[u8]) -> Option<Stamp> {
 fn read_day_or_month_first(text: &[u8], count: usize) -> Option<Stamp> {
     let first = number(text, 0, count);
     let separator = *text.get(count)?;
+    // `01Mar2024 00:00:00`, as Minecraft's Forge writes it.
+    if let Some(month) = text.get(count..count + 3).and_then(month_name)
+        && count_digits(text, count + 3) == 4
+        && text.get(count + 7) == Some(&b' ')
+    {
+        let date = Date::Full {
+            year: number(text, count + 3, 4) as i32,
+            month,
+            day: first,
+        };
+        return at_clock(text, count + 8, date);
+    }
     let at = count + 1;
     match separator {
         b':' => return at_clock(text, 0, Date::Missing),

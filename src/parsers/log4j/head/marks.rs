@@ -90,6 +90,9 @@ impl Reader<'_> {
     /// Openings that are neither a time nor a word for a level. The usual ones were asked before.
     #[cold]
     pub(super) fn marked_opening(&mut self, clock: &mut Clock) -> Option<Opening> {
+        if let Some(opening) = self.enclosed_time(clock) {
+            return Some(opening);
+        }
         let rest = &self.text[self.at..];
         let (level, len, form) = match *rest.first()? {
             b'[' => return self.marked_bracket(clock),
@@ -175,6 +178,26 @@ impl Reader<'_> {
             time: None,
             level: Some((level, form)),
         })
+    }
+
+    /// `(2024-03-01 00:00:00) …`, and WebLogic's `<Mar 1, 2024 10:00:00 AM UTC> <Error> …`.
+    fn enclosed_time(&mut self, clock: &mut Clock) -> Option<Opening> {
+        let start = self.at;
+        let close = match self.byte(0)? {
+            b'(' => b')',
+            b'<' => b'>',
+            _ => return None,
+        };
+        if !self.byte(1)?.is_ascii_alphanumeric() {
+            return None;
+        }
+        let time = self.time(clock, start + 1)?;
+        if self.byte(0) != Some(close) || self.at < start + 9 {
+            self.at = start;
+            return None;
+        }
+        self.at += 1;
+        Some(Opening { time, level: None })
     }
 
     /// Brackets that open a record with more than a time or a level in them.
@@ -383,6 +406,7 @@ impl Reader<'_> {
                 let mut inner = Reader {
                     text: self.text,
                     at: self.at,
+                    open: false,
                     parts: self.parts,
                 };
                 let opening = inner.github()?;

@@ -44,6 +44,9 @@ impl Reader<'_> {
         }
         let from = self.at;
         let padding = self.skip_blanks();
+        if self.open && self.rest_of_bracket() {
+            return;
+        }
         // Behind `---` stand the application and the thread.
         let mut brackets = 1;
         for _ in 0..5 {
@@ -71,6 +74,7 @@ impl Reader<'_> {
                     }
                     self.skip_blanks();
                 }
+                Some(b'(') if self.thread_in_parentheses() => {}
                 Some(b'-') if matches!(self.byte(1), Some(b' ' | b'-' | b'\t')) => {
                     let dashes = self.text[self.at..]
                         .iter()
@@ -101,6 +105,53 @@ impl Reader<'_> {
                 _ => return,
             }
         }
+    }
+
+    /// env_logger: `[TIME ERROR shop::db] text`, the rest of the bracket that the time opened.
+    fn rest_of_bracket(&mut self) -> bool {
+        let close = self.text[self.at..]
+            .iter()
+            .take(120)
+            .position(|byte| matches!(byte, b']' | b' ' | b'\n' | b'['));
+        let Some(close) = close.map(|len| self.at + len) else {
+            return false;
+        };
+        if self.text[close] != b']' {
+            return false;
+        }
+        if close > self.at {
+            self.name(self.at..close);
+        }
+        self.at = close + 1;
+        self.skip_blanks();
+        true
+    }
+
+    /// JBoss: `[com.example.Store] (default task-17) text`; Home Assistant: `(MainThread) [logger] text`.
+    fn thread_in_parentheses(&mut self) -> bool {
+        let close = self.text[self.at..]
+            .iter()
+            .take(80)
+            .position(|byte| matches!(byte, b')' | b'\n'));
+        let Some(close) = close.map(|len| self.at + len) else {
+            return false;
+        };
+        let behind_bracket = self.text[..self.at].trim_ascii_end().ends_with(b"]");
+        let before_bracket = self.text[close..].starts_with(b") [");
+        if self.text[close] != b')'
+            || self.text.get(close + 1) != Some(&b' ')
+            || !(behind_bracket || before_bracket)
+        {
+            return false;
+        }
+        // What stood in the bracket before names the logger.
+        if behind_bracket && self.parts.logger.is_none() {
+            self.parts.logger = self.parts.thread.take();
+        }
+        self.parts.thread = Some(self.at + 1..close);
+        self.at = close + 1;
+        self.skip_blanks();
+        true
     }
 
     /// Whether a dash behind the bracket here sets it apart: `[NIOServerCxn.Factory:…] - text`.
@@ -231,6 +282,16 @@ impl Reader<'_> {
             self.at += 1;
         }
         self.skip_blanks();
+        // Apache's error log names the client; the bracket stays where it is, for it is no part of the head.
+        if let Some(client) = self.text[self.at..].strip_prefix(b"[client ")
+            && let Some(len) = client
+                .iter()
+                .take(64)
+                .position(|byte| matches!(byte, b']' | b' '))
+            && client[len] == b']'
+        {
+            self.parts.client = Some(self.at + 8..self.at + 8 + len);
+        }
         // Where the logger has its bracket, one more names the node.
         if self.byte(0) == Some(b'[')
             && let Some(close) = self.closing()

@@ -40,6 +40,8 @@ impl Reader<'_> {
                 if let Some(time) = self.time(clock, at + 1) {
                     if self.byte(0) == Some(b']') {
                         self.at += 1;
+                    } else {
+                        self.open = true;
                     }
                     return Some(Opening { time, level: None });
                 }
@@ -201,10 +203,25 @@ impl Reader<'_> {
         }
     }
 
+    /// AWS Lambda: the id of the request behind the time, between tabs.
+    fn request_id(&mut self) {
+        let word = &self.text[self.at + 1..self.text.len().min(self.at + 38)];
+        if word.len() == 37
+            && word[36] == b'\t'
+            && [8, 13, 18, 23].iter().all(|&dash| word[dash] == b'-')
+        {
+            self.parts.thread = Some(self.at + 1..self.at + 37);
+            self.at += 38;
+        }
+    }
+
     /// A time right after a level that opens the record.
     pub(super) fn time_after_level(&mut self, clock: &mut Clock) -> Option<Option<Time>> {
         let kept = self.at;
         self.skip_blanks();
+        if self.byte(0) == Some(b'|') {
+            self.at += 1;
+        }
         let bracket = self.byte(0) == Some(b'[');
         let at = self.at + usize::from(bracket);
         let mut time = self.time(clock, at);
@@ -225,6 +242,8 @@ impl Reader<'_> {
             self.at = kept;
         } else if bracket && self.byte(0) == Some(b']') {
             self.at += 1;
+        } else if self.byte(0) == Some(b'\t') {
+            self.request_id();
         }
         time
     }
