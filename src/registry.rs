@@ -34,3 +34,36 @@ macro_rules! sinks {
         }
     };
 }
+
+/// The formats of records, in the order in which they are asked and shown. Each line but those of the
+/// containers has a parser.
+macro_rules! formats {
+    ($make:ident) => {
+        $make! {
+            // Also asked for what stands behind a head or in a message.
+            text {
+                Json: json,
+                Logfmt: logfmt,
+                Syslog: syslog,
+                Access: access,
+                Klog: klog,
+                Log4j: log4j,
+            }
+            // The framing takes these apart; what is inside has a format of its own.
+            container {
+                Docker: docker,
+                Cri: cri,
+            }
+            samples {
+                Prometheus: prometheus,
+                Statsd: statsd,
+                Influx: influx,
+            }
+            // Asked only where the source has a header, and where no other format fits.
+            last {
+                Csv: csv,
+                Plain: plain,
+            }
+        }
+    };
+}

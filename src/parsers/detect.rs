@@ -12,64 +12,114 @@ use crate::flow::wanted::Wanted;
 use crate::parsers::heads;
 use crate::parsers::known::Known;
 use crate::parsers::layers::LAYERS_MAX;
+use crate::parsers::pairs;
 use crate::parsers::time::Clock;
-use crate::parsers::{
-    access, csv, influx, json, klog, log4j, logfmt, pairs, plain, prometheus, statsd, syslog,
-};
 
-/// One of each parser, with their caches.
-pub struct Parsers {
-    clock: Option<Clock>,
-    header: Option<CsvHeader>,
-    forced: Option<Format>,
-    json: json::Parser,
-    logfmt: logfmt::Parser,
-    syslog: syslog::Parser,
-    access: access::Parser,
-    klog: klog::Parser,
-    log4j: log4j::Parser,
-    prometheus: prometheus::Parser,
-    statsd: statsd::Parser,
-    influx: influx::Parser,
-    csv: csv::Parser,
-    plain: plain::Parser,
-    pub(super) heads: Known<{ heads::NAMES.len() }>,
-    pub(super) pairs: pairs::Fields,
-    /// Rows of inner layers, to be used again.
-    pub(super) spare: Vec<Row>,
-    /// The record without its colour codes.
-    pub(super) uncoloured: Vec<u8>,
-    /// Decoded messages that are read as records, one for each layer.
-    pub(super) buffers: [Vec<u8>; LAYERS_MAX],
-    slots: usize,
+/// Makes the parsers, the order in which they are asked, and the function that asks: one call after the
+/// other, since a loop over the list would jump to a place that no processor can predict.
+macro_rules! make {
+    (
+        text { $($Text:ident: $text:ident,)* }
+        container { $($Container:ident: $container:ident,)* }
+        samples { $($Samples:ident: $samples:ident,)* }
+        last { $Csv:ident: $csv:ident, $Plain:ident: $plain:ident, }
+    ) => {
+        /// One of each parser, with their caches.
+        pub struct Parsers {
+            clock: Option<Clock>,
+            header: Option<CsvHeader>,
+            forced: Option<Format>,
+            $($text: crate::parsers::$text::Parser,)*
+            $($samples: crate::parsers::$samples::Parser,)*
+            $csv: crate::parsers::$csv::Parser,
+            $plain: crate::parsers::$plain::Parser,
+            pub(super) heads: Known<{ heads::NAMES.len() }>,
+            pub(super) pairs: pairs::Fields,
+            /// Rows of inner layers, to be used again.
+            pub(super) spare: Vec<Row>,
+            /// The record without its colour codes.
+            pub(super) uncoloured: Vec<u8>,
+            /// Decoded messages that are read as records, one for each layer.
+            pub(super) buffers: [Vec<u8>; LAYERS_MAX],
+            slots: usize,
+        }
+
+        /// Formats of what stands behind a head or in a message; samples are records of their own only.
+        const INNER: &[Format] = &[$(Format::$Text),*];
+
+        /// The order of `Format::ALL`.
+        const ORDER: &[Format] = &[$(Format::$Text,)* $(Format::$Samples,)* Format::$Plain];
+
+        impl Parsers {
+            pub fn new(wanted: &Wanted) -> Parsers {
+                Parsers {
+                    clock: None,
+                    header: None,
+                    forced: None,
+                    $($text: crate::parsers::$text::Parser::new(wanted),)*
+                    $($samples: crate::parsers::$samples::Parser::new(wanted),)*
+                    $csv: crate::parsers::$csv::Parser::new(wanted),
+                    $plain: crate::parsers::$plain::Parser::new(wanted),
+                    heads: Known::new(heads::NAMES, wanted),
+                    pairs: pairs::Fields::new(wanted),
+                    spare: Vec::new(),
+                    uncoloured: Vec::new(),
+                    buffers: [const { Vec::new() }; LAYERS_MAX],
+                    slots: wanted.paths.len(),
+                }
+            }
+
+            #[inline]
+            pub(super) fn recognise(&mut self, record: &[u8], row: &mut Row) -> Format {
+                if self.header.is_some() && self.read(Format::$Csv, record, row) {
+                    return Format::$Csv;
+                }
+                // Fast path: most parsers cannot read a record that begins with this byte, and
+                // asking them costs more than reading it does (a test asks them all).
+                let possible = record.first().map_or(0, |&byte| POSSIBLE[usize::from(byte)]);
+                $(
+                    if possible & bit(Format::$Text) != 0 && self.read(Format::$Text, record, row) {
+                        return Format::$Text;
+                    }
+                )*
+                $(
+                    if possible & bit(Format::$Samples) != 0 && self.read(Format::$Samples, record, row) {
+                        return Format::$Samples;
+                    }
+                )*
+                self.read(Format::$Plain, record, row);
+                Format::$Plain
+            }
+
+            /// Whether the record has this format; if not, the row is empty again.
+            #[inline(always)]
+            pub(super) fn read(&mut self, format: Format, record: &[u8], row: &mut Row) -> bool {
+                let clock = self
+                    .clock
+                    .as_mut()
+                    .expect("facts are set before the first record");
+                let read = match format {
+                    $(Format::$Text => self.$text.parse(record, clock, row),)*
+                    $(Format::$Samples => self.$samples.parse(record, clock, row),)*
+                    Format::$Csv => self
+                        .header
+                        .as_ref()
+                        .is_some_and(|header| self.$csv.parse(record, header, clock, row)),
+                    Format::$Plain => self.$plain.parse(record, clock, row),
+                    $(Format::$Container => false,)*
+                };
+                if !read {
+                    row.reset();
+                }
+                read
+            }
+        }
+    };
 }
 
-impl Parsers {
-    pub fn new(wanted: &Wanted) -> Parsers {
-        Parsers {
-            clock: None,
-            header: None,
-            forced: None,
-            json: json::Parser::new(wanted),
-            logfmt: logfmt::Parser::new(wanted),
-            syslog: syslog::Parser::new(wanted),
-            access: access::Parser::new(wanted),
-            klog: klog::Parser::new(wanted),
-            log4j: log4j::Parser::new(wanted),
-            prometheus: prometheus::Parser::new(wanted),
-            statsd: statsd::Parser::new(wanted),
-            influx: influx::Parser::new(wanted),
-            csv: csv::Parser::new(wanted),
-            plain: plain::Parser::new(wanted),
-            heads: Known::new(heads::NAMES, wanted),
-            pairs: pairs::Fields::new(wanted),
-            spare: Vec::new(),
-            uncoloured: Vec::new(),
-            buffers: [const { Vec::new() }; LAYERS_MAX],
-            slots: wanted.paths.len(),
-        }
-    }
+formats!(make);
 
+impl Parsers {
     /// Reads the records that follow with the facts of another source.
     pub fn set_facts(&mut self, facts: &Facts) {
         self.clock = Some(Clock::new(facts));
@@ -108,14 +158,7 @@ impl Parsers {
         let possible = record
             .first()
             .map_or(0, |&byte| POSSIBLE[usize::from(byte)]);
-        for format in [
-            Format::Json,
-            Format::Logfmt,
-            Format::Syslog,
-            Format::Access,
-            Format::Klog,
-            Format::Log4j,
-        ] {
+        for &format in INNER {
             if possible & bit(format) == 0 || !self.read(format, record, row) {
                 continue;
             }
@@ -141,37 +184,6 @@ impl Parsers {
         }
         self.read(Format::Plain, record, row);
         Format::Plain
-    }
-
-    /// Whether the record has this format; if not, the row is empty again.
-    #[inline(always)]
-    pub(super) fn read(&mut self, format: Format, record: &[u8], row: &mut Row) -> bool {
-        let clock = self
-            .clock
-            .as_mut()
-            .expect("facts are set before the first record");
-        let read = match format {
-            Format::Json => self.json.parse(record, clock, row),
-            Format::Logfmt => self.logfmt.parse(record, clock, row),
-            Format::Syslog => self.syslog.parse(record, clock, row),
-            Format::Access => self.access.parse(record, clock, row),
-            Format::Prometheus => self.prometheus.parse(record, clock, row),
-            Format::Statsd => self.statsd.parse(record, clock, row),
-            Format::Influx => self.influx.parse(record, clock, row),
-            Format::Csv => self
-                .header
-                .as_ref()
-                .is_some_and(|header| self.csv.parse(record, header, clock, row)),
-            Format::Plain => self.plain.parse(record, clock, row),
-            Format::Klog => self.klog.parse(record, clock, row),
-            Format::Log4j => self.log4j.parse(record, clock, row),
-            // Containers are unwrapped by framing; what is inside has a format of its own.
-            Format::Docker | Format::Cri => false,
-        };
-        if !read {
-            row.reset();
-        }
-        read
     }
 }
 
@@ -221,38 +233,11 @@ pub fn tried(facts: &Facts, format: Format) -> Vec<Format> {
 /// The formats that a source with this header can have, in the order in which they are asked. The
 /// header is a fact of the source, and its records look like anything.
 fn order(header: Option<&CsvHeader>) -> impl Iterator<Item = Format> {
-    header.map(|_| Format::Csv).into_iter().chain(ORDER)
+    header
+        .map(|_| Format::Csv)
+        .into_iter()
+        .chain(ORDER.iter().copied())
 }
-
-/// Makes the order in which formats are asked, and the function that asks: one call after the other,
-/// since a loop over the list would jump to a place that no processor can predict.
-macro_rules! ask_in_order {
-    ($($format:ident)*) => {
-        const ORDER: [Format; [$(Format::$format),*].len()] = [$(Format::$format),*];
-
-        impl Parsers {
-            #[inline]
-            pub(super) fn recognise(&mut self, record: &[u8], row: &mut Row) -> Format {
-                if self.header.is_some() && self.read(Format::Csv, record, row) {
-                    return Format::Csv;
-                }
-                // Fast path: most parsers cannot read a record that begins with this byte, and
-                // asking them costs more than reading it does (a test asks them all).
-                let possible = record.first().map_or(0, |&byte| POSSIBLE[usize::from(byte)]);
-                $(
-                    if possible & bit(Format::$format) != 0 && self.read(Format::$format, record, row) {
-                        return Format::$format;
-                    }
-                )*
-                self.read(Format::Plain, record, row);
-                Format::Plain
-            }
-        }
-    };
-}
-
-// The order of `Format::ALL`.
-ask_in_order!(Json Logfmt Syslog Access Klog Log4j Prometheus Statsd Influx Plain);
 
 #[cfg(test)]
 mod tests {
@@ -312,7 +297,7 @@ mod tests {
             if insert { record.insert(0, first) } else { record[0] = first }
             let mut parsers = parsers();
             let mut row = Row::new(0);
-            for format in ORDER {
+            for &format in ORDER {
                 if parsers.read(format, &record, &mut row) {
                     prop_assert!(POSSIBLE[usize::from(first)] & bit(format) != 0, "{}", format.name());
                 }

@@ -1,4 +1,5 @@
-//! From the bytes of a record to its time, level, message and wanted fields: one file a format.
+//! From the bytes of a record to its time, level, message and wanted fields: one file a format. `registry.rs`
+//! lists them.
 //!
 //! Every format has a `Parser` with the same two functions:
 //!
@@ -17,17 +18,20 @@ pub mod detect;
 mod heads;
 mod layers;
 
-pub mod access;
-pub mod csv;
-pub mod influx;
-pub mod json;
-pub mod klog;
-pub mod log4j;
-pub mod logfmt;
-pub mod plain;
-pub mod prometheus;
-pub mod statsd;
-pub mod syslog;
+macro_rules! make {
+    (
+        text { $($Text:ident: $text:ident,)* }
+        container { $($Container:ident: $container:ident,)* }
+        samples { $($Samples:ident: $samples:ident,)* }
+        last { $($Last:ident: $last:ident,)* }
+    ) => {
+        $(pub mod $text;)*
+        $(pub mod $samples;)*
+        $(pub mod $last;)*
+    };
+}
+
+formats!(make);
 
 mod failure;
 mod known;
