@@ -67,3 +67,14 @@ macro_rules! formats {
         }
     };
 }
+
+/// Where bytes come from, in the order of the documentation.
+macro_rules! sources {
+    ($make:ident) => {
+        $make! {
+            Stdin: stdin,
+            File: file,
+            Command: command,
+        }
+    };
+}

@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::cli::args::RunArgs;
 use crate::cli::{config, output};
 use crate::clock::{Clock, System};
-use crate::config::input;
 use crate::disk::Disk;
 use crate::disk::real::Real;
 use crate::engine::Outcome;
@@ -35,7 +34,7 @@ use crate::sinks::stdout::Escape;
 use crate::sinks::{Destination, Opening, Target};
 use crate::sources::follow::From;
 use crate::sources::globs::Files;
-use crate::sources::{Origin, Source, Stream, stdin};
+use crate::sources::{Source, Stream, file};
 use crate::state::State;
 use crate::stop::Stop;
 
@@ -51,23 +50,26 @@ pub fn run(args: RunArgs) -> Result<u8, Failure> {
     }
     let setup = load(&args)?;
     let mut streams = setup.sources.streams.iter();
-    if streams.any(|stream| stream.origin == Origin::Stdin) && io::stdin().is_terminal() {
+    if streams.any(|stream| stream.origin.is_stdin()) && io::stdin().is_terminal() {
         return Err(Failure::usage(
             "the configuration reads standard input, which is a terminal; pipe something into it, or give it a [[source]]",
         ));
     }
     let only = setup.sources.only_stream().cloned();
-    let outcome = match only.map(|Stream { name, origin }| (name, origin)) {
-        Some((name, Origin::Command(argv))) => {
-            return wrapped::run_source(&args, setup, &name, &argv);
-        }
-        Some((name, Origin::Stdin)) => {
-            let source = stdin::open(setup.now).map_err(|error| Failure {
+    let outcome = match only {
+        Some(Stream { name, origin }) => {
+            if let Some(argv) = origin.program() {
+                return wrapped::run_source(&args, setup, &name, argv);
+            }
+            let opened = origin.open(setup.now).map_err(|error| Failure {
                 message: error.message,
                 exit_code: error.exit_code,
             })?;
             let one = Once {
-                source: Some(Source { name, ..source }),
+                source: Some(Source {
+                    name,
+                    ..opened.source
+                }),
                 ..Once::of(start::stop()?)
             };
             once(&args, setup, one)?
@@ -309,8 +311,8 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
         true => {
             let files = sources.files.unwrap_or_default();
             let from = match files.from {
-                Some(input::From::Start) => From::Start,
-                Some(input::From::End) => From::End,
+                Some(file::From::Start) => From::Start,
+                Some(file::From::End) => From::End,
                 None if state_dir.is_some() => From::Start,
                 None => From::End,
             };

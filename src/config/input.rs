@@ -4,6 +4,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::flow::level::Level;
+use crate::sources;
 
 /// Where lines come from.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -13,56 +14,7 @@ pub struct Source {
     #[schemars(length(min = 1))]
     pub name: Option<String>,
     #[serde(flatten)]
-    pub from: Input,
-}
-
-/// A kind of source.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "lowercase")]
-#[schemars(inline)]
-pub enum Input {
-    /// Standard input.
-    Stdin,
-    /// Files, followed as they grow, are rotated, truncated and replaced.
-    File(FileSource),
-    /// The output of a program that weir starts.
-    Command(CommandSource),
-}
-
-/// Followed files.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[schemars(inline)]
-pub struct FileSource {
-    /// Paths or globs. `.gz` and `.zst` files are read as they are.
-    #[schemars(length(min = 1), inner(length(min = 1)))]
-    pub include: Vec<String>,
-    /// Globs of paths or file names to leave out.
-    #[serde(default)]
-    #[schemars(inner(length(min = 1)))]
-    pub exclude: Vec<String>,
-    /// Where files begin that are there at the first start; later ones are read whole. If absent: `start`
-    /// with a state directory, else `end`.
-    pub from: Option<From>,
-    /// Look at the files from time to time instead of asking the kernel to tell of changes.
-    #[serde(default)]
-    pub poll: bool,
-}
-
-/// A command whose output is read.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[schemars(inline)]
-pub struct CommandSource {
-    /// The program and its arguments. No shell takes part.
-    #[schemars(length(min = 1))]
-    pub argv: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(inline)]
-pub enum From {
-    Start,
-    End,
+    pub from: sources::Config,
 }
 
 /// Which lines go out.

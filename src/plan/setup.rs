@@ -3,7 +3,6 @@
 
 mod channels;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -11,10 +10,10 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::config::Config;
+use crate::config::alerting;
 use crate::config::load::{Loaded, PathStep};
 use crate::config::problem::{Problem, Problems};
 use crate::config::watching::{self, Key};
-use crate::config::{alerting, input};
 use crate::expr::condition::Condition;
 use crate::expr::error::Error;
 use crate::expr::input::Inputs;
@@ -35,7 +34,7 @@ use crate::rules::rule::{self, Rule, RuleSettings};
 use crate::rules::summary::{Facts, Samples};
 use crate::rules::watched::{SetPlan, StatePlan};
 use crate::sinks::{Target, prometheus};
-use crate::sources::Stream;
+use crate::sources::{Stream, file};
 use crate::stages::aggregate::Metric;
 use crate::state::Shape;
 use crate::state::keyed::KeyedSettings;
@@ -61,7 +60,7 @@ pub enum Purpose {
 /// Where records come from.
 #[derive(Debug, Default)]
 pub struct Sources {
-    pub files: Option<Files>,
+    pub files: Option<file::Settings>,
     pub streams: Vec<Stream>,
 }
 
@@ -73,16 +72,6 @@ impl Sources {
             _ => None,
         }
     }
-}
-
-/// Files that are followed.
-#[derive(Debug, Default)]
-pub struct Files {
-    pub include: Vec<OsString>,
-    pub exclude: Vec<String>,
-    /// `None` is the start with a state directory, else the end.
-    pub from: Option<input::From>,
-    pub poll: bool,
 }
 
 /// One sink of lines.

@@ -16,15 +16,75 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::flow::time::Time;
 use crate::framing::LINE_BYTES_MAX;
-use crate::sources::{OpenError, Source};
+use crate::sources::{Configured, Open, OpenError, Opened, Source};
 
 /// Bytes of one read of what the program writes.
 const READ_BYTES: usize = 64 << 10;
 
 /// How often it is looked for what nothing tells.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// The output of a program that weir starts.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct Config {
+    /// The program and its arguments. No shell takes part.
+    #[schemars(length(min = 1))]
+    argv: Vec<String>,
+}
+
+impl Configured for Config {
+    type Settings = Settings;
+
+    fn resolve(&self) -> Settings {
+        Settings {
+            argv: self.argv.iter().map(OsString::from).collect(),
+        }
+    }
+}
+
+/// A program that is started, with its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    pub argv: Vec<OsString>,
+}
+
+impl Open for Settings {
+    fn name(&self) -> String {
+        let program = self.argv.first();
+        program.map_or(String::new(), |program| program.to_string_lossy().into())
+    }
+
+    fn subject(&self) -> &'static str {
+        "the command"
+    }
+
+    fn about(&self) -> String {
+        let argv: Vec<_> = self
+            .argv
+            .iter()
+            .map(|word| word.to_string_lossy())
+            .collect();
+        argv.join(" ")
+    }
+
+    fn program(&self) -> Option<&[OsString]> {
+        Some(&self.argv)
+    }
+
+    fn open(&self, now: Time) -> Result<Opened, OpenError> {
+        let (running, source) = start(&self.argv, Tee::No, now)?;
+        Ok(Opened {
+            source,
+            running: Some(running),
+        })
+    }
+}
 
 /// A program that runs.
 pub struct Running {

@@ -1,5 +1,6 @@
 //! Reads a file from its start to its end. Following is not done here.
 
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
@@ -7,11 +8,89 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::OFlags;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::disk::whole::is_null;
 use crate::flow::time::Time;
 use crate::sources::lines::{first_line, last_lines};
-use crate::sources::{OpenError, Source, compressed};
+use crate::sources::{Configured, Open, OpenError, Opened, Source, compressed};
+
+/// Files, followed as they grow, are rotated, truncated and replaced.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct Config {
+    /// Paths or globs. `.gz` and `.zst` files are read as they are.
+    #[schemars(length(min = 1), inner(length(min = 1)))]
+    include: Vec<String>,
+    /// Globs of paths or file names to leave out.
+    #[serde(default)]
+    #[schemars(inner(length(min = 1)))]
+    exclude: Vec<String>,
+    /// Where files begin that are there at the first start; later ones are read whole. If absent: `start`
+    /// with a state directory, else `end`.
+    from: Option<From>,
+    /// Look at the files from time to time instead of asking the kernel to tell of changes.
+    #[serde(default)]
+    poll: bool,
+}
+
+/// Where a followed file begins at the first start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum From {
+    Start,
+    End,
+}
+
+impl Configured for Config {
+    type Settings = Settings;
+
+    fn resolve(&self) -> Settings {
+        Settings {
+            include: self.include.iter().map(OsString::from).collect(),
+            exclude: self.exclude.clone(),
+            from: self.from,
+            poll: self.poll,
+        }
+    }
+}
+
+/// Files that are followed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    pub include: Vec<OsString>,
+    pub exclude: Vec<String>,
+    /// `None` is the start with a state directory, else the end.
+    pub from: Option<From>,
+    pub poll: bool,
+}
+
+impl Open for Settings {
+    fn name(&self) -> String {
+        String::new()
+    }
+
+    fn subject(&self) -> &'static str {
+        "files"
+    }
+
+    fn about(&self) -> String {
+        String::new()
+    }
+
+    fn files(&self) -> Option<&Settings> {
+        Some(self)
+    }
+
+    fn open(&self, _: Time) -> Result<Opened, OpenError> {
+        Err(OpenError {
+            message: "files are followed".to_owned(),
+            exit_code: 74,
+        })
+    }
+}
 
 /// Opens the file at `path` without waiting, whatever it is: a FIFO or a terminal is read as a stream, and
 /// the reader waits for those who write it. Devices without an end, block devices and sockets are refused.

@@ -2,14 +2,11 @@
 //! [`follow`] reads files that grow, and [`streams`] reads several streams at once. Where chunks end is
 //! the framing's to say; records and the threads of a run are the engine's.
 
-pub mod command;
 pub mod compressed;
-pub mod file;
 pub mod follow;
 pub mod globs;
 mod lines;
 pub mod reading;
-pub mod stdin;
 pub mod streams;
 
 use std::ffi::OsString;
@@ -17,6 +14,9 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::flow::time::Time;
 use crate::sources::follow::{Note, Step};
@@ -84,13 +84,134 @@ pub struct Stream {
     pub origin: Origin,
 }
 
-/// What writes a stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// Whoever holds the other end of standard input.
-    Stdin,
-    /// A program that is started for it, with its arguments.
-    Command(Vec<OsString>),
+/// The configuration of a source: the keys of `[[source]]` beside those that every source has.
+pub(crate) trait Configured {
+    type Settings;
+
+    /// The source, ready to be opened.
+    fn resolve(&self) -> Self::Settings;
+}
+
+/// A source that is ready to be opened.
+pub(crate) trait Open {
+    /// Its name, unless the user gives it one.
+    fn name(&self) -> String;
+
+    /// What it is, in a few words.
+    fn subject(&self) -> &'static str;
+
+    /// How it is read, for `weir check`.
+    fn about(&self) -> String;
+
+    /// Files, which are followed together with those of all other sources and never opened as a stream.
+    fn files(&self) -> Option<&file::Settings> {
+        None
+    }
+
+    /// Only one source of a run can be it, and a terminal is refused.
+    fn is_stdin(&self) -> bool {
+        false
+    }
+
+    /// A program that is started. If it is all that a run reads, the run ends as it does.
+    fn program(&self) -> Option<&[OsString]> {
+        None
+    }
+
+    fn open(&self, now: Time) -> Result<Opened, OpenError>;
+}
+
+/// A stream that is open.
+pub struct Opened {
+    pub source: Source,
+    /// The program that writes it.
+    pub running: Option<command::Running>,
+}
+
+/// Makes the modules and both enums of the list.
+macro_rules! make {
+    ($($Variant:ident: $file:ident,)*) => {
+        $(pub mod $file;)*
+
+        /// A kind of source.
+        #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+        #[serde(tag = "type", rename_all = "lowercase")]
+        #[schemars(inline)]
+        pub enum Config {
+            $($Variant($file::Config),)*
+        }
+
+        impl Config {
+            /// The source, ready to be opened.
+            pub fn resolve(&self) -> Origin {
+                match self {
+                    $(Config::$Variant(config) => Origin::$Variant(config.resolve()),)*
+                }
+            }
+        }
+
+        /// Where bytes come from.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Origin {
+            $($Variant($file::Settings),)*
+        }
+
+        impl Origin {
+            /// As in the configuration.
+            pub fn kind(&self) -> &'static str {
+                match self {
+                    $(Origin::$Variant(_) => stringify!($file),)*
+                }
+            }
+
+            fn contract(&self) -> &dyn Open {
+                match self {
+                    $(Origin::$Variant(settings) => settings,)*
+                }
+            }
+        }
+    };
+}
+
+sources!(make);
+
+impl Origin {
+    pub fn stdin() -> Origin {
+        Origin::Stdin(stdin::Settings)
+    }
+
+    /// Its name, unless the user gives it one.
+    pub fn name(&self) -> String {
+        self.contract().name()
+    }
+
+    /// What it is, in a few words.
+    pub fn subject(&self) -> &'static str {
+        self.contract().subject()
+    }
+
+    /// How it is read, for `weir check`.
+    pub fn about(&self) -> String {
+        self.contract().about()
+    }
+
+    /// Files, which are followed together with those of all other sources.
+    pub fn files(&self) -> Option<&file::Settings> {
+        self.contract().files()
+    }
+
+    pub fn is_stdin(&self) -> bool {
+        self.contract().is_stdin()
+    }
+
+    /// A program that is started.
+    pub fn program(&self) -> Option<&[OsString]> {
+        self.contract().program()
+    }
+
+    pub fn open(&self, now: Time) -> Result<Opened, OpenError> {
+        self.contract().open(now)
+    }
 }
 
 /// Why a source could not be opened. The exit code tells scripts which of the two it was.

@@ -3,8 +3,53 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::flow::time::Time;
-use crate::sources::{OpenError, Source, compressed};
+use crate::sources::{Configured, Open, OpenError, Opened, Source, compressed};
+
+/// Standard input.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct Config {}
+
+impl Configured for Config {
+    type Settings = Settings;
+
+    fn resolve(&self) -> Settings {
+        Settings
+    }
+}
+
+/// Our own standard input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings;
+
+impl Open for Settings {
+    fn name(&self) -> String {
+        "-".to_owned()
+    }
+
+    fn subject(&self) -> &'static str {
+        "standard input"
+    }
+
+    fn about(&self) -> String {
+        "read to its end".to_owned()
+    }
+
+    fn is_stdin(&self) -> bool {
+        true
+    }
+
+    fn open(&self, now: Time) -> Result<Opened, OpenError> {
+        Ok(Opened {
+            source: open(now)?,
+            running: None,
+        })
+    }
+}
 
 /// How much a pipe to us may hold. The kernel's default of 64 KiB makes both sides switch sixteen
 /// times more often.

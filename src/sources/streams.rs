@@ -20,10 +20,10 @@ use rustix::process::Signal;
 use crate::clock::Clock;
 use crate::flow::batch::{Batch, SourceId};
 use crate::flow::time::Time;
-use crate::sources::command::{self, Process, Running, Tee};
+use crate::sources::command::{Process, Running};
 use crate::sources::follow::{Note, Step};
 use crate::sources::reading::{Reading, Settings};
-use crate::sources::{Follower, OpenError, Origin, Source, Stream, stdin};
+use crate::sources::{Follower, OpenError, Opened, Source, Stream};
 use crate::stop::Stop;
 
 /// How long what a program's own children write is waited for after it has ended.
@@ -111,13 +111,7 @@ impl Streams {
             was_killed: false,
         };
         for stream in asked {
-            let (running, source) = match &stream.origin {
-                Origin::Stdin => (None, stdin::open(now)?),
-                Origin::Command(argv) => {
-                    let (running, source) = command::start(argv, Tee::No, now)?;
-                    (Some(running), source)
-                }
-            };
+            let Opened { source, running } = stream.origin.open(now)?;
             let source = Source {
                 name: stream.name.clone(),
                 ..source

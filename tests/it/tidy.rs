@@ -60,6 +60,7 @@ const ARROWS: [(&str, &[&str]); 29] = [
             "rules",
             "notifiers",
             "sinks",
+            "sources",
         ],
     ),
     (

@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use crate::cli::check::promise::{Promise, promises};
 use crate::config::Config;
-use crate::config::input::{self, DedupMode, From};
+use crate::config::input::{self, DedupMode};
 use crate::config::load::Loaded;
 use crate::flow::level::Level;
 use crate::flow::wanted::Wanted;
 use crate::plan::setup::Setup;
-use crate::sources::Origin;
+use crate::sources::file::From;
 
 /// The plan as it is shown; in JSON the value of `plan`.
 #[derive(Debug, Serialize)]
@@ -130,13 +130,7 @@ fn section(text: &mut String, head: &str, rows: &[Row]) {
 
 fn sources(setup: &Setup) -> Vec<Row> {
     let streams = setup.sources.streams.iter();
-    let streams = streams.map(|stream| match &stream.origin {
-        Origin::Stdin => Row::new("stdin", "read to its end"),
-        Origin::Command(argv) => {
-            let argv: Vec<_> = argv.iter().map(|word| word.to_string_lossy()).collect();
-            Row::new("command", argv.join(" "))
-        }
-    });
+    let streams = streams.map(|stream| Row::new(stream.origin.kind(), stream.origin.about()));
     let Some(files) = &setup.sources.files else {
         return streams.collect();
     };

@@ -3,9 +3,8 @@
 
 use serde::Serialize;
 
-use crate::config::input::From;
 use crate::plan::setup::Setup;
-use crate::sources::Origin;
+use crate::sources::file::From;
 
 /// What holds for one path after a crash.
 #[derive(Debug, Serialize)]
@@ -102,8 +101,7 @@ fn origins(setup: &Setup) -> Vec<(&'static str, Again)> {
     });
     let streams = match &*setup.sources.streams {
         [] => None,
-        [stream] if stream.origin == Origin::Stdin => Some("standard input"),
-        [_] => Some("the command"),
+        [stream] => Some(stream.origin.subject()),
         _ => Some("streams"),
     };
     let files = files.map(|again| ("files", again));

@@ -4,11 +4,11 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Files, LinesSink, Purpose, Resolver, Sources, nanoseconds, path};
+use super::{LinesSink, Purpose, Resolver, Sources, nanoseconds, path};
 use crate::component;
 use crate::config::Config;
 use crate::config::alerting::{self, Notifier};
-use crate::config::input::{self, Input};
+use crate::config::input;
 use crate::config::load::PathStep;
 use crate::config::output::Sink;
 use crate::config::secret;
@@ -23,6 +23,7 @@ use crate::plan::overlap::Outputs;
 use crate::plan::{Branch, KeptLines};
 use crate::rules::routing::{RouteSettings, Silence};
 use crate::sinks::{self, Target, What, prometheus};
+use crate::sources::file::Settings as Files;
 use crate::sources::follow::patterns::is_glob;
 use crate::sources::{Origin, Stream};
 use crate::stages::literals::Literals;
@@ -391,7 +392,7 @@ impl Resolver<'_> {
                 .filter_map(|rule| Some(rule.baseline.as_ref()?.into())),
         );
         let mut streams = sources.streams.iter();
-        if self.purpose == Purpose::Live && streams.any(|it| it.origin == Origin::Stdin) {
+        if self.purpose == Purpose::Live && streams.any(|it| it.origin.is_stdin()) {
             inputs.push("-".into());
         }
         for clash in outputs.clashes(&inputs) {
@@ -403,39 +404,33 @@ impl Resolver<'_> {
     pub(super) fn sources(&mut self, sources: &[input::Source]) -> Sources {
         let mut found = Sources::default();
         for (place, source) in sources.iter().enumerate() {
-            let (default, origin) = match &source.from {
-                Input::Stdin => ("-", Origin::Stdin),
-                Input::Command(command) => {
-                    let argv = command.argv.iter().map(OsString::from).collect();
-                    let program = command.argv.first().map_or("", String::as_str);
-                    (program, Origin::Command(argv))
-                }
-                Input::File(source) => {
-                    self.files(source, place, &mut found.files);
-                    continue;
-                }
-            };
+            let origin = source.from.resolve();
+            if let Some(source) = origin.files() {
+                self.files(source, place, &mut found.files);
+                continue;
+            }
             let mut streams = found.streams.iter();
-            if origin == Origin::Stdin && streams.any(|stream| stream.origin == origin) {
+            if origin.is_stdin() && streams.any(|stream| stream.origin.is_stdin()) {
                 let message = "standard input is read by another source already";
                 self.wrong(&path("source", place, "type"), message, None);
             }
-            let name = source.name.as_deref().unwrap_or(default);
+            let name = source.name.clone().unwrap_or_else(|| origin.name());
             found.streams.push(Stream {
-                name: unlike(name, &found.streams),
+                name: unlike(&name, &found.streams),
                 origin,
             });
         }
         if sources.is_empty() {
+            let origin = Origin::stdin();
             found.streams.push(Stream {
-                name: "-".to_owned(),
-                origin: Origin::Stdin,
+                name: origin.name(),
+                origin,
             });
         }
         found
     }
 
-    fn files(&mut self, source: &input::FileSource, place: usize, files: &mut Option<Files>) {
+    fn files(&mut self, source: &Files, place: usize, files: &mut Option<Files>) {
         let files = files.get_or_insert_with(|| Files {
             from: source.from,
             poll: source.poll,
@@ -446,9 +441,7 @@ impl Resolver<'_> {
             let hint = "give all of them the same \"from\" and \"poll\"";
             self.wrong(&path("source", place, "from"), message, Some(hint));
         }
-        files
-            .include
-            .extend(source.include.iter().map(OsString::from));
+        files.include.extend(source.include.iter().cloned());
         files.exclude.extend(source.exclude.iter().cloned());
     }
 }
