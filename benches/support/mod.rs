@@ -250,6 +250,7 @@ pub fn report(list: Level) -> Plan {
         list,
         metrics: Vec::new(),
         groupings: Vec::new(),
+        statuses: false,
     });
     let wanted = Wanted {
         numbers: true,
@@ -264,6 +265,7 @@ pub fn metrics() -> Plan {
         list: Level::Warn,
         metrics: vec![Metric::new(1, "latency_ms"), Metric::new(2, "cpu")],
         groupings: vec![by_service()],
+        statuses: false,
     });
     plan(
         task,

@@ -235,6 +235,7 @@ fn report_plan(
                 names: vec!["service".to_owned(), "level".to_owned()],
                 fields: vec![GroupField::Slot(service), GroupField::Level],
             }],
+            statuses: true,
         }),
         wanted,
         conditions: vec![failing],

@@ -152,6 +152,7 @@ fn tables(files: Files, opened: Option<Source>, level: LevelArg) -> Result<(Stat
             list,
             metrics: Vec::new(),
             groupings: Vec::new(),
+            statuses: false,
         }),
         conditions: Vec::new(),
         prefilter: true,

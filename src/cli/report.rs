@@ -102,6 +102,8 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
         task: Task::Report(ReportTask {
             list,
             metrics,
+            // Whoever groups by something else has asked for that.
+            statuses: groupings.is_empty(),
             groupings,
         }),
         conditions,

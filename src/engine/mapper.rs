@@ -553,6 +553,11 @@ impl<'p> Mapper<'p> {
             self.distinct.record(message, &sighting);
         }
         failpoint::panic_on(Failpoint::PanicAggregate, payload);
+        if task.statuses
+            && let Some(status) = row.status
+        {
+            self.aggregate.status(status);
+        }
         if self.aggregate.is_conditional() {
             return self.aggregate_viewed(batch, chunk, entry, payload);
         }

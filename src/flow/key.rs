@@ -21,6 +21,12 @@ pub enum GroupField {
     Message,
 }
 
+/// The number of the grouping that no one asked for: records of web servers by their status.
+pub const STATUSES: u16 = u16::MAX;
+
+/// The name of its field.
+pub const STATUS: &str = "status";
+
 /// Bytes before each value.
 pub const LENGTH_BYTES: usize = 4;
 

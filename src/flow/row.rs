@@ -123,6 +123,8 @@ pub struct Row {
     pub fields: Vec<Field>,
     /// Fields and numbers over [`FIELDS_MAX`], left out.
     pub fields_cut: u32,
+    /// How a request ended, in a record of a web server or a proxy: an HTTP status from 100 to 599.
+    pub status: Option<u16>,
     /// How many events the record stands for: 1, or 1/rate for a sampled StatsD line.
     pub weight: f64,
     scratch: Vec<u8>,
@@ -142,6 +144,7 @@ impl Row {
         self.format = Format::Plain;
         self.time = None;
         self.level = None;
+        self.status = None;
         self.guessed = false;
         self.message = Text::default();
         self.values.fill(Value::MISSING);

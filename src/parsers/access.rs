@@ -214,6 +214,7 @@ impl Parser {
         status: &Range<usize>,
         request: &Range<usize>,
     ) {
+        row.status = self::status(&record[status.clone()]);
         let level = match record.get(status.start) {
             _ if status.len() != 3 => Level::Info,
             Some(b'5'..=b'9') => Level::Error,
@@ -540,6 +541,20 @@ fn slow_time(rest: &[u8], clock: &mut Clock) -> Option<(Option<Time>, usize)> {
     }
     let read = stamp::rfc3339(rest)?;
     (read.offset != stamp::Offset::None).then_some((read.time, read.len))
+}
+
+/// A status as a number.
+fn status(text: &[u8]) -> Option<u16> {
+    let &[
+        first @ b'1'..=b'5',
+        second @ b'0'..=b'9',
+        third @ b'0'..=b'9',
+    ] = text
+    else {
+        return None;
+    };
+    let digit = |byte: u8| u16::from(byte - b'0');
+    Some(digit(first) * 100 + digit(second) * 10 + digit(third))
 }
 
 /// Finds the quote that closes the request: the first unescaped one that a status and a size

@@ -115,6 +115,8 @@ pub struct ReportTask {
     pub list: Level,
     pub metrics: Vec<Metric>,
     pub groupings: Vec<Grouping>,
+    /// Records of web servers are counted by status, which no one has to ask for.
+    pub statuses: bool,
 }
 
 /// `weir run`: everything at once. No record is taken away from tables and rules by what decides

@@ -262,6 +262,7 @@ impl Resolver<'_> {
                 list: Level::Warn,
                 metrics,
                 groupings: std::mem::take(&mut self.groupings),
+                statuses: false,
             },
             lines,
             interval_seconds: (!summaries.is_empty()).then_some(interval),

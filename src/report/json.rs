@@ -10,7 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use crate::flow::level::Level;
-use crate::report::{Group, Message, Metric, Report};
+use crate::report::{Groups, Message, Metric, Of, Report};
+use crate::state::State;
 use crate::state::histogram::Histogram;
 use crate::state::histogram::hdr::HdrEncoder;
 use crate::state::losses::{Losses, Row};
@@ -34,12 +35,20 @@ pub fn write(report: &Report<'_>, top: Option<usize>, out: &mut dyn FnMut(&str))
     rows(
         out,
         "groups",
-        report.groups.iter().map(|group| self::group(report, group)),
+        report
+            .groups
+            .iter()
+            .flat_map(|groups| self::groups(report, groups)),
     );
     out(",");
     let mut encoder = HdrEncoder::default();
     let metrics = report.metrics.iter();
-    rows(out, "metrics", metrics.map(|row| metric(row, &mut encoder)));
+    let state = report.state;
+    rows(
+        out,
+        "metrics",
+        metrics.map(|row| metric(row, state, &mut encoder)),
+    );
     let approximate = json!(report.state.approximate());
     out(",");
     rows(out, "states", watched::states(report.state).into_iter());
@@ -140,21 +149,19 @@ fn by(fields: &[(&str, &[u8])]) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn group(report: &Report<'_>, group: &Group<'_>) -> Value {
-    match group.key {
-        Some(key) => {
-            json!({"by": by(&report.named(group.grouping, key)), "count": group.count})
-        }
-        None => {
-            let names = &report.state.shape.groupings[group.grouping];
-            let fields: BTreeMap<&str, &str> =
-                names.iter().map(|name| (name.as_str(), "other")).collect();
-            json!({"by": fields, "count": group.count, "other": true})
-        }
-    }
+/// The rows of one grouping.
+fn groups<'r>(report: &'r Report<'_>, groups: &'r Groups<'_>) -> impl Iterator<Item = Value> + 'r {
+    let shown = groups.shown.iter().map(
+        |group| json!({"by": by(&report.named(groups.grouping, group.key)), "count": group.count}),
+    );
+    let rest = (groups.rest > 0).then(|| {
+        let fields = by(&Of::Other(groups.grouping).by(report.state));
+        json!({"by": fields, "count": groups.rest, "other": true})
+    });
+    shown.chain(rest)
 }
 
-fn metric(metric: &Metric<'_>, encoder: &mut HdrEncoder) -> Value {
+fn metric(metric: &Metric<'_>, state: &State, encoder: &mut HdrEncoder) -> Value {
     let histogram: &Histogram = &metric.histogram;
     let [p50, p90, p99, p999] = match histogram.quantiles([0.5, 0.9, 0.99, 0.999]) {
         Some(quantiles) => quantiles.map(Some),
@@ -162,7 +169,7 @@ fn metric(metric: &Metric<'_>, encoder: &mut HdrEncoder) -> Value {
     };
     let mut row = json!({
         "field": text(metric.field),
-        "by": by(&metric.by),
+        "by": by(&metric.of.by(state)),
         "unit": metric.unit.sign(),
         "count": histogram.count(),
         "sum": histogram.sum(),
@@ -174,7 +181,7 @@ fn metric(metric: &Metric<'_>, encoder: &mut HdrEncoder) -> Value {
         "hdr_scale": crate::flow::sample::SCALE,
     });
     let fields = row.as_object_mut().expect("a row is an object");
-    if metric.other {
+    if matches!(metric.of, Of::Other(_)) {
         fields.insert("other".to_owned(), true.into());
     }
     if let Some(negative) = histogram.to_hdr_v2_negative(encoder) {

@@ -12,6 +12,7 @@ use crate::flow::key;
 use crate::flow::level::Level;
 use crate::flow::time::Time;
 use crate::state::State;
+use crate::state::groups;
 use crate::state::histogram::Histogram;
 use crate::state::messages::Row;
 use crate::state::templates::cluster;
@@ -22,8 +23,8 @@ pub struct Report<'s> {
     pub state: &'s State,
     /// By count, largest first, then level, most severe first, then fingerprint.
     pub messages: Vec<Message<'s>>,
-    /// By grouping, then count, then key.
-    pub groups: Vec<Group<'s>>,
+    /// One for each `--by`, then statuses of requests if there are any and no one asked for groups.
+    pub groups: Vec<Groups<'s>>,
     pub metrics: Vec<Metric<'s>>,
 }
 
@@ -44,21 +45,61 @@ pub struct Message<'s> {
     pub samples: Vec<&'s [u8]>,
 }
 
-pub struct Group<'s> {
+/// The groups of one grouping. A million of them are common, so a row is a key and a count.
+pub struct Groups<'s> {
     pub grouping: usize,
-    /// Its encoded values (see [`Report::named`]); `None` for the groups that are not shown one by one.
-    pub key: Option<&'s [u8]>,
-    pub count: u64,
+    /// By count, largest first, then key; the key is encoded (see [`Report::named`]).
+    pub shown: Vec<groups::Group<'s>>,
+    /// Records of the groups that are not shown one by one.
+    pub rest: u64,
 }
 
 pub struct Metric<'s> {
     pub field: &'s [u8],
     pub unit: Unit,
-    /// Empty for the overall row.
-    pub by: Vec<(&'s str, &'s [u8])>,
-    /// The row of groups that are not shown one by one.
-    pub other: bool,
-    pub histogram: std::borrow::Cow<'s, Histogram>,
+    pub of: Of<'s>,
+    pub histogram: Shown<'s>,
+}
+
+/// Which records a row of a metric is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of<'s> {
+    All,
+    /// Those of one group: the grouping and the encoded values.
+    Group(usize, &'s [u8]),
+    /// Those of a grouping's groups that are not shown one by one.
+    Other(usize),
+}
+
+/// A histogram of the state, or a sum of several. There may be hundreds of thousands of the first kind.
+pub enum Shown<'s> {
+    One(&'s Histogram),
+    Sum(Box<Histogram>),
+}
+
+impl std::ops::Deref for Shown<'_> {
+    type Target = Histogram;
+
+    fn deref(&self) -> &Histogram {
+        match self {
+            Shown::One(histogram) => histogram,
+            Shown::Sum(histogram) => histogram,
+        }
+    }
+}
+
+impl<'s> Of<'s> {
+    /// Field names and values: none for all records, `other` for what is not shown.
+    pub fn by(self, state: &'s State) -> Vec<(&'s str, &'s [u8])> {
+        match self {
+            Of::All => Vec::new(),
+            Of::Group(grouping, key) => named(state, grouping, key),
+            Of::Other(grouping) => grouping_names(state, grouping)
+                .into_iter()
+                .map(|name| (name, &b"other"[..]))
+                .collect(),
+        }
+    }
 }
 
 impl<'s> Report<'s> {
@@ -148,60 +189,49 @@ fn message<'s>(
 }
 
 fn named<'s>(state: &'s State, grouping: usize, encoded: &'s [u8]) -> Vec<(&'s str, &'s [u8])> {
-    let names = state
-        .shape
-        .groupings
-        .get(grouping)
-        .map_or(&[][..], |names| names);
-    names
-        .iter()
-        .map(String::as_str)
-        .zip(key::values(encoded))
-        .collect()
+    let names = grouping_names(state, grouping).into_iter();
+    names.zip(key::values(encoded)).collect()
 }
 
-fn groups(state: &State, top: Option<usize>) -> Vec<Group<'_>> {
-    let mut out = Vec::new();
-    for grouping in 0..state.shape.groupings.len() {
+/// The fields of a grouping, those of [`key::STATUSES`] too.
+pub fn grouping_names(state: &State, grouping: usize) -> Vec<&str> {
+    match state.shape.groupings.get(grouping) {
+        Some(names) => names.iter().map(String::as_str).collect(),
+        None if grouping == usize::from(key::STATUSES) => vec![key::STATUS],
+        None => Vec::new(),
+    }
+}
+
+fn groups(state: &State, top: Option<usize>) -> Vec<Groups<'_>> {
+    let of = |grouping| {
         let number = grouping as u16;
         let shown = state.groups.top(number, top.unwrap_or(usize::MAX));
-        let mut rest = state.groups.total(number);
-        // A million groups are common enough that room to grow would show.
-        out.reserve_exact(shown.len() + 1);
-        for group in shown {
-            rest -= group.count;
-            out.push(Group {
-                grouping,
-                key: Some(group.key),
-                count: group.count,
-            });
+        let total = state.groups.total(number);
+        let rest = shown.iter().fold(total, |rest, group| rest - group.count);
+        Groups {
+            grouping,
+            shown,
+            rest,
         }
-        if rest > 0 {
-            out.push(Group {
-                grouping,
-                key: None,
-                count: rest,
-            });
-        }
-    }
-    out
+    };
+    let statuses = usize::from(key::STATUSES);
+    let has_statuses = state.groups.total(key::STATUSES) > 0;
+    (0..state.shape.groupings.len())
+        .chain(has_statuses.then_some(statuses))
+        .map(of)
+        .collect()
 }
 
 fn metrics(state: &State, top: Option<usize>) -> Vec<Metric<'_>> {
     let mut out = Vec::new();
     for metric in state.metrics.metrics() {
-        let row = |by, other, histogram| Metric {
+        let row = |of, histogram| Metric {
             field: metric.name,
             unit: metric.unit,
-            by,
-            other,
+            of,
             histogram,
         };
-        out.push(row(
-            Vec::new(),
-            false,
-            std::borrow::Cow::Owned(metric.overall),
-        ));
+        out.push(row(Of::All, Shown::Sum(Box::new(metric.overall))));
         for grouping in 0..state.shape.groupings.len() {
             let mut rest = Histogram::default();
             let mut shown = 0;
@@ -215,21 +245,13 @@ fn metrics(state: &State, top: Option<usize>) -> Vec<Metric<'_>> {
                     Some([]) => {}
                     Some(key) if shown < top.unwrap_or(usize::MAX) => {
                         shown += 1;
-                        out.push(row(
-                            named(state, grouping, key),
-                            false,
-                            std::borrow::Cow::Borrowed(group.histogram),
-                        ));
+                        out.push(row(Of::Group(grouping, key), Shown::One(group.histogram)));
                     }
                     _ => rest.merge(group.histogram),
                 }
             }
             if rest.count() > 0 {
-                let by = state.shape.groupings[grouping]
-                    .iter()
-                    .map(|name| (name.as_str(), &b"other"[..]))
-                    .collect();
-                out.push(row(by, true, std::borrow::Cow::Owned(rest)));
+                out.push(row(Of::Other(grouping), Shown::Sum(Box::new(rest))));
             }
         }
     }

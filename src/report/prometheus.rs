@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use crate::flow::key;
 use crate::flow::level::Level;
 use crate::state::State;
 use crate::units::Unit;
@@ -208,25 +209,21 @@ impl Page {
             .iter()
             .map(|fields| label_names(fields))
             .collect();
-        for group in super::groups(state, Some(GROUPS_MAX)) {
-            let names = &names[group.grouping];
-            let values: Vec<String> = match group.key {
-                Some(key) => crate::flow::key::values(key)
-                    .into_iter()
-                    .map(text)
-                    .collect(),
-                None => names.iter().map(|_| "other".to_owned()).collect(),
-            };
-            self.family(
-                "weir_group_records_total",
-                "counter",
-                "Selected records by group.",
-            );
-            self.row(
-                "weir_group_records_total",
-                &labels(names, &values, group.key.is_none()),
-                group.count as f64,
-            );
+        const NAME: &str = "weir_group_records_total";
+        for groups in super::groups(state, Some(GROUPS_MAX)) {
+            let statuses = label_names(&[key::STATUS.to_owned()]);
+            let names = names.get(groups.grouping).unwrap_or(&statuses);
+            for group in &groups.shown {
+                let values = key::values(group.key);
+                let values: Vec<String> = values.into_iter().map(text).collect();
+                self.family(NAME, "counter", "Selected records by group.");
+                self.row(NAME, &labels(names, &values, false), group.count as f64);
+            }
+            if groups.rest > 0 {
+                let values: Vec<String> = names.iter().map(|_| "other".to_owned()).collect();
+                self.family(NAME, "counter", "Selected records by group.");
+                self.row(NAME, &labels(names, &values, true), groups.rest as f64);
+            }
         }
     }
 
@@ -248,14 +245,11 @@ impl Page {
                     number += 1;
                 }
             }
-            let fields: Vec<String> = metric
-                .by
-                .iter()
-                .map(|(name, _)| (*name).to_owned())
-                .collect();
+            let by = metric.of.by(state);
+            let fields: Vec<String> = by.iter().map(|(name, _)| (*name).to_owned()).collect();
             let names = label_names(&fields);
-            let values: Vec<String> = metric.by.iter().map(|(_, value)| text(value)).collect();
-            let labels = labels(&names, &values, metric.other);
+            let values: Vec<String> = by.iter().map(|(_, value)| text(value)).collect();
+            let labels = labels(&names, &values, matches!(metric.of, super::Of::Other(_)));
             let help = format!("Values of the field {}.", text(field));
             self.family(&family, "summary", &help);
             let histogram = &metric.histogram;

@@ -40,8 +40,13 @@ pub struct Aggregate {
     at: Vec<u32>,
     /// The group of the last record that had one, by grouping.
     last: Vec<u32>,
+    /// The group of each status from 0 up.
+    statuses: Vec<u32>,
     key: Vec<u8>,
 }
+
+/// One more than the largest status.
+const STATUSES_MAX: usize = 600;
 
 /// A field whose numbers go to histograms.
 #[derive(Clone)]
@@ -83,6 +88,7 @@ impl Aggregate {
             series: Vec::new(),
             at: vec![NONE; groupings.len()],
             last: vec![NONE; groupings.len()],
+            statuses: Vec::new(),
             key: Vec::new(),
         }
     }
@@ -147,6 +153,26 @@ impl Aggregate {
                 self.sample(metric, None, Measured::new(quantity), weight);
             }
         }
+    }
+
+    /// Counts a record by its HTTP status, below 600.
+    pub fn status(&mut self, status: u16) {
+        if self.statuses.is_empty() {
+            self.statuses.resize(STATUSES_MAX, NONE);
+        }
+        let place = &mut self.statuses[usize::from(status)];
+        if let Some(group) = self.groups.entries.get_mut(*place as usize) {
+            group.count += 1;
+            return;
+        }
+        *place = self.groups.entries.len() as u32;
+        let start = self.groups.keys.len();
+        key::push(&mut self.groups.keys, status.to_string().as_bytes());
+        self.groups.entries.push(Group {
+            grouping: key::STATUSES,
+            key: Span::new(start..self.groups.keys.len()),
+            count: 1,
+        });
     }
 
     /// The groups of the record at hand, one a grouping: numbers that stand for the same keys until
@@ -272,6 +298,7 @@ impl Aggregate {
     pub fn take(&mut self) -> (Groups, Samples) {
         self.index.clear();
         self.last.fill(NONE);
+        self.statuses.fill(NONE);
         self.name_index.clear();
         self.names.clear();
         self.named.clear();

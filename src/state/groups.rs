@@ -1,5 +1,5 @@
 //! How many records each group of each `--by` has. A million keys must fit, so keys stand end to end
-//! in one arena and a row is 16 bytes. Past the memory limit newcomers are counted in `other` of
+//! in an arena and a row is 16 bytes. Past the memory limit newcomers are counted in `other` of
 //! their grouping: totals stay exact. Fed by the fold, read by the report.
 
 use foldhash::fast::RandomState;
@@ -10,14 +10,12 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
+use crate::state::blocks::{Arena, Blocks, Place, TEXT_BYTES_MAX};
 use crate::state::repaired;
 
 /// Bytes that the groups of all groupings together may use, if the user does not say otherwise:
 /// about 450,000 keys of ten bytes.
 pub const LIMIT_DEFAULT: usize = 16 << 20;
-
-/// A longer key goes to `other`: it is no group that a person would read.
-const KEY_BYTES_MAX: usize = u16::MAX as usize;
 
 /// Bytes of a place in the hash table: the row's number and a control byte.
 const PLACE_BYTES: usize = 5;
@@ -25,8 +23,8 @@ const PLACE_BYTES: usize = 5;
 /// Counts by grouping and key.
 #[derive(Clone, Debug)]
 pub struct Groups {
-    keys: Vec<u8>,
-    rows: Vec<Row>,
+    keys: Arena,
+    rows: Blocks<Row>,
     /// Rows by grouping and key. Keyed at random: the keys come from the input.
     by_key: HashTable<u32>,
     hasher: RandomState,
@@ -40,8 +38,7 @@ pub struct Groups {
 #[derive(Clone, Copy, Debug)]
 struct Row {
     count: u64,
-    start: u32,
-    len: u16,
+    key: Place,
     grouping: u16,
 }
 
@@ -57,8 +54,8 @@ impl Groups {
     /// An empty table that may use `limit` bytes.
     pub fn new(limit: usize) -> Groups {
         Groups {
-            keys: Vec::new(),
-            rows: Vec::new(),
+            keys: Arena::default(),
+            rows: Blocks::default(),
             by_key: HashTable::new(),
             hasher: RandomState::default(),
             other: BTreeMap::new(),
@@ -80,7 +77,7 @@ impl Groups {
         } = self;
         let is_it = |number: &u32| {
             let row = &rows[*number as usize];
-            row.grouping == grouping && row.key(keys) == key
+            row.grouping == grouping && keys.text(row.key) == key
         };
         match by_key.find(hash, is_it) {
             Some(&number) => {
@@ -93,30 +90,22 @@ impl Groups {
 
     #[cold]
     fn add_new(&mut self, hash: u64, grouping: u16, key: &[u8], count: u64) {
-        let is_long = key.len() > KEY_BYTES_MAX;
+        // A longer key is no group that a person would read.
+        let is_long = key.len() > TEXT_BYTES_MAX;
         self.is_full |=
-            !is_long && charge(self.keys.len() + key.len(), self.rows.len() + 1) > self.limit;
+            !is_long && charge(self.keys.used_with(key.len()), self.rows.len() + 1) > self.limit;
         if is_long || self.is_full {
             let other = self.other.entry(grouping).or_default();
             *other = other.saturating_add(count);
             return;
         }
-        // By a quarter: doubling would use twice what is charged.
-        if self.keys.capacity() - self.keys.len() < key.len() {
-            self.keys.reserve_exact(key.len() + self.keys.len() / 4);
-        }
-        if self.rows.len() == self.rows.capacity() {
-            self.rows.reserve_exact(16 + self.rows.len() / 4);
-        }
-        let row = Row {
-            count,
-            start: self.keys.len() as u32,
-            len: key.len() as u16,
-            grouping,
-        };
         let number = self.rows.len() as u32;
-        self.keys.extend_from_slice(key);
-        self.rows.push(row);
+        let key = self.keys.push(key);
+        self.rows.push(Row {
+            count,
+            key,
+            grouping,
+        });
         let Groups {
             by_key,
             rows,
@@ -126,27 +115,41 @@ impl Groups {
         } = self;
         by_key.insert_unique(hash, number, |number| {
             let row = &rows[*number as usize];
-            hasher.hash_one((row.grouping, row.key(keys)))
+            hasher.hash_one((row.grouping, keys.text(row.key)))
         });
     }
 
     /// The groups of a grouping with the most records, then by key, at most `n`.
     pub fn top(&self, grouping: u16, n: usize) -> Vec<Group<'_>> {
-        let mut groups: Vec<Group<'_>> = self
-            .rows
-            .iter()
-            .filter(|row| row.grouping == grouping)
-            .map(|row| Group {
-                key: row.key(&self.keys),
+        let all = self.len(grouping);
+        // The first `n` of twice as many, again and again: all of them at once would take as much
+        // memory as the table.
+        let room = all.min(n.saturating_mul(2).max(64));
+        let mut groups: Vec<Group<'_>> = Vec::with_capacity(room);
+        let cut = |groups: &mut Vec<Group<'_>>| {
+            if n < groups.len() {
+                groups.select_nth_unstable_by(n, Group::order);
+                groups.truncate(n);
+            }
+        };
+        for row in self.rows.iter().filter(|row| row.grouping == grouping) {
+            if groups.len() == room {
+                cut(&mut groups);
+            }
+            groups.push(Group {
+                key: self.keys.text(row.key),
                 count: row.count,
-            })
-            .collect();
-        if n < groups.len() {
-            groups.select_nth_unstable_by(n, Group::order);
-            groups.truncate(n);
+            });
         }
+        cut(&mut groups);
         groups.sort_unstable_by(Group::order);
         groups
+    }
+
+    /// How many groups of a grouping have a row.
+    pub fn len(&self, grouping: u16) -> usize {
+        let rows = self.rows.iter();
+        rows.filter(|row| row.grouping == grouping).count()
     }
 
     /// All records of a grouping, those in `other` too.
@@ -169,13 +172,13 @@ impl Groups {
 
     /// Bytes charged, for the resource figures.
     pub fn bytes(&self) -> usize {
-        charge(self.keys.len(), self.rows.len())
+        charge(self.keys.used(), self.rows.len())
     }
 
     /// Adds another table, whose input came after this one's.
     pub fn merge(&mut self, other: &Groups) {
-        for row in &other.rows {
-            self.add(row.grouping, row.key(&other.keys), row.count);
+        for row in other.rows.iter() {
+            self.add(row.grouping, other.keys.text(row.key), row.count);
         }
         for (grouping, count) in &other.other {
             let sum = self.other.entry(*grouping).or_default();
@@ -195,13 +198,6 @@ impl Group<'_> {
     }
 }
 
-impl Row {
-    #[inline]
-    fn key(self, keys: &[u8]) -> &[u8] {
-        &keys[self.start as usize..self.start as usize + usize::from(self.len)]
-    }
-}
-
 /// Bytes for so many key bytes and rows: a function of the content, not of the allocator.
 fn charge(key_bytes: usize, rows: usize) -> usize {
     let places = (rows * 8 / 7 + 1).next_power_of_two();
@@ -213,7 +209,10 @@ impl Serialize for Groups {
         let rows: Vec<(u16, &Bytes, u64)> = self
             .rows
             .iter()
-            .map(|row| (row.grouping, Bytes::new(row.key(&self.keys)), row.count))
+            .map(|row| {
+                let key = Bytes::new(self.keys.text(row.key));
+                (row.grouping, key, row.count)
+            })
             .collect();
         (self.limit as u64, self.is_full, &self.other, rows).serialize(serializer)
     }
@@ -285,7 +284,7 @@ mod tests {
         assert_eq!(groups.other(0), 1_000_000 - groups.rows.len() as u64);
         assert!(groups.is_approximate());
         let real =
-            groups.keys.capacity() + groups.rows.capacity() * 16 + groups.by_key.allocation_size();
+            groups.keys.allocated() + groups.rows.allocated() + groups.by_key.allocation_size();
         eprintln!(
             "groups: {} keys, charged {}, real {real}",
             groups.rows.len(),

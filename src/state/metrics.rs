@@ -14,6 +14,7 @@ mod held;
 use super::counts::Budget;
 use super::histogram::Histogram;
 use crate::flow::sample::{Sample, SeriesKey, UnitSet};
+use crate::state::blocks::{Arena, Blocks, Place, TEXT_BYTES_MAX};
 use crate::state::repaired;
 use crate::units::Unit;
 use foldhash::fast::RandomState;
@@ -22,7 +23,6 @@ use held::Held;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::{ByteBuf, Bytes};
 use std::hash::BuildHasher;
-use std::sync::Arc;
 
 /// Bytes that the table may use, if the user does not say otherwise: 10,000 series of a thousand
 /// well spread values each.
@@ -34,7 +34,10 @@ pub const METRICS_MAX: usize = 1024;
 
 /// Bytes charged for a series beyond its key and buckets: its row, its place in the hash table and
 /// the allocator's share.
-const SERIES_BYTES: usize = size_of::<Series>() + 24;
+const SERIES_BYTES: usize = size_of::<Series>() + 16;
+
+/// Bytes of keys, so that a place among them has 32 bits; the budget is far below.
+const KEYS_MAX: usize = u32::MAX as usize - 2 * TEXT_BYTES_MAX;
 
 /// A slot in a batch's scratch that is not looked up yet; the largest value.
 const UNRESOLVED: u32 = u32::MAX;
@@ -48,7 +51,9 @@ const OTHER: u32 = 1 << 31;
 pub struct Metrics {
     /// In the order of their first samples.
     tables: Vec<Table>,
-    series: Vec<Series>,
+    series: Blocks<Series>,
+    /// Keys of the series.
+    keys: Arena,
     /// Series by metric, grouping and key. Keyed at random: the keys come from the input.
     by_key: HashTable<u32>,
     /// Tables by metric and grouping.
@@ -74,8 +79,8 @@ struct Table {
 
 #[derive(Clone, Debug)]
 struct Series {
+    key: Place,
     table: u32,
-    key: Arc<[u8]>,
     histogram: Held<Histogram>,
 }
 
@@ -106,7 +111,8 @@ impl Metrics {
     pub fn new(limit: usize) -> Metrics {
         Metrics {
             tables: Vec::new(),
-            series: Vec::new(),
+            series: Blocks::default(),
+            keys: Arena::default(),
             by_key: HashTable::new(),
             by_metric: HashTable::new(),
             hasher: RandomState::default(),
@@ -119,7 +125,7 @@ impl Metrics {
 
     /// A copy for a checkpoint: the histograms are shared until they change.
     pub fn share(&mut self) -> Metrics {
-        for series in &mut self.series {
+        for series in self.series.iter_mut() {
             series.histogram.share();
         }
         self.clone()
@@ -167,8 +173,8 @@ impl Metrics {
     fn record_without_room(&mut self, slot: u32, sample: &Sample) {
         let weight = u64::from(sample.weight);
         // Slots move when room is made, so the series is remembered by its key.
-        let home = match self.series.get(slot as usize) {
-            Some(series) => (series.table, Some(series.key.clone())),
+        let home = match self.series.get_mut(slot as usize) {
+            Some(series) => (series.table, Some(self.keys.text(series.key).to_vec())),
             None => (slot - OTHER, None),
         };
         self.make_room();
@@ -204,7 +210,7 @@ impl Metrics {
     fn find(&self, table: u32, key: &[u8]) -> Option<u32> {
         let is_it = |slot: &u32| {
             let series = &self.series[*slot as usize];
-            series.table == table && *series.key == *key
+            series.table == table && self.keys.text(series.key) == key
         };
         self.by_key.find(self.hash(table, key), is_it).copied()
     }
@@ -247,37 +253,40 @@ impl Metrics {
 
     /// A new series, if one is still admitted.
     fn admit(&mut self, table: u32, key: &[u8]) -> Option<u32> {
-        self.is_full |=
-            !self.budget.has_room(SERIES_BYTES + key.len()) || self.series.len() >= OTHER as usize;
-        if self.is_full {
+        // A longer key is no group that a person would read.
+        let is_long = key.len() > TEXT_BYTES_MAX;
+        self.is_full |= !is_long
+            && (!self.budget.has_room(SERIES_BYTES + key.len())
+                || self.series.len() >= OTHER as usize
+                || self.keys.used() >= KEYS_MAX);
+        if is_long || self.is_full {
             return None;
         }
         self.budget.charge(SERIES_BYTES + key.len());
-        self.push(Series {
-            table,
-            key: key.into(),
-            histogram: Held::Own(Histogram::default()),
-        });
+        self.push(table, key, Held::Own(Histogram::default()));
         Some(self.series.len() as u32 - 1)
     }
 
-    fn push(&mut self, series: Series) {
-        if self.series.len() == self.series.capacity() {
-            // By a quarter: doubling would use twice what is charged.
-            self.series.reserve_exact(self.series.len() / 4 + 16);
-        }
+    /// A series that is not there yet; its key has at most [`TEXT_BYTES_MAX`] bytes.
+    fn push(&mut self, table: u32, key: &[u8], histogram: Held<Histogram>) {
         let slot = self.series.len() as u32;
-        let hash = self.hash(series.table, &series.key);
-        self.series.push(series);
+        let hash = self.hash(table, key);
+        let key = self.keys.push(key);
+        self.series.push(Series {
+            key,
+            table,
+            histogram,
+        });
         let Metrics {
             by_key,
             series,
+            keys,
             hasher,
             ..
         } = self;
         by_key.insert_unique(hash, slot, |slot| {
             let series = &series[*slot as usize];
-            hasher.hash_one((series.table, &*series.key))
+            hasher.hash_one((series.table, keys.text(series.key)))
         });
     }
 
@@ -288,7 +297,8 @@ impl Metrics {
         let mut by_count: Vec<u32> = (0..self.series.len() as u32).collect();
         by_count.sort_unstable_by_key(|slot| {
             let series = &self.series[*slot as usize];
-            (series.histogram.count(), series.table, &series.key)
+            let key = self.keys.text(series.key);
+            (series.histogram.count(), series.table, key)
         });
         let goal = self.budget.limit / 4 * 3;
         let mut leaves = vec![false; self.series.len()];
@@ -297,38 +307,20 @@ impl Metrics {
                 break;
             }
             leaves[slot as usize] = true;
-            self.budget.release(self.series[slot as usize].bytes());
+            let series = &self.series[slot as usize];
+            self.budget.release(series.bytes());
         }
-        let mut slot = 0;
-        let leaving: Vec<Series> = self
-            .series
-            .extract_if(.., |_| {
-                slot += 1;
-                leaves[slot - 1]
-            })
-            .collect();
-        for series in leaving {
-            self.tables[series.table as usize]
-                .other
-                .merge_within(&series.histogram, &mut self.budget);
-        }
-        self.series.shrink_to_fit();
         self.by_key.clear();
-        let Metrics {
-            by_key,
-            series,
-            hasher,
-            ..
-        } = self;
-        for (slot, row) in series.iter().enumerate() {
-            by_key.insert_unique(
-                hasher.hash_one((row.table, &*row.key)),
-                slot as u32,
-                |slot| {
-                    let row = &series[*slot as usize];
-                    hasher.hash_one((row.table, &*row.key))
-                },
-            );
+        let keys = std::mem::take(&mut self.keys);
+        let series = std::mem::take(&mut self.series);
+        for (series, leaves) in series.into_values().zip(leaves) {
+            if leaves {
+                self.tables[series.table as usize]
+                    .other
+                    .merge_within(&series.histogram, &mut self.budget);
+            } else {
+                self.push(series.table, keys.text(series.key), series.histogram);
+            }
         }
         // The batch at hand has to look its series up again.
         self.scratch.fill(UNRESOLVED);
@@ -357,7 +349,8 @@ impl Metrics {
             }
             numbers.push(number);
         }
-        for series in &other.series {
+        for series in other.series.iter() {
+            let key = other.keys.text(series.key);
             let Some(table) = numbers[series.table as usize] else {
                 self.refused = self.refused.saturating_add(series.histogram.count());
                 continue;
@@ -366,9 +359,7 @@ impl Metrics {
             if !self.budget.has_room(2 * series.histogram.bytes()) {
                 self.make_room();
             }
-            let slot = self
-                .find(table, &series.key)
-                .or_else(|| self.admit(table, &series.key));
+            let slot = self.find(table, key).or_else(|| self.admit(table, key));
             let histogram = match slot {
                 Some(slot) => self.series[slot as usize].histogram.own(),
                 None => &mut self.tables[table as usize].other,
@@ -380,10 +371,10 @@ impl Metrics {
     /// The metrics by name, each with its groups.
     pub fn metrics(&self) -> Vec<Metric<'_>> {
         let mut groups: Vec<Vec<Group<'_>>> = vec![Vec::new(); self.tables.len()];
-        for series in &self.series {
+        for series in self.series.iter() {
             groups[series.table as usize].push(Group {
                 grouping: self.tables[series.table as usize].grouping,
-                key: Some(&series.key),
+                key: Some(self.keys.text(series.key)),
                 histogram: &series.histogram,
             });
         }
@@ -425,7 +416,7 @@ impl Metrics {
                     .for_each(|row| metric.overall.merge(row.histogram));
                 other.iter().for_each(|other| metric.overall.merge(other));
             }
-            rows.sort_by_key(|row| std::cmp::Reverse(row.histogram.count()));
+            rows.sort_unstable_by_key(|row| (std::cmp::Reverse(row.histogram.count()), row.key));
             rows.extend(other.map(|histogram| Group {
                 grouping: table.grouping,
                 key: None,
@@ -445,9 +436,9 @@ impl Metrics {
         self.refused
     }
 
-    /// Whether the limit was reached, so that `approximate` must name this table.
+    /// Whether a limit was reached, so that `approximate` must name this table.
     pub fn is_full(&self) -> bool {
-        self.is_full
+        self.is_full || self.tables.iter().any(|table| !table.other.is_empty())
     }
 
     /// Bytes charged, for the resource figures.
@@ -474,7 +465,10 @@ impl Serialize for Metrics {
         let series: Vec<(u32, &Bytes, &Histogram)> = self
             .series
             .iter()
-            .map(|series| (series.table, Bytes::new(&series.key), &*series.histogram))
+            .map(|series| {
+                let key = Bytes::new(self.keys.text(series.key));
+                (series.table, key, &*series.histogram)
+            })
             .collect();
         (
             self.budget.limit as u64,
@@ -504,18 +498,18 @@ impl<'de> Deserialize<'de> for Metrics {
             metrics.tables[number] = table;
         }
         for (table, key, histogram) in series {
-            if table as usize >= metrics.tables.len() || metrics.find(table, &key).is_some() {
+            if table as usize >= metrics.tables.len()
+                || key.len() > TEXT_BYTES_MAX
+                || metrics.find(table, &key).is_some()
+            {
                 repaired::add(1);
                 metrics.refuse(&histogram);
                 continue;
             }
-            let series = Series {
-                table,
-                key: key.into_vec().into(),
-                histogram: Held::Own(histogram),
-            };
-            metrics.budget.charge(series.bytes());
-            metrics.push(series);
+            metrics.push(table, &key, Held::Own(histogram));
+            let slot = metrics.series.len() - 1;
+            let bytes = metrics.series[slot].bytes();
+            metrics.budget.charge(bytes);
         }
         metrics.is_full |= is_full;
         Ok(metrics)

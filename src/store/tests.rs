@@ -180,6 +180,7 @@ fn plan() -> Plan {
             list: Level::Warn,
             metrics: Vec::new(),
             groupings: Vec::new(),
+            statuses: false,
         }),
         conditions: Vec::new(),
         prefilter: true,

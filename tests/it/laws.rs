@@ -215,6 +215,7 @@ fn run(files: &[&[u8]], ask: &Ask, way: &Way) -> Answer {
                 list,
                 metrics,
                 groupings,
+                statuses: true,
             })
         }
         What::Lines {

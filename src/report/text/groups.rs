@@ -1,27 +1,30 @@
 //! One table for each `--by`: groups with their counts.
 
-use crate::report::Report;
 use crate::report::text::chart::bar;
 use crate::report::text::number::{count, counted, share};
 use crate::report::text::page::{BAR, DIM, PLAIN, Page};
 use crate::report::text::plain;
+use crate::report::{Groups, Report, grouping_names};
 
 /// Longest bar.
 const BAR_MAX: usize = 40;
 
 pub fn write(page: &mut Page<'_>, report: &Report<'_>, top: usize) {
-    for grouping in 0..report.state.shape.groupings.len() {
-        table(page, report, grouping, top);
+    for groups in &report.groups {
+        table(page, report, groups, top);
     }
 }
 
-fn table(page: &mut Page<'_>, report: &Report<'_>, grouping: usize, top: usize) {
+fn table(page: &mut Page<'_>, report: &Report<'_>, groups: &Groups<'_>, top: usize) {
     let state = report.state;
+    let grouping = groups.grouping;
     let number = u16::try_from(grouping).expect("a command line has fewer groupings than 2^16");
-    let names = page.shown(state.shape.groupings[grouping].join(", ").as_bytes());
+    let names = grouping_names(state, grouping).join(", ");
+    let names = page.shown(names.as_bytes());
     let kept = state.ledger.kept;
     let total = state.groups.total(number);
-    let mut remark = counted(state.groups.top(number, usize::MAX).len() as u64, "group");
+    let all = state.groups.len(number);
+    let mut remark = counted(all as u64, "group");
     let without = kept.saturating_sub(total);
     if without > 0 {
         remark.push_str(&format!(" · {} without", counted(without, "record")));
@@ -35,12 +38,11 @@ fn table(page: &mut Page<'_>, report: &Report<'_>, grouping: usize, top: usize) 
             .end();
         return;
     }
-    let rows: Vec<(String, u64)> = report
-        .groups
+    let rows: Vec<(String, u64)> = groups
+        .shown
         .iter()
-        .filter(|group| group.grouping == grouping)
-        .filter_map(|group| Some((key(page, &report.named(grouping, group.key?)), group.count)))
         .take(top)
+        .map(|group| (key(page, &report.named(grouping, group.key)), group.count))
         .collect();
     let most = rows.iter().map(|row| row.1).max().unwrap_or(0);
     let key = rows.iter().map(|row| plain::width(&row.0)).max();
@@ -59,7 +61,6 @@ fn table(page: &mut Page<'_>, report: &Report<'_>, grouping: usize, top: usize) 
     }
     let shown: u64 = rows.iter().map(|row| row.1).sum();
     if total > shown {
-        let all = state.groups.top(number, usize::MAX).len();
         let hidden = all - rows.len();
         let other = state.groups.other(number);
         let mut text = String::from("…");

@@ -6,7 +6,7 @@ use crate::report::text::groups::{key, named_key};
 use crate::report::text::number::{count, counted, quantity};
 use crate::report::text::page::{DIM, PLAIN, Page, TITLE};
 use crate::report::text::plain;
-use crate::report::{Metric, Report};
+use crate::report::{Metric, Of, Report};
 
 const HEADINGS: [&str; 9] = [
     "count", "min", "mean", "p50", "p90", "p99", "p99.9", "max", "sum",
@@ -62,17 +62,17 @@ pub fn write(page: &mut Page<'_>, report: &Report<'_>, top: usize) {
     }
     page.end();
     for (metric, (text, cells)) in metrics.iter().zip(&rows) {
-        let ink = match (metric.by.is_empty(), metric.other) {
-            (true, _) => TITLE,
-            (false, false) => PLAIN,
-            (false, true) => DIM,
+        let ink = match metric.of {
+            Of::All => TITLE,
+            Of::Group(..) => PLAIN,
+            Of::Other(_) => DIM,
         };
         page.skip(2).left_in(label, ink, text);
         for &column in &shown {
             page.skip(2).right_in(widths[column], PLAIN, &cells[column]);
         }
         page.end();
-        if metric.by.is_empty() {
+        if metric.of == Of::All {
             remarks(page, metric);
         }
     }
@@ -92,7 +92,7 @@ fn most_frequent<'r>(report: &'r Report<'_>, top: usize) -> HashSet<&'r [u8]> {
     let mut fields: Vec<(u64, &[u8])> = report
         .metrics
         .iter()
-        .filter(|metric| metric.by.is_empty())
+        .filter(|metric| metric.of == Of::All)
         .map(|metric| (metric.histogram.count(), metric.field))
         .collect();
     fields.sort_by_key(|&(count, field)| (std::cmp::Reverse(count), field));
@@ -101,14 +101,15 @@ fn most_frequent<'r>(report: &'r Report<'_>, top: usize) -> HashSet<&'r [u8]> {
 
 /// The field's name for the row over all, below it the groups.
 fn label(page: &Page<'_>, report: &Report<'_>, metric: &Metric<'_>) -> String {
-    if metric.by.is_empty() {
+    if metric.of == Of::All {
         return page.shown(metric.field);
     }
+    let by = metric.of.by(report.state);
     // With several groupings a value alone does not say which it belongs to.
-    let key = match (metric.other, report.state.shape.groupings.len()) {
-        (true, 1) => "other".to_owned(),
-        (false, 1) => key(page, &metric.by),
-        _ => named_key(page, &metric.by),
+    let key = match (metric.of, report.state.shape.groupings.len()) {
+        (Of::Other(_), 1) => "other".to_owned(),
+        (_, 1) => key(page, &by),
+        _ => named_key(page, &by),
     };
     format!("  {key}")
 }

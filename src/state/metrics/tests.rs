@@ -266,7 +266,7 @@ fn a_full_table_keeps_the_busy_series() {
         batch.push(Seen {
             metric: 0,
             grouping: 0,
-            key: (round % 400) as u16 + 1,
+            key: (round % 700) as u16 + 1,
             value,
             weight: 1,
         });
