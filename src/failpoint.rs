@@ -20,7 +20,7 @@ pub enum Failpoint {
     PanicFilter,
     PanicDedup,
     PanicAggregate,
-    /// Where a batch with this text among its lines is taken in.
+    /// Where a batch with this text among its lines is taken in, but for lines that are set aside.
     PanicFold,
     /// Where an output with this text is written.
     PanicSink,
@@ -46,6 +46,23 @@ pub fn panic_on(point: Failpoint, bytes: &[u8]) {
         && memchr::memmem::find(bytes, text.as_bytes()).is_some()
     {
         panic!("planted {point:?}");
+    }
+}
+
+/// Panics if the text that was asked for is in `bytes` more often than in all of `except`.
+#[cfg(any(debug_assertions, feature = "failpoints"))]
+pub fn panic_on_more<'a>(
+    point: Failpoint,
+    bytes: &'a [u8],
+    except: impl Iterator<Item = &'a [u8]>,
+) {
+    if let Some((chosen, text)) = chosen()
+        && *chosen == point
+    {
+        let count = |bytes: &'a [u8]| memchr::memmem::find_iter(bytes, text.as_bytes()).count();
+        if count(bytes) > except.map(count).sum() {
+            panic!("planted {point:?}");
+        }
     }
 }
 
@@ -85,3 +102,7 @@ pub fn hit(_point: Failpoint, _number: u64) -> bool {
 #[cfg(not(any(debug_assertions, feature = "failpoints")))]
 #[inline(always)]
 pub fn panic_on(_point: Failpoint, _bytes: &[u8]) {}
+
+#[cfg(not(any(debug_assertions, feature = "failpoints")))]
+#[inline(always)]
+pub fn panic_on_more<'a>(_: Failpoint, _: &[u8], _: impl Iterator<Item = &'a [u8]>) {}

@@ -29,6 +29,7 @@ use crate::stop::Stop;
 use crate::store::checkpoint::Checkpoint;
 use crate::store::journal::Journal;
 use crate::store::recover::recover;
+use crate::store::suspects::Suspects;
 use crate::store::{StateDir, StoreError};
 
 /// How long work may go on without a checkpoint.
@@ -51,6 +52,8 @@ pub struct Store {
     pub journal: Option<Journal>,
     /// How far the output is known to have come.
     pub output: Option<OutputPlace>,
+    /// Where the fold has panicked before.
+    pub suspects: Suspects,
 }
 
 /// What is asked of a state directory.
@@ -123,6 +126,8 @@ pub fn open(asked: Asked<'_>, fresh: State) -> Result<Ready, StoreError> {
     } = asked;
     let mut opened = StateDir::open(Arc::clone(&disk), path, &purpose)?;
     let mut notes = std::mem::take(&mut opened.notes);
+    let (suspects, note) = Suspects::open(Arc::clone(&disk), path);
+    notes.extend(note);
     let open_file = |disk: &Arc<dyn Disk>| match &output {
         AskedOutput::File(path, rotation) => {
             Appender::open(Arc::clone(disk), Arc::clone(&clock), path, rotation.clone())
@@ -205,6 +210,7 @@ pub fn open(asked: Asked<'_>, fresh: State) -> Result<Ready, StoreError> {
             dir: opened.dir,
             journal: (!matches!(output, AskedOutput::Nothing)).then_some(journal),
             output: place,
+            suspects,
         },
         known,
         replay,

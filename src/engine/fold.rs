@@ -157,7 +157,11 @@ impl Fold {
         self.watch(mapped, records);
         self.lost_bytes += mapped.lost_bytes;
         self.read_bytes += mapped.read_bytes;
-        failpoint::panic_on(Failpoint::PanicFold, &mapped.lines);
+        let faults = mapped.faults.iter().map(|fault| &*fault.bytes);
+        failpoint::panic_on_more(Failpoint::PanicFold, &mapped.lines, faults);
+        // Of a report there are no lines.
+        let samples = &mapped.tables.messages.samples;
+        failpoint::panic_on(Failpoint::PanicFold, samples);
         let mut output = match &mut self.lines {
             Some(lines) => {
                 let kept = self.state.ledger.kept;

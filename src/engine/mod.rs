@@ -12,7 +12,8 @@
 //!
 //! A panic is a fault of ours and costs as little as it can ([`faults`]). In a mapper it costs one record
 //! its place in the tables ([`mapper::careful`]). In the fold, the writer or the committer it ends the run:
-//! what they had is half changed, so no checkpoint is written, and a restart goes on from the last one.
+//! what they had is half changed, so no checkpoint is written, and a restart goes on from the last one. If
+//! that was in the fold, the restart looks for the record that does it ([`trials`]).
 //!
 //! The queues have no bound of their own: every item carries a [`budget::Permit`], so the byte
 //! budget bounds them all together. Only what waits for the fold is bounded by number, too: a batch
@@ -27,8 +28,11 @@ pub mod grace;
 pub mod mapper;
 mod order;
 pub mod reader;
+mod trials;
 pub mod writer;
 
+use std::cell::Cell;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -56,6 +60,7 @@ use crate::plan::Plan;
 use crate::sinks::Destination;
 use crate::state::State;
 use crate::stop::Stop;
+use crate::store::suspects::{Suspect, Suspects};
 
 /// Mapped batches that wait for the fold, for each mapper. The fold takes them out of the queue whatever
 /// their order, so no mapper waits for another.
@@ -185,6 +190,7 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
     let spawn = |name: &str| thread::Builder::new().name(name.to_owned());
 
     let resumes = matches!(&reader, Reading::Follow(follow) if follow.resumes);
+    let mut suspects = store.as_ref().map(|store| store.suspects.clone());
     let outlet = Outlet {
         batches: batches_in,
         opened: opened_in,
@@ -203,9 +209,13 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
         let (plan, batches) = (Arc::clone(&plan), batches.clone());
         let (mapped_in, buffers_in) = (mapped_in.clone(), buffers_in.clone());
         let buffers = buffers.clone();
+        let suspects = suspects
+            .as_ref()
+            .map_or(Vec::new(), |it| it.list().to_vec());
         spawn(&format!("mapper-{number}"))
             .spawn(move || {
-                let work = || map_all(&plan, &batches, &mapped_in, (&buffers_in, &buffers));
+                let buffers = (&buffers_in, &buffers);
+                let work = || map_all(&plan, &suspects, &batches, &mapped_in, buffers);
                 if let Err(reason) = guard(work) {
                     // What it had in hand never comes: nothing behind it may be taken in.
                     say(&format!("a mapper {reason}, please report it; stopping"));
@@ -249,8 +259,8 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
     let interval = watcher.interval();
     let mut faults = Faults::new(say, faulted);
     let mut is_short = false;
-    // Where the batch at hand begins.
-    let mut at = None;
+    // The range of the batch at hand, while it is taken in.
+    let at = Cell::new(None);
     let folded = guard(|| {
         loop {
             let due = committing.as_ref().and_then(|to| to.keeper.wait());
@@ -270,8 +280,12 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
                     watcher.opened(&source.name, source.size);
                     fold.state.open(source.source, &source.name);
                 }
-                at = Some((Arc::clone(&item.name), item.position));
+                at.set(Some((Arc::clone(&item.name), item.position..item.end)));
+                if let Some(batch) = item.suspect.take() {
+                    item = map_suspect(&plan, &mut fold, *batch, &buffers_in);
+                }
                 let output = fold.absorb(&mut item);
+                at.set(None);
                 for fault in &item.faults {
                     let is_counted = item.lines_before > 0 || item.position == 0;
                     let input = &fold.state.inputs[item.source.0 as usize];
@@ -344,7 +358,9 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
         if let Some(to) = &mut committing {
             to.keeper.hold();
         }
-        problems.push((broken(at, &reason, committing.is_some()), 3));
+        let at = at.take();
+        let noted = note(at.as_ref(), &reason, suspects.as_mut());
+        problems.push((broken(at, &reason, &noted), 3));
     }
     for source in opened.try_iter() {
         fold.state.open(source.source, &source.name);
@@ -530,15 +546,56 @@ fn shortage(missing: u64, has_store: bool) -> String {
     )
 }
 
-/// That the fold has panicked over the batch that begins at some place.
-fn broken(at: Option<(Arc<str>, u64)>, reason: &str, has_store: bool) -> String {
-    let place = at.map_or(String::new(), |(name, offset)| {
-        format!("{name}: behind offset {offset}: ")
+/// What the next start does after a panic of the fold.
+enum Next {
+    /// There is no state directory, so there is nothing to go on from.
+    Nothing,
+    /// It goes on from the last checkpoint.
+    GoesOn,
+    /// And looks for the record that causes the panic.
+    Looks,
+    /// It cannot, since the range could not be written.
+    Unwritten(String),
+}
+
+/// Puts down for the next start where the fold has panicked.
+fn note(
+    at: Option<&(Arc<str>, Range<u64>)>,
+    reason: &str,
+    suspects: Option<&mut Suspects>,
+) -> Next {
+    let Some(suspects) = suspects else {
+        return Next::Nothing;
+    };
+    let Some((name, range)) = at else {
+        return Next::GoesOn;
+    };
+    let suspect = Suspect {
+        source: name.to_string(),
+        from: range.start,
+        to: range.end,
+        reason: reason.to_owned(),
+    };
+    match suspects.add(suspect) {
+        Ok(()) => Next::Looks,
+        Err(error) => Next::Unwritten(error.to_string()),
+    }
+}
+
+/// That the fold has panicked over the batch that stands in some range.
+fn broken(at: Option<(Arc<str>, Range<u64>)>, reason: &str, next: &Next) -> String {
+    let place = at.map_or(String::new(), |(name, range)| {
+        format!("{name}: offsets {} to {}: ", range.start, range.end)
     });
-    let remedy = if has_store {
-        "stopping; the next start goes on from the last checkpoint and reads again what came after it"
-    } else {
-        "stopping; the totals are not whole"
+    let go_on = "stopping; the next start goes on from the last checkpoint and reads again what came after it";
+    let remedy = match next {
+        Next::Nothing => "stopping; the totals are not whole".to_owned(),
+        Next::GoesOn => go_on.to_owned(),
+        Next::Looks => format!("{go_on}, and sets aside the record that causes this"),
+        Next::Unwritten(error) => format!(
+            "{go_on}; it will stop there again, since the place cannot be written to the state \
+             directory: {error}"
+        ),
     };
     format!("{place}weir {reason}, please report it; {remedy}")
 }
@@ -548,32 +605,62 @@ fn broken(at: Option<(Arc<str>, u64)>, reason: &str, has_store: bool) -> String 
 /// nothing waits for it for ever.
 fn map_all(
     plan: &Plan,
+    suspects: &[Suspect],
     batches: &Receiver<(Batch, Permit)>,
     mapped: &Sender<(Mapped, Permit)>,
     (buffers_in, buffers): (&Sender<Vec<u8>>, &Receiver<Vec<u8>>),
 ) {
     let mut mapper = Mapper::new(plan);
     for (batch, permit) in batches {
-        if matches!(batch.content, Content::Range { .. }) {
-            mapper.lend(|| buffers.try_recv().ok());
-        }
-        let read = batch.content.len().saturating_sub(batch.context_bytes);
-        let mapped_batch = careful::map(plan, &mut mapper, &batch);
-        let mut item = mapped_batch.unwrap_or_else(|| Mapped {
-            sequence: batch.sequence,
-            source: batch.source,
-            position: batch.position,
-            ..Mapped::default()
-        });
-        item.name = batch.name;
-        item.read_bytes = read as u64 + batch.cut_bytes;
-        item.mark = batch.mark;
-        if let Some(buffer) = Mapper::release(batch.content, &mut item) {
-            // The reader may have ended already; then nobody needs the buffer.
-            let _ = buffers_in.send(buffer);
-        }
+        let end = batch.position + batch.content.len() as u64 + batch.cut_bytes;
+        let is_suspect = suspects
+            .iter()
+            .any(|suspect| suspect.overlaps(&batch.name, batch.position, end));
+        let item = if is_suspect {
+            Mapped {
+                sequence: batch.sequence,
+                name: Arc::clone(&batch.name),
+                position: batch.position,
+                end,
+                suspect: Some(Box::new(batch)),
+                ..Mapped::default()
+            }
+        } else {
+            if matches!(batch.content, Content::Range { .. }) {
+                mapper.lend(|| buffers.try_recv().ok());
+            }
+            let item = careful::map(plan, &mut mapper, &batch);
+            hand_over(item, batch, buffers_in)
+        };
         if mapped.send((item, permit)).is_err() {
             break;
         }
     }
+}
+
+/// Maps a batch in which the fold has panicked before.
+#[cold]
+fn map_suspect(plan: &Plan, fold: &mut Fold, batch: Batch, buffers_in: &Sender<Vec<u8>>) -> Mapped {
+    let item = trials::map(plan, fold, &batch);
+    hand_over(item, batch, buffers_in)
+}
+
+/// A mapped batch as the fold takes it; without its records if it could not be mapped.
+fn hand_over(item: Option<Mapped>, batch: Batch, buffers_in: &Sender<Vec<u8>>) -> Mapped {
+    let length = batch.content.len();
+    let mut item = item.unwrap_or_else(|| Mapped {
+        sequence: batch.sequence,
+        source: batch.source,
+        position: batch.position,
+        ..Mapped::default()
+    });
+    item.name = batch.name;
+    item.end = batch.position + length as u64 + batch.cut_bytes;
+    item.read_bytes = length.saturating_sub(batch.context_bytes) as u64 + batch.cut_bytes;
+    item.mark = batch.mark;
+    if let Some(buffer) = Mapper::release(batch.content, &mut item) {
+        // The reader may have ended already; then nothing needs the buffer.
+        let _ = buffers_in.send(buffer);
+    }
+    item
 }

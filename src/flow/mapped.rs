@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::flow::batch::SourceId;
+use crate::flow::batch::{Batch, SourceId};
 use crate::flow::fingerprint::Fingerprint;
 use crate::flow::format::Format;
 use crate::flow::level::Level;
@@ -52,6 +52,10 @@ pub struct Mapped {
     pub faults: Vec<Fault>,
     /// Bytes of the batch that no batch before it had, as the reader handed them over.
     pub read_bytes: u64,
+    /// Offset behind the batch.
+    pub end: u64,
+    /// The batch itself, not mapped yet: one of its records may make the fold panic.
+    pub suspect: Option<Box<Batch>>,
 }
 
 /// A record that made the program panic.

@@ -6,6 +6,7 @@
 //! DIR/checkpoint-a   the newest checkpoint or the one before
 //! DIR/checkpoint-b   the other
 //! DIR/journal-N      what was written after checkpoint N
+//! DIR/suspects.ndjson  where the fold has panicked ([`suspects`])
 //! ```
 //!
 //! No threads and no clock in here: `engine::checkpoint` says when.
@@ -14,6 +15,7 @@ pub mod checkpoint;
 pub mod journal;
 pub mod look;
 pub mod recover;
+pub mod suspects;
 
 use std::fmt;
 use std::io;

@@ -229,6 +229,96 @@ fn a_panic_behind_the_mappers_stops_the_run_and_a_restart_loses_nothing() {
     }
 }
 
+/// A record that makes the fold panic once stopped every start: the next one read the same record again.
+#[test]
+fn a_record_that_panics_the_fold_stops_one_start_and_is_set_aside_by_the_next() {
+    for dedup in [false, true] {
+        let planted = Planted::new(dedup);
+        let scene = &planted.scene;
+        let point = Some("panic-fold");
+        let mut input = lines(12_000);
+        scene.append("app.log", input.as_bytes());
+        let mut broken = planted.start(point);
+        let status = broken.status();
+        let stderr = broken.stderr();
+        assert_eq!(status.code(), Some(3), "{stderr}");
+        for said in [
+            "app.log: offsets ",
+            "panicked at src/",
+            "sets aside the record",
+        ] {
+            assert!(stderr.contains(said), "no {said:?} in {stderr}");
+        }
+        let running = planted.start(point);
+        scene.until_length("out", input.len() as u64);
+        let mut said = running.stderr();
+        // No checkpoint may have passed it yet: after a kill it is found again.
+        running.kill();
+        let more = lines(30)
+            .replace(PLANTED, "harmless")
+            .replace("id=", "more=");
+        scene.append("app.log", more.as_bytes());
+        let culprits: BTreeSet<String> = input
+            .split_inclusive('\n')
+            .filter(|line| line.contains(PLANTED))
+            .map(str::to_owned)
+            .collect();
+        input.push_str(&more);
+        let running = planted.start(point);
+        scene.until_length("out", input.len() as u64);
+        until("/health tells", || {
+            planted.page("/health").1.starts_with("degraded: ")
+        });
+        let (_, page) = planted.page("/metrics");
+        for row in [
+            format!("weir_faulted_records_total {}\n", culprits.len()),
+            "weir_unaccounted_records_total 0\n".to_owned(),
+            format!(
+                "weir_records_total{{verdict=\"kept\"}} {}\n",
+                input.lines().count()
+            ),
+        ] {
+            assert!(page.contains(&row), "no {row}{page}");
+        }
+        let (code, stderr) = terminated(running);
+        said.push_str(&stderr);
+        assert_eq!(code, Some(0), "{said}");
+        same_lines(&scene.read("out"), &input);
+        assert_eq!(planted.put_away(), culprits);
+        for culprit in &culprits {
+            let offset = input.find(culprit.as_str()).unwrap();
+            let offset = format!("offset {offset}: weir panicked at src/failpoint.rs:");
+            assert!(said.contains(&offset), "{offset} is not named in\n{said}");
+        }
+    }
+}
+
+/// Without a state directory there is nothing to go on from: the run ends with 3 and names the place.
+#[test]
+fn a_panic_of_the_fold_at_the_end_of_a_pipe_names_the_place() {
+    let input = lines(3_000);
+    let offset = input.find(PLANTED).unwrap();
+    for args in [
+        &["filter", "app.log"][..],
+        &["filter", "-o", "json", "app.log"],
+        &["-o", "json", "app.log"],
+    ] {
+        let ran = planted(args, "panic-fold", &input);
+        let stderr = String::from_utf8_lossy(&ran.stderr);
+        assert_eq!(ran.status.code(), Some(3), "{args:?}: {stderr}");
+        let range = stderr.split_once("app.log: offsets ").unwrap().1;
+        let (from, rest) = range.split_once(" to ").unwrap();
+        let (to, rest) = rest.split_once(": ").unwrap();
+        let range = from.parse::<usize>().unwrap()..to.parse().unwrap();
+        assert!(range.contains(&offset), "{stderr}");
+        assert!(
+            rest.starts_with("weir panicked at src/failpoint.rs:"),
+            "{stderr}"
+        );
+        assert!(rest.contains("the totals are not whole"), "{stderr}");
+    }
+}
+
 /// A checkpoint once passed over records that were lost: `/health` said 200, the metric 0, and no restart
 /// brought them back.
 #[test]

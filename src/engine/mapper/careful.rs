@@ -35,6 +35,10 @@ pub(super) struct Careful {
     at: u32,
     /// Why every record is set aside.
     all: Option<String>,
+    /// Only so many records are looked at; `None` for all.
+    first: Option<usize>,
+    /// Those that were, by their place in the chunk.
+    seen: Vec<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,8 +57,28 @@ pub fn map<'p>(plan: &'p Plan, mapper: &mut Mapper<'p>, batch: &Batch) -> Option
     // Fast path: there is no panic, and catching none costs nothing.
     match guard(|| mapper.map(batch)) {
         Ok(mapped) => Some(mapped),
-        Err(reason) => map_again(plan, mapper, batch, reason),
+        Err(reason) => map_again(plan, mapper, batch, &mut Box::default(), reason),
     }
+}
+
+/// Maps a batch with some records set aside from the start, and only the first so many of them. Returns
+/// the places of the records that were mapped, too.
+#[cold]
+pub fn map_part<'p>(
+    plan: &'p Plan,
+    mapper: &mut Mapper<'p>,
+    batch: &Batch,
+    faulted: HashMap<u32, String>,
+    first: Option<usize>,
+) -> (Option<Mapped>, Vec<u32>) {
+    let mut careful = Box::new(Careful {
+        step: Step::Map,
+        faulted,
+        first,
+        ..Careful::default()
+    });
+    let mapped = map_again(plan, mapper, batch, &mut careful, String::new());
+    (mapped, careful.seen)
 }
 
 #[cold]
@@ -62,19 +86,21 @@ fn map_again<'p>(
     plan: &'p Plan,
     mapper: &mut Mapper<'p>,
     batch: &Batch,
+    careful: &mut Box<Careful>,
     mut reason: String,
 ) -> Option<Mapped> {
-    let mut careful = Box::<Careful>::default();
     for tries in 0.. {
         // What a panic has left behind is of no use.
         *mapper = Mapper::new(plan);
-        mapper.careful = Some(careful);
+        careful.seen.clear();
+        mapper.careful = Some(std::mem::take(careful));
         let result = guard(|| mapper.map(batch));
-        careful = mapper.careful.take().unwrap_or_default();
+        *careful = mapper.careful.take().unwrap_or_default();
         match (result, careful.step) {
             (Ok(_), Step::Try) => careful.step = Step::Map,
             (Ok(mapped), _) => return Some(mapped),
             (Err(_), Step::Lines) => break,
+            (Err(_), Step::Map) if tries == 0 => careful.step = Step::Try,
             // Between two records there is only framing.
             (Err(framing), Step::Try) => {
                 careful.step = Step::Lines;
@@ -165,6 +191,14 @@ impl Mapper<'_> {
         entry: &Entry<'_>,
         mapped: &mut Mapped,
     ) {
+        let careful = self.careful.as_mut().expect("the batch is mapped again");
+        if careful
+            .first
+            .is_some_and(|first| careful.seen.len() >= first)
+        {
+            return;
+        }
+        careful.seen.push(entry.lines[0].start);
         // The search over a chunk passes these over (law 5).
         let surrounds = self
             .plan
