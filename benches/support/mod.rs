@@ -332,6 +332,7 @@ pub fn batches(bytes: &[u8]) -> Vec<Batch> {
             header_bytes: 0,
             cut_bytes: 0,
             context_bytes: 0,
+            before: Vec::new(),
             mark: None,
         });
         from = to;

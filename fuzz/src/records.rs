@@ -281,6 +281,7 @@ fn batch(bytes: &[u8], position: usize, facts: &Arc<Facts>) -> Batch {
         header_bytes: 0,
         cut_bytes: 0,
         context_bytes: 0,
+        before: Vec::new(),
         mark: None,
     }
 }

@@ -2,8 +2,11 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::units;
 
 /// Reads logs and metrics and reports what went wrong, how often and since when.
 ///
@@ -210,6 +213,24 @@ pub struct RunArgs {
         help_heading = "Output"
     )]
     pub log_format: LogFormat,
+    /// End the program after this time, first with SIGTERM, then with SIGKILL
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = time_limit,
+        env = "WEIR_TIMEOUT",
+        help_heading = "Command"
+    )]
+    pub timeout: Option<Duration>,
+    /// Send an alert with the last lines of output if the program fails: to a notifier of the configuration,
+    /// a URL (webhook) or a mail address; can be given several times
+    #[arg(
+        long,
+        value_name = "NAME|URL|ADDRESS",
+        env = "WEIR_ON_FAILURE",
+        help_heading = "Command"
+    )]
+    pub on_failure: Vec<String>,
     /// A program to run, with its arguments; weir passes its output on unchanged, watches it, and exits
     /// with its exit code
     #[arg(last = true, value_name = "COMMAND")]
@@ -760,4 +781,12 @@ pub enum DedupArg {
     Message,
     /// Templates: messages in which other words that vary are masked too
     Template,
+}
+
+/// A time limit is longer than nothing.
+fn time_limit(text: &str) -> Result<Duration, String> {
+    match units::duration_nanoseconds(text)? {
+        nanoseconds @ 1.. => Ok(Duration::from_nanos(nanoseconds.unsigned_abs())),
+        _ => Err("a time limit is longer than 0s".to_owned()),
+    }
 }

@@ -1,6 +1,7 @@
 //! `weir run`: does what the configuration says, until it is asked to end; with a command, until that
 //! ends.
 
+mod on_failure;
 mod wrapped;
 
 use std::io::{self, IsTerminal};
@@ -43,6 +44,11 @@ pub fn run(args: RunArgs) -> Result<u8, Failure> {
     if !args.command.is_empty() {
         return wrapped::run(args);
     }
+    if args.timeout.is_some() || !args.on_failure.is_empty() {
+        return Err(Failure::usage(
+            "--timeout and --on-failure are about a command: write it behind --",
+        ));
+    }
     if args.config.config.is_empty() {
         return Err(Failure::usage(
             "run needs a configuration (-c weir.toml), or a command behind --",
@@ -61,7 +67,7 @@ pub fn run(args: RunArgs) -> Result<u8, Failure> {
             if let Some(argv) = origin.program() {
                 return wrapped::run_source(&args, setup, &name, argv);
             }
-            let opened = origin.open(setup.now).map_err(|error| Failure {
+            let opened = origin.open(&name, setup.now).map_err(|error| Failure {
                 message: error.message,
                 exit_code: error.exit_code,
             })?;
@@ -81,7 +87,8 @@ pub fn run(args: RunArgs) -> Result<u8, Failure> {
 
 /// Reads the configuration and resolves it for a live run.
 fn load(args: &RunArgs) -> Result<Setup, Failure> {
-    let loaded = config::load_files(&args.config.config, args.config.env.as_deref())?;
+    let env = args.config.env.as_deref();
+    let loaded = on_failure::load(&args.config.config, env, &args.on_failure)?;
     let setup = setup::setup(&loaded, setup::Purpose::Live, args.state.clone())?;
     Ok(setup)
 }

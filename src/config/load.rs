@@ -43,6 +43,16 @@ pub fn load(
     environment: Option<&str>,
     variables: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Loaded, Problems> {
+    load_with(files, None, environment, variables)
+}
+
+/// The same with a text that is laid over the files, by its name.
+pub fn load_with(
+    files: &[PathBuf],
+    over: Option<(String, String)>,
+    environment: Option<&str>,
+    variables: &dyn Fn(&str) -> Option<String>,
+) -> Result<Loaded, Problems> {
     let mut problems = Problems::default();
     let mut texts = Vec::new();
     for path in files {
@@ -54,6 +64,7 @@ pub fn load(
     if !problems.is_empty() {
         return Err(problems);
     }
+    texts.extend(over);
     load_texts(texts, environment, variables)
 }
 

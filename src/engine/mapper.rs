@@ -204,6 +204,9 @@ impl<'p> Mapper<'p> {
         self.close_part(&mut mapped.tables);
         if let Some(observer) = &mut self.observer {
             mapped.observed = observer.take();
+            if !mapped.observed.runs.is_empty() {
+                mapped.observed.before.clone_from(&batch.before);
+            }
         }
         let is_shown = !mapped.observed.runs.is_empty();
         if is_shown && matches!(batch.content, Content::Range { .. }) {

@@ -54,6 +54,24 @@ pub struct Evidence {
     pub samples: Vec<SampleLine>,
 }
 
+impl Evidence {
+    /// Sample lines of one alert: what a person reads.
+    pub const SAMPLES_MAX: usize = 5;
+
+    /// Shows `lines` before the newest sample, in the place of older ones.
+    pub fn come_after(&mut self, lines: &[SampleLine]) {
+        if lines.is_empty() {
+            return;
+        }
+        let Some(newest) = self.samples.pop() else {
+            return;
+        };
+        let first = lines.len().saturating_sub(Evidence::SAMPLES_MAX - 1);
+        self.samples.splice(.., lines[first..].iter().cloned());
+        self.samples.push(newest);
+    }
+}
+
 /// A line of the input.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SampleLine {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::flow::alert::SampleLine;
 use crate::flow::chunk::Chunk;
 use crate::flow::facts::Facts;
 use crate::flow::mark::Mark;
@@ -37,6 +38,9 @@ pub struct Batch {
     /// Bytes at the start that an earlier batch had: the open record whose lines went out as they
     /// came. They are framed for what follows them and count for nothing.
     pub context_bytes: usize,
+    /// Lines that came before the content and that an alert about it shows with it: what a program wrote last
+    /// before its end.
+    pub before: Vec<SampleLine>,
     /// Of a followed file: where the bytes stand. The content may be empty if only this matters.
     pub mark: Option<Box<Mark>>,
 }

@@ -1,6 +1,7 @@
 //! What states, sets and rules see of a batch: runs of records that are alike, in the order of their
 //! first records. Made by the mappers for the inputs of the plan (`expr::input`), taken in by the fold.
 
+use crate::flow::alert::SampleLine;
 use crate::flow::fingerprint::Fingerprint;
 use crate::flow::sample::Bucket;
 use crate::flow::span::Span;
@@ -22,6 +23,8 @@ pub struct Observed {
     /// The bytes of the batch, in the buffer that they were read into: lines that are shown of records
     /// are looked up here, so that nobody copies those that nobody shows. Empty without runs.
     pub content: Vec<u8>,
+    /// As [`Batch::before`](crate::flow::batch::Batch::before).
+    pub before: Vec<SampleLine>,
     /// In the order of their first records; of one record, in the order of the inputs.
     pub runs: Vec<Run>,
     /// Numbers of the runs that have some, in record order.

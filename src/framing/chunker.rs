@@ -120,6 +120,11 @@ impl Chunker {
         }
     }
 
+    /// Lines of the source that went out, if lines are counted.
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+
     /// Goes on behind the lines of a record that is open and that were cut off before; `carried` of the
     /// bytes are of the source before this one.
     pub fn with_context(context: Vec<u8>, carried: usize, lines: u64, before: Recent) -> Chunker {

@@ -16,9 +16,6 @@ use crate::flow::key;
 use crate::flow::time::Time;
 use crate::state::table::Table;
 
-/// Sample lines of one alert: what a person reads.
-pub const SAMPLES_MAX: usize = 5;
-
 /// Seconds after which a full list of samples gets the newest line.
 const SAMPLE_EVERY: i64 = 60;
 
@@ -185,7 +182,7 @@ impl Lives {
         evidence.last = evidence.last.max(time);
         evidence.first = evidence.first.or(time);
         for number in noted.lines.clone() {
-            let is_full = evidence.samples.len() >= SAMPLES_MAX;
+            let is_full = evidence.samples.len() >= Evidence::SAMPLES_MAX;
             let is_due = noted.second >= life.sampled.saturating_add(SAMPLE_EVERY);
             let alike = alike(&evidence.samples);
             // Fast path: all of them are unlike each other, and the newest is new enough.

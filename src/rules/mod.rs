@@ -4,6 +4,7 @@
 
 pub mod baseline;
 mod cells;
+mod evidence;
 pub mod fresh;
 mod judge;
 pub mod life;
@@ -18,11 +19,11 @@ pub mod watched;
 pub mod windows;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::mem::{replace, take};
+use std::mem::take;
 
 use serde::{Deserialize, Serialize};
 
-use crate::flow::alert::{Alert, Evidence, Notification, SampleLine};
+use crate::flow::alert::{Alert, Evidence, Notification, SampleLine, Status};
 use crate::flow::batch::SourceId;
 use crate::flow::observed::{Line, Number, Observed, Run};
 use crate::flow::span::Span;
@@ -119,6 +120,8 @@ pub struct Rules {
     told: Vec<(u32, Alert)>,
     alerts: VecDeque<Alert>,
     went_back: bool,
+    /// What alerts of the batch at hand show besides its records.
+    before: Vec<SampleLine>,
     /// Numbers of a batch in the order of their runs: the end of each run's, and the numbers.
     ends: Vec<u32>,
     numbers: Vec<Number>,
@@ -223,6 +226,7 @@ impl Rules {
             told: Vec::new(),
             alerts: VecDeque::new(),
             went_back: false,
+            before: Vec::new(),
             ends: Vec::new(),
             numbers: Vec::new(),
             plan,
@@ -339,6 +343,7 @@ impl Rules {
             self.turn(arrival);
         }
         self.sort_numbers(observed);
+        self.keep_before(observed);
         let timed = !observed.advances.is_empty();
         if let Some(second) = self.moment.arrive(from, timed, self.plan.live) {
             self.move_on(from, second, Spoken::ByArrival);
@@ -362,29 +367,7 @@ impl Rules {
             self.move_on(from, advance.second, Spoken::ByRecord);
         }
         (self.ends, self.numbers) = (ends, numbers);
-    }
-
-    /// Puts the numbers of each run together.
-    fn sort_numbers(&mut self, observed: &Observed) {
-        self.ends.clear();
-        self.ends.resize(observed.runs.len(), 0);
-        self.numbers.clear();
-        let Some(first) = observed.numbers.first() else {
-            return;
-        };
-        for number in &observed.numbers {
-            self.ends[number.run as usize] += 1;
-        }
-        let mut sum = 0;
-        for end in &mut self.ends {
-            sum += replace(end, sum);
-        }
-        self.numbers.resize(observed.numbers.len(), *first);
-        for number in &observed.numbers {
-            let place = &mut self.ends[number.run as usize];
-            self.numbers[*place as usize] = *number;
-            *place += 1;
-        }
+        self.before.clear();
     }
 
     /// A record of `from` is the first of a later second.
@@ -429,16 +412,6 @@ impl Rules {
         }
     }
 
-    /// What is told at `now` shows all that happened until then.
-    fn refresh(&mut self, now: Time) {
-        if self.router.next_due().is_none_or(|due| due > now) {
-            return;
-        }
-        for alert in self.lives.take_news() {
-            self.router.refresh(alert);
-        }
-    }
-
     /// Hands on what began and ended.
     fn tell(&mut self) {
         if self.told.is_empty() {
@@ -446,7 +419,10 @@ impl Rules {
         }
         let now = self.now().unwrap_or(Time(0));
         self.refresh(now);
-        for (place, alert) in take(&mut self.told) {
+        for (place, mut alert) in take(&mut self.told) {
+            if alert.status == Status::Firing {
+                alert.evidence.come_after(&self.before);
+            }
             let place = place as usize;
             let rules = self.plan.rules.len();
             let notify = match place.checked_sub(rules) {

@@ -23,7 +23,7 @@ use crate::state::histogram::{Histogram, add_exactly, exact, nearest_rank, value
 pub const STEPS: i64 = 60;
 
 /// Samples that are shown of a window: the first records of its newest buckets.
-const SAMPLES_MAX: usize = crate::rules::life::SAMPLES_MAX;
+const SAMPLES_MAX: usize = Evidence::SAMPLES_MAX;
 
 /// What a bucket takes beside what is charged for its content.
 const BUCKET_BYTES: usize = size_of::<Bucket>() + size_of::<Histogram>();

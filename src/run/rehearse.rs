@@ -109,6 +109,7 @@ pub fn source(lines: &[String], now: Time) -> Source {
         bytes: Box::new(Cursor::new(bytes)),
         file: None,
         anchor: now,
+        ending: None,
         live: None,
     }
 }

@@ -1,33 +1,45 @@
 //! The output of a program that is started here: its standard output and its standard error, line by
 //! line as one stream. With a tee both also go where they would have gone without us, byte for byte.
 
+use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::process::{Child, Command, Stdio};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Sender, bounded};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open, pidfd_send_signal,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use signal_hook::consts::SIGPIPE;
 
+use crate::flow::alert::{Evidence, SampleLine};
+use crate::flow::mapped::SAMPLE_BYTES_MAX;
 use crate::flow::time::Time;
 use crate::framing::LINE_BYTES_MAX;
-use crate::sources::{Configured, Open, OpenError, Opened, Source};
+use crate::sources::{Configured, Ending, Open, OpenError, Opened, Source};
 
 /// Bytes of one read of what the program writes.
 const READ_BYTES: usize = 64 << 10;
 
 /// How often it is looked for what nothing tells.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// Lines of output that an alert about the end shows with it.
+const LAST_LINES: usize = Evidence::SAMPLES_MAX - 1;
 
 /// The output of a program that weir starts.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -77,8 +89,8 @@ impl Open for Settings {
         Some(&self.argv)
     }
 
-    fn open(&self, now: Time) -> Result<Opened, OpenError> {
-        let (running, source) = start(&self.argv, Tee::No, now)?;
+    fn open(&self, name: &str, now: Time) -> Result<Opened, OpenError> {
+        let (running, source) = start(name, &self.argv, Tee::No, Group::Ours, now)?;
         Ok(Opened {
             source,
             running: Some(running),
@@ -88,10 +100,164 @@ impl Open for Settings {
 
 /// A program that runs.
 pub struct Running {
+    name: String,
+    started: Instant,
     child: Child,
     copies: Vec<JoinHandle<()>>,
+    lines: Arc<Mutex<Lines>>,
     process: Arc<Process>,
     closed: Arc<AtomicBool>,
+    endings: Sender<Ending>,
+}
+
+/// How a program ended.
+#[derive(Clone, Copy, Debug)]
+pub struct End {
+    pub status: ExitStatus,
+    pub elapsed: Duration,
+    /// The time limit that ended it.
+    pub limit: Option<Duration>,
+    /// The reader of its output had gone, which is a normal end.
+    pub closed: bool,
+}
+
+impl End {
+    /// As a shell gives it: 128 and the signal for a program that a signal ended.
+    pub fn code(&self) -> u8 {
+        let by_pipe =
+            self.status.signal() == Some(SIGPIPE) || self.status.code() == Some(128 + SIGPIPE);
+        match (self.status.code(), self.status.signal()) {
+            _ if by_pipe && self.closed => 0,
+            (Some(code), _) => u8::try_from(code & 0xff).unwrap_or(u8::MAX),
+            (None, Some(signal)) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+            (None, None) => u8::MAX,
+        }
+    }
+
+    /// The record of the end.
+    fn line(&self, name: &str, now: Time) -> String {
+        let after = took(self.elapsed);
+        let signal = self.status.signal().filter(|_| self.code() != 0);
+        let mut message = match signal {
+            Some(signal) => format!(
+                "{name} ended by signal {} after {after}",
+                signal_name(signal)
+            ),
+            None => format!("{name} ended with exit code {} after {after}", self.code()),
+        };
+        if let Some(limit) = self.limit {
+            message.push_str(&format!(", its time limit of {} was over", took(limit)));
+        }
+        let mut fields = format!("exit_code={}", self.code());
+        if let Some(signal) = signal {
+            fields.push_str(&format!(" signal={}", signal_name(signal)));
+        }
+        if self.limit.is_some() {
+            fields.push_str(" timeout=true");
+        }
+        let seconds = self.elapsed.as_secs_f64();
+        record(
+            &message,
+            self.code(),
+            &format!("{fields} duration={seconds:.3}s"),
+            now,
+        )
+    }
+}
+
+/// A record in logfmt, the message first, so that people can read it in an alert.
+fn record(message: &str, code: u8, fields: &str, now: Time) -> String {
+    let level = if code == 0 { "info" } else { "error" };
+    let message: String = message
+        .chars()
+        .map(|character| match character {
+            '"' | '\\' => '\'',
+            other if other.is_control() => ' ',
+            other => other,
+        })
+        .collect();
+    format!("msg=\"{message}\" level={level} {fields} time={now}\n")
+}
+
+/// A span of time for people.
+fn took(span: Duration) -> String {
+    let seconds = span.as_secs_f64();
+    match span.as_secs() {
+        0 => format!("{}ms", span.as_millis()),
+        1..60 => format!("{}s", (seconds * 10.0).round() / 10.0),
+        whole => {
+            let whole = i64::try_from(whole).unwrap_or(i64::MAX);
+            format!("{:#}", jiff::SignedDuration::from_secs(whole))
+        }
+    }
+}
+
+fn signal_name(signal: i32) -> String {
+    let name = signal_hook::low_level::signal_name(signal);
+    let name = name.map(|name| name.trim_start_matches("SIG").to_owned());
+    name.unwrap_or_else(|| signal.to_string())
+}
+
+/// A program that could not be started, as a source that holds nothing but the record that says so.
+pub fn not_started(name: &str, error: &OpenError, now: Time) -> Source {
+    let (sender, endings) = bounded(1);
+    let code = error.exit_code;
+    let message = format!("{name} could not be started: {}", error.message);
+    let line = record(
+        &message,
+        code,
+        &format!("exit_code={code} duration=0s"),
+        now,
+    );
+    let ending = Ending {
+        line,
+        before: Vec::new(),
+    };
+    sender
+        .send(ending)
+        .expect("there is room for one, and its receiver is here");
+    Source {
+        name: name.to_owned(),
+        bytes: Box::new(io::empty()),
+        file: None,
+        size: None,
+        anchor: now,
+        ending: Some(endings),
+        live: None,
+    }
+}
+
+/// Where whole lines go that the reader reads.
+struct Lines {
+    name: String,
+    pipe: File,
+    /// Bytes that went into the pipe.
+    written: u64,
+    /// The last lines, oldest first.
+    last: VecDeque<SampleLine>,
+}
+
+impl Lines {
+    /// Remembers the last of some whole lines.
+    fn remember(&mut self, bytes: &[u8]) {
+        let mut found = Vec::new();
+        let mut end = bytes.len();
+        while end > 0 && found.len() < LAST_LINES {
+            let start = memchr::memrchr(b'\n', &bytes[..end - 1]).map_or(0, |feed| feed + 1);
+            let line = bytes[start..end].trim_ascii_end();
+            if !line.is_empty() {
+                let mut sample = SampleLine::default();
+                let line = &line[..line.len().min(SAMPLE_BYTES_MAX)];
+                sample.set(&self.name, self.written + start as u64, line);
+                found.push(sample);
+            }
+            end = start;
+        }
+        self.written += bytes.len() as u64;
+        self.last.extend(found.into_iter().rev());
+        let excess = self.last.len().saturating_sub(LAST_LINES);
+        self.last.drain(..excess);
+    }
 }
 
 /// A process that was started here, to send signals to.
@@ -100,9 +266,20 @@ pub struct Process {
     /// Stands for this process and never for a later one of the same number; readable once it has
     /// ended. `None` on a kernel that has none.
     descriptor: Option<OwnedFd>,
+    group: Group,
 }
 
 impl Process {
+    /// Sends a signal to the program and to what it has started, where they have a group of their own.
+    pub fn send_to_all(&self, signal: Signal) {
+        match (self.group, self.id) {
+            (Group::Own, Some(id)) => {
+                let _ = kill_process_group(id, signal);
+            }
+            _ => self.send(signal),
+        }
+    }
+
     /// Sends a signal; one that has ended does not mind.
     pub fn send(&self, signal: Signal) {
         let _ = match (&self.descriptor, self.id) {
@@ -113,6 +290,14 @@ impl Process {
     }
 }
 
+/// Why [`Running::wait_or`] came back.
+#[derive(Debug)]
+pub enum Waited {
+    Ended(ExitStatus),
+    Woken,
+    TimeIsOver,
+}
+
 /// Whether what the program writes also goes to our own standard output and error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tee {
@@ -120,8 +305,30 @@ pub enum Tee {
     No,
 }
 
+/// The name of a program: its file's.
+pub fn name(argv: &[OsString]) -> String {
+    let program = argv.first().map(Path::new);
+    let file = program.and_then(|program| program.file_name().or(Some(program.as_os_str())));
+    file.map_or(String::new(), |file| file.to_string_lossy().into_owned())
+}
+
+/// To which processes signals go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// The program's own: it stays in the process group that it was started from.
+    Ours,
+    /// The program and what it starts, as a process group of its own.
+    Own,
+}
+
 /// Starts the program. Errors name it: 127 if it is not there, 126 if it cannot be run, as shells do.
-pub fn start(argv: &[OsString], tee: Tee, now: Time) -> Result<(Running, Source), OpenError> {
+pub fn start(
+    name: &str,
+    argv: &[OsString],
+    tee: Tee,
+    group: Group,
+    now: Time,
+) -> Result<(Running, Source), OpenError> {
     let (program, arguments) = argv.split_first().ok_or_else(|| OpenError {
         message: "no command to run".to_owned(),
         exit_code: 2,
@@ -134,7 +341,11 @@ pub fn start(argv: &[OsString], tee: Tee, now: Time) -> Result<(Running, Source)
         },
     };
     let (read, write) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| fail(error.into()))?;
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    if group == Group::Own {
+        command.process_group(0);
+    }
+    let mut child = command
         .args(arguments)
         .stdin(match tee {
             Tee::Yes => Stdio::inherit(),
@@ -144,7 +355,13 @@ pub fn start(argv: &[OsString], tee: Tee, now: Time) -> Result<(Running, Source)
         .stderr(Stdio::piped())
         .spawn()
         .map_err(fail)?;
-    let lines = Arc::new(Mutex::new(File::from(write)));
+    let lines = Arc::new(Mutex::new(Lines {
+        name: name.to_owned(),
+        pipe: File::from(write),
+        written: 0,
+        last: VecDeque::new(),
+    }));
+    let (endings_in, endings) = bounded(1);
     let closed = Arc::new(AtomicBool::new(false));
     let mut copies = Vec::new();
     let stdout = io::stdout().as_fd().try_clone_to_owned().map_err(fail)?;
@@ -168,7 +385,8 @@ pub fn start(argv: &[OsString], tee: Tee, now: Time) -> Result<(Running, Source)
     }
     let live = rustix::io::fcntl_dupfd_cloexec(&read, 0).map_err(|error| fail(error.into()))?;
     let source = Source {
-        name: program.to_string_lossy().into_owned(),
+        name: name.to_owned(),
+        ending: Some(endings),
         bytes: Box::new(File::from(read)),
         file: None,
         size: None,
@@ -179,12 +397,17 @@ pub fn start(argv: &[OsString], tee: Tee, now: Time) -> Result<(Running, Source)
     let process = Arc::new(Process {
         id,
         descriptor: id.and_then(|id| pidfd_open(id, PidfdFlags::empty()).ok()),
+        group,
     });
     let running = Running {
+        name: name.to_owned(),
+        started: Instant::now(),
         child,
         copies,
+        lines,
         process,
         closed,
+        endings: endings_in,
     };
     Ok((running, source))
 }
@@ -201,36 +424,61 @@ impl Running {
     }
 
     /// Waits until it has ended. What it wrote may still be on its way.
-    pub fn wait(&mut self) -> io::Result<std::process::ExitStatus> {
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
         self.child.wait()
     }
 
-    /// The same, or `None` as soon as `wake` is readable.
-    pub fn wait_or(
-        &mut self,
-        wake: BorrowedFd<'_>,
-    ) -> io::Result<Option<std::process::ExitStatus>> {
+    /// The same; says as soon as `wake` is readable or `until` is over.
+    pub fn wait_or(&mut self, wake: BorrowedFd<'_>, until: Option<Instant>) -> io::Result<Waited> {
         loop {
             if let Some(status) = self.child.try_wait()? {
-                return Ok(Some(status));
+                return Ok(Waited::Ended(status));
+            }
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return Ok(Waited::TimeIsOver);
             }
             let mut polled = vec![PollFd::from_borrowed_fd(wake, PollFlags::IN)];
             let ended = self.process.descriptor.as_ref();
             polled.extend(ended.map(|ended| PollFd::new(ended, PollFlags::IN)));
-            let look = Timespec {
-                tv_sec: 0,
-                tv_nsec: i64::from(LOOK.subsec_nanos()),
-            };
             // Without the descriptor nothing tells of the end.
-            let timeout = ended.is_none().then_some(&look);
-            match poll(&mut polled, timeout) {
+            let look = ended.is_none().then_some(LOOK);
+            let timeout = look.into_iter().chain(left).min().map(|wait| Timespec {
+                tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: i64::from(wait.subsec_nanos()),
+            });
+            match poll(&mut polled, timeout.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
             if !polled[0].revents().is_empty() {
-                return Ok(None);
+                return Ok(Waited::Woken);
             }
         }
+    }
+
+    /// How it ended, if it did with `status`.
+    pub fn end(&self, status: ExitStatus, limit: Option<Duration>) -> End {
+        End {
+            status,
+            elapsed: self.started.elapsed(),
+            limit,
+            closed: self.closed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Once what it wrote has been passed on: makes its end the last record.
+    pub fn report(&self, end: &End, now: Time) {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let ending = Ending {
+            line: end.line(&self.name, now),
+            before: match end.code() {
+                0 => Vec::new(),
+                _ => lines.last.iter().cloned().collect(),
+            },
+        };
+        // The run may have ended already.
+        let _ = self.endings.try_send(ending);
     }
 
     /// Once it has ended: waits until what it wrote has been passed on. False after `patience`: a program
@@ -251,7 +499,7 @@ impl Running {
 struct Stream {
     stream: File,
     ours: Option<File>,
-    lines: Arc<Mutex<File>>,
+    lines: Arc<Mutex<Lines>>,
     /// Set when the reader of `ours` has gone.
     closed: Arc<AtomicBool>,
 }
@@ -307,7 +555,8 @@ impl Stream {
 
     fn pass(&self, bytes: &[u8]) -> io::Result<()> {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.write_all(bytes)
+        lines.remember(bytes);
+        lines.pipe.write_all(bytes)
     }
 }
 
@@ -317,7 +566,7 @@ mod tests {
 
     fn output(script: &str) -> (i32, Vec<u8>) {
         let argv = ["sh", "-c", script].map(OsString::from);
-        let (mut running, mut source) = start(&argv, Tee::No, Time(0)).unwrap();
+        let (mut running, mut source) = start("sh", &argv, Tee::No, Group::Ours, Time(0)).unwrap();
         let mut bytes = Vec::new();
         source.bytes.read_to_end(&mut bytes).unwrap();
         (running.wait().unwrap().code().unwrap(), bytes)
@@ -343,12 +592,26 @@ mod tests {
     #[test]
     fn a_program_that_is_not_there_is_named() {
         let argv = [OsString::from("no-such-program-here")];
-        let error = start(&argv, Tee::No, Time(0)).err().unwrap();
+        let error = start("sh", &argv, Tee::No, Group::Ours, Time(0))
+            .err()
+            .unwrap();
         assert_eq!(error.exit_code, 127);
         assert!(
             error.message.contains("no-such-program-here"),
             "{}",
             error.message
         );
+    }
+
+    #[test]
+    fn the_end_is_one_line_of_logfmt() {
+        let line = record("a \"b\" ended\nbadly", 1, "exit_code=1", Time(0));
+        let want = "msg=\"a 'b' ended badly\" level=error exit_code=1 time=1970-01-01T00:00:00Z\n";
+        assert_eq!(line, want);
+        for (span, want) in [(12, "12ms"), (3240, "3.2s"), (61_000, "1m 1s")] {
+            assert_eq!(took(Duration::from_millis(span)), want);
+        }
+        assert_eq!(signal_name(15), "TERM");
+        assert_eq!(name(&[OsString::from("/usr/bin/pg_dump")]), "pg_dump");
     }
 }

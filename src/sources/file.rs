@@ -84,7 +84,7 @@ impl Open for Settings {
         Some(self)
     }
 
-    fn open(&self, _: Time) -> Result<Opened, OpenError> {
+    fn open(&self, _: &str, _: Time) -> Result<Opened, OpenError> {
         Err(OpenError {
             message: "files are followed".to_owned(),
             exit_code: 74,
@@ -187,6 +187,7 @@ pub fn open(path: &Path, now: Time) -> Result<Source, OpenError> {
         file: (!stream && !compressed).then_some(shared),
         size: if compressed { None } else { size },
         anchor,
+        ending: None,
         live,
     })
 }

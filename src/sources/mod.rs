@@ -15,9 +15,11 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use crossbeam_channel::Receiver;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::flow::alert::SampleLine;
 use crate::flow::time::Time;
 use crate::sources::follow::{Note, Step};
 
@@ -32,8 +34,18 @@ pub struct Source {
     pub size: Option<u64>,
     /// Modification time of a file, start time of a stream.
     pub anchor: Time,
+    /// Of a program: what is said of its end, as the last record.
+    pub ending: Option<Receiver<Ending>>,
     /// Set for pipes and terminals: reading may wait for others, so the reader polls this first.
     pub live: Option<OwnedFd>,
+}
+
+/// The record that a source makes itself once its program has ended, in logfmt, with a line feed.
+#[derive(Debug)]
+pub struct Ending {
+    pub line: String,
+    /// What the program wrote last.
+    pub before: Vec<SampleLine>,
 }
 
 /// Inputs that grow while they are read: followed files, streams, or both. Called by one thread alone, which
@@ -118,7 +130,7 @@ pub(crate) trait Open {
         None
     }
 
-    fn open(&self, now: Time) -> Result<Opened, OpenError>;
+    fn open(&self, name: &str, now: Time) -> Result<Opened, OpenError>;
 }
 
 /// A stream that is open.
@@ -209,8 +221,8 @@ impl Origin {
         self.contract().program()
     }
 
-    pub fn open(&self, now: Time) -> Result<Opened, OpenError> {
-        self.contract().open(now)
+    pub fn open(&self, name: &str, now: Time) -> Result<Opened, OpenError> {
+        self.contract().open(name, now)
     }
 }
 

@@ -8,10 +8,12 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crossbeam_channel::RecvTimeoutError;
 use jiff::tz::TimeZone;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::flow::batch::{Batch, Content, SourceId};
+use crate::flow::chunk::Chunk;
 use crate::flow::facts::{CsvHeader, Facts};
 use crate::flow::format::Format;
 use crate::framing::Multiline;
@@ -26,6 +28,9 @@ const WINDOWS_BYTES: [usize; 2] = [4 << 10, 64 << 10];
 
 /// How long a live stream must be quiet until its last record goes out without its successor.
 const QUIET: Duration = Duration::from_millis(500);
+
+/// How often it is looked whether the run ends while the end of a program is awaited.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Most buffers that wait to be filled again. One is not enough: a small batch is a copy, so the buffer that
 /// comes back for it finds the one before still unused.
@@ -160,7 +165,7 @@ impl<'s> Reading<'s> {
                     return Some(self.batch_of(cut));
                 }
                 if why == Why::End {
-                    return None;
+                    return self.ending(stop);
                 }
             }
             self.why = match self.read(stop) {
@@ -305,6 +310,29 @@ impl<'s> Reading<'s> {
         Ok(None)
     }
 
+    /// The record about the end of the program that was read, once it is there. It is read as what it is,
+    /// whatever the format of the program's own output.
+    fn ending(&mut self, stop: &Stop) -> Option<Batch> {
+        let endings = self.source.ending.take()?;
+        let ending = loop {
+            match endings.recv_timeout(LOOK) {
+                Ok(ending) => break ending,
+                Err(RecvTimeoutError::Timeout) if !stop.asked() => {}
+                Err(_) => return None,
+            }
+        };
+        let buffer = ending.line.into_bytes();
+        let length = buffer.len();
+        self.bytes += length as u64;
+        let facts = Arc::make_mut(&mut self.facts);
+        (facts.format, facts.csv) = (Some(Format::Logfmt), None);
+        let lines_before = self.chunker.lines();
+        let content = Content::Read(Chunk::new(buffer, length));
+        let mut batch = self.batch(content, 0, 0, lines_before);
+        batch.before = ending.before;
+        Some(batch)
+    }
+
     fn batch_of(&mut self, cut: Cut) -> Batch {
         let mut header_bytes = 0;
         if !self.started && self.position == 0 {
@@ -341,6 +369,7 @@ impl<'s> Reading<'s> {
             header_bytes,
             cut_bytes,
             context_bytes: 0,
+            before: Vec::new(),
             mark: None,
         }
     }

@@ -43,7 +43,7 @@ impl Open for Settings {
         true
     }
 
-    fn open(&self, now: Time) -> Result<Opened, OpenError> {
+    fn open(&self, _: &str, now: Time) -> Result<Opened, OpenError> {
         Ok(Opened {
             source: open(now)?,
             running: None,
@@ -91,6 +91,7 @@ pub fn open(now: Time) -> Result<Source, OpenError> {
         file: None,
         size: if compressed { None } else { size },
         anchor: now,
+        ending: None,
         live,
     })
 }

@@ -17,7 +17,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::process::Signal;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, System};
 use crate::flow::batch::{Batch, SourceId};
 use crate::flow::time::Time;
 use crate::sources::command::{Process, Running};
@@ -84,6 +84,8 @@ struct One {
     /// Bytes that were handed on.
     handed: u64,
     exit: Option<ExitStatus>,
+    /// It is asked to end: that it does is no event.
+    ending: Arc<AtomicBool>,
 }
 
 /// What the threads of a stream have to tell at their end.
@@ -111,7 +113,7 @@ impl Streams {
             was_killed: false,
         };
         for stream in asked {
-            let Opened { source, running } = stream.origin.open(now)?;
+            let Opened { source, running } = stream.origin.open(&stream.name, now)?;
             let source = Source {
                 name: stream.name.clone(),
                 ..source
@@ -153,6 +155,7 @@ impl Streams {
             return;
         }
         for one in &self.list {
+            one.ending.store(true, Ordering::Relaxed);
             match &one.process {
                 Some(process) => process.send(Signal::TERM),
                 None => one.stop.ask(),
@@ -248,12 +251,20 @@ impl One {
                 wake.wake();
             })?;
         }
+        let ending = Arc::new(AtomicBool::new(false));
         if let Some(mut running) = running {
-            let stop = stop.clone();
+            let (stop, ending) = (stop.clone(), Arc::clone(&ending));
             let thread = thread::Builder::new().name("program".to_owned());
             thread.spawn(move || {
                 let status = running.wait();
-                if !running.drain(AFTER_END) {
+                let is_drained = running.drain(AFTER_END);
+                if let Ok(status) = status
+                    && !ending.load(Ordering::Relaxed)
+                {
+                    let now = Time(System::new().wall_nanoseconds());
+                    running.report(&running.end(status, None), now);
+                }
+                if !is_drained {
                     stop.ask();
                 }
                 let _ = news_in.send(News::Exited(status));
@@ -269,6 +280,7 @@ impl One {
             awaits,
             handed: 0,
             exit: None,
+            ending,
         })
     }
 

@@ -275,6 +275,7 @@ fn run(files: &[&[u8]], ask: &Ask, way: &Way) -> Answer {
                 }),
                 size: None,
                 anchor: NOW,
+                ending: None,
                 live: way.live.then(|| OwnedFd::from(ready)),
             })
         })

@@ -6,32 +6,32 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 
 use crate::cli::args::RunArgs;
 use crate::cli::output;
 use crate::cli::run::{Once, once};
-use crate::config::load;
 use crate::engine::Outcome;
 use crate::error::Failure;
 use crate::plan::flags;
-use crate::plan::setup::{self, Setup};
+use crate::plan::setup::Setup;
 use crate::process::diagnostics;
 use crate::report::Report;
 use crate::report::text::{self, Style, number};
-use crate::sources::Source;
-use crate::sources::command::{self, Process, Running, Tee};
+use crate::sources::command::{self, End, Group, Process, Running, Tee, Waited};
 use crate::stop::Stop;
 use crate::units::Unit;
 
 /// How long what the program's own children write is waited for after it has ended.
 const AFTER_END: Duration = Duration::from_secs(1);
+
+/// How long a program may take to end after SIGTERM once its time is over.
+const TO_END: Duration = Duration::from_secs(10);
 
 /// Columns of the digest.
 const WIDTH: usize = 100;
@@ -44,21 +44,10 @@ const PASSED_ON: [i32; 7] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,
 
 /// Runs the command of the command line; a configuration says what becomes of its output.
 pub fn run(args: RunArgs) -> Result<u8, Failure> {
-    let setup = if args.config.config.is_empty() {
-        nothing(&args)?
-    } else {
-        super::load(&args)?
-    };
+    let setup = super::load(&args)?;
     let argv = args.command.clone();
-    let name = argv[0].to_string_lossy();
+    let name = command::name(&argv);
     wrap(&args, setup, &name, &argv, Tee::Yes)
-}
-
-/// A configuration in which nobody wrote anything.
-fn nothing(args: &RunArgs) -> Result<Setup, Failure> {
-    let loaded = load::load_texts(Vec::new(), None, &|_| None)?;
-    let setup = setup::setup(&loaded, setup::Purpose::Live, args.state.clone())?;
-    Ok(setup)
 }
 
 /// Runs the command that a configuration names as its source: its output is only looked at.
@@ -81,53 +70,55 @@ fn wrap(
     let fail = |error: io::Error| Failure::io(format!("signals: {error}"));
     let stop = Stop::new().map_err(fail)?;
     let passing = Passing::new().map_err(fail)?;
-    let started = Instant::now();
-    let (running, source) = command::start(argv, tee, flags::now()).map_err(|error| Failure {
-        message: error.message,
-        exit_code: error.exit_code,
-    })?;
-    let closed = running.closed();
+    // With a group of its own it would be stopped when it reads from the terminal.
+    let group = match args.timeout {
+        Some(_) if !passing.shares_terminal => Group::Own,
+        _ => Group::Ours,
+    };
+    let (running, source) = match command::start(name, argv, tee, group, flags::now()) {
+        Ok(started) => started,
+        Err(error) => {
+            let source = command::not_started(name, &error, flags::now());
+            let one = Once {
+                source: Some(source),
+                ..Once::of(stop)
+            };
+            output::problems(&once(args, setup, one)?);
+            return Err(Failure {
+                message: error.message,
+                exit_code: error.exit_code,
+            });
+        }
+    };
     let waiting = {
-        let stop = stop.clone();
+        let (stop, name, limit) = (stop.clone(), name.to_owned(), args.timeout);
         let thread = std::thread::Builder::new().name("command".to_owned());
         thread
-            .spawn(move || passing.until_end(running, &stop))
+            .spawn(move || passing.until_end(running, &name, tee, limit, &stop))
             .map_err(|error| Failure::io(format!("no thread for the command: {error}")))?
     };
     let one = Once {
-        source: Some(Source {
-            name: name.to_owned(),
-            ..source
-        }),
+        source: Some(source),
         ..Once::of(stop)
     };
     let result = once(args, setup, one);
-    let status = waiting
+    let mut end = waiting
         .join()
         .map_err(|_| Failure::io("the thread for the command stopped by an error of ours"))?
         .map_err(|error| Failure::io(format!("the command: {error}")))?;
     let outcome = result?;
     let own = output::problems(&outcome);
-    let by_pipe = status.signal() == Some(SIGPIPE) || status.code() == Some(128 + SIGPIPE);
-    let code = match (status.code(), status.signal()) {
-        // A reader that has gone is a normal end.
-        _ if by_pipe && (outcome.pipe_closed || closed.load(Ordering::Relaxed)) => 0,
-        (Some(code), _) => u8::try_from(code & 0xff).unwrap_or(u8::MAX),
-        (None, Some(signal)) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
-        (None, None) => own,
-    };
+    end.closed |= outcome.pipe_closed;
+    let code = end.code();
     if tee == Tee::Yes && !args.quiet {
-        digest(argv, &outcome, code, started.elapsed());
+        digest(name, &outcome, code, end.elapsed);
     }
     // The command's own failure says more than ours.
     Ok(if code == 0 { own } else { code })
 }
 
 /// Says in a few lines what the command did.
-fn digest(argv: &[OsString], outcome: &Outcome, code: u8, elapsed: Duration) {
-    let name = argv
-        .first()
-        .map_or(String::new(), |name| name.to_string_lossy().into_owned());
+fn digest(name: &str, outcome: &Outcome, code: u8, elapsed: Duration) {
     let took = number::quantity(elapsed.as_secs_f64() * 1e3, Unit::Milliseconds);
     let ended = if code == 0 {
         "done".to_owned()
@@ -135,7 +126,7 @@ fn digest(argv: &[OsString], outcome: &Outcome, code: u8, elapsed: Duration) {
         format!("exit code {code}")
     };
     diagnostics::say(&format!("{name}: {ended} after {took}"));
-    if outcome.state.ledger.records == 0 {
+    if outcome.state.ledger.records <= 1 {
         return;
     }
     let style = Style {
@@ -185,36 +176,72 @@ impl Passing {
         })
     }
 
-    /// Passes signals on until the program has ended and what it wrote was read, or nobody in it
-    /// reads on after it.
-    fn until_end(&self, mut running: Running, stop: &Stop) -> io::Result<std::process::ExitStatus> {
+    /// Passes signals on until the program has ended and what it wrote was read, or the run does not read on.
+    /// Ends a program that takes longer than `limit`.
+    fn until_end(
+        &self,
+        mut running: Running,
+        name: &str,
+        tee: Tee,
+        limit: Option<Duration>,
+        stop: &Stop,
+    ) -> io::Result<End> {
         let process = running.process();
+        let started = Instant::now();
+        let mut until = limit.and_then(|limit| started.checked_add(limit));
+        let mut is_over = false;
+        let mut is_asked = false;
         let status = loop {
             // Heard before it is passed on: one that comes in between wakes again.
             let mut bytes = [0; 64];
             while matches!((&self.wake).read(&mut bytes), Ok(1..)) {}
-            self.pass_on(&process);
-            if let Some(status) = running.wait_or(self.wake.as_fd())? {
-                break status;
+            is_asked |= self.pass_on(&process);
+            match running.wait_or(self.wake.as_fd(), until)? {
+                Waited::Ended(status) => break status,
+                Waited::Woken => {}
+                Waited::TimeIsOver if !is_over => {
+                    is_over = true;
+                    diagnostics::say(&format!(
+                        "{name}: still runs after {:?}, its time limit; ending it",
+                        limit.unwrap_or_default()
+                    ));
+                    process.send_to_all(Signal::TERM);
+                    until = Some(Instant::now() + TO_END);
+                }
+                Waited::TimeIsOver => {
+                    process.send_to_all(Signal::KILL);
+                    until = None;
+                }
             }
         };
-        if !running.drain(AFTER_END) {
+        let is_drained = running.drain(AFTER_END);
+        let end = running.end(status, limit.filter(|_| is_over));
+        // A source that the user ends together with the run has not failed.
+        if tee == Tee::Yes || !is_asked {
+            running.report(&end, flags::now());
+        }
+        if !is_drained {
             stop.ask();
         }
-        Ok(status)
+        Ok(end)
     }
 
-    fn pass_on(&self, process: &Process) {
+    /// Passes on what came; says whether that asks the program to end.
+    fn pass_on(&self, process: &Process) -> bool {
+        let mut asks = false;
         for (signal, came) in &self.came {
             if !came.swap(false, Ordering::Relaxed) {
                 continue;
             }
             if self.shares_terminal && matches!(*signal, SIGINT | SIGQUIT | SIGWINCH) {
+                asks |= *signal != SIGWINCH;
                 continue;
             }
             if let Some(signal) = Signal::from_named_raw(*signal) {
                 process.send(signal);
             }
+            asks |= matches!(*signal, SIGTERM | SIGINT | SIGQUIT | SIGHUP);
         }
+        asks
     }
 }

@@ -120,6 +120,7 @@ fn batch(length: usize) -> Batch {
         header_bytes: 0,
         cut_bytes: 0,
         context_bytes: 0,
+        before: Vec::new(),
         mark: None,
     }
 }

@@ -112,6 +112,7 @@ fn no_short_text_behind_any_head_panics() {
                     header_bytes: 0,
                     cut_bytes: 0,
                     context_bytes: 0,
+                    before: Vec::new(),
                     mark: None,
                 };
                 if let Err(reason) = guard(|| mapper.map(&batch)) {

@@ -139,6 +139,7 @@ fn batch(input: &[u8], from: usize, to: usize, context: usize, facts: &Arc<Facts
         header_bytes: 0,
         cut_bytes: 0,
         context_bytes: context,
+        before: Vec::new(),
         mark: None,
     }
 }

@@ -517,6 +517,7 @@ impl Follower {
             header_bytes: 0,
             cut_bytes: 0,
             context_bytes: 0,
+            before: Vec::new(),
             mark: Some(Box::new(mark)),
         }
     }
@@ -577,6 +578,7 @@ impl Follower {
             header_bytes,
             cut_bytes: mark.cut_bytes,
             context_bytes: mark.context_bytes as usize,
+            before: Vec::new(),
             mark: Some(Box::new(mark)),
         }
     }

@@ -123,3 +123,127 @@ fn a_closed_output_does_not_hang() {
     // As in a shell: seq is told by SIGPIPE, or ends well if its output found room.
     assert!([Some(0), Some(141)].contains(&status.code()), "{status}");
 }
+
+/// A configuration with a notifier that writes a file, and what it wrote for a command.
+fn told(rules: &str, arguments: &[&str], script: &str, code: i32) -> (Ran, String) {
+    let home = TempDir::new().unwrap();
+    let notifier = "[[notifier]]\nname = \"file\"\ntype = \"file\"\npath = \"alerts\"\n";
+    fs::write(home.path().join("weir.toml"), format!("{rules}{notifier}")).unwrap();
+    let mut all = vec!["run", "-c", "weir.toml"];
+    all.extend(arguments);
+    all.extend(["--", "sh", "-c", script]);
+    let ran = feed(weir(all).current_dir(home.path()), b"").exits(code);
+    let told = fs::read_to_string(home.path().join("alerts")).unwrap_or_default();
+    (ran, told)
+}
+
+const ERRORS: &str =
+    "[[rule]]\nname = \"errors\"\nwhen = \"count(level >= error) > 0\"\nnotify = [\"file\"]\n";
+
+#[test]
+fn its_end_is_a_record_that_rules_see() {
+    // Silent failures, failures after output in a format of its own, and signals.
+    let (ran, told) = self::told(ERRORS, &[], "exit 7", 7);
+    assert!(told.contains("sh ended with exit code 7 after "), "{told}");
+    assert!(ran.stderr.contains("exit code 7"), "{}", ran.stderr);
+    let (ran, told) = self::told(ERRORS, &[], "printf 'a,b\\n1,2\\n'; kill -KILL $$", 137);
+    assert!(told.contains("sh ended by signal KILL after "), "{told}");
+    assert!(told.contains("exit_code=137 signal=KILL"), "{told}");
+    // Header, row and end are all accounted for.
+    assert!(ran.stderr.contains("3 lines"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("0 unaccounted"), "{}", ran.stderr);
+    let (_, told) = self::told(ERRORS, &[], "echo done", 0);
+    assert_eq!(told, "");
+}
+
+#[test]
+fn its_exit_code_and_duration_are_fields() {
+    let state = "[[state]]\nname = \"job\"\nkey = [\"source\"]\nvalue = \"exit_code\"\nok = [\"0\"]\nnotify = [\"file\"]\n";
+    let (_, told) = self::told(state, &[], "exit 3", 3);
+    assert!(told.contains("job sh: \\\"3\\\""), "{told}");
+    let slow = "[[rule]]\nname = \"slow\"\nwhen = \"max(duration) > 150ms\"\nnotify = [\"file\"]\n";
+    let (_, told) = self::told(slow, &[], "sleep 0.3", 0);
+    assert!(told.contains("max(duration) > 150ms, is "), "{told}");
+    let (_, told) = self::told(slow, &[], "exit 0", 0);
+    assert_eq!(told, "");
+}
+
+#[test]
+fn an_alert_about_its_end_shows_its_last_lines() {
+    let script = "for i in 1 2 3 4 5 6 7 8 9; do echo line $i; done; echo; exit 1";
+    let (_, told) = self::told(ERRORS, &[], script, 1);
+    let alert: serde_json::Value = serde_json::from_str(told.lines().next().unwrap()).unwrap();
+    let samples = alert["evidence"]["samples"].as_array().unwrap();
+    let lines: Vec<&str> = samples
+        .iter()
+        .map(|it| it["line"].as_str().unwrap())
+        .collect();
+    assert_eq!(lines[..4], ["line 6", "line 7", "line 8", "line 9"]);
+    assert!(lines[4].contains("sh ended with exit code 1"), "{lines:?}");
+    assert_eq!(samples[0]["offset"], 35);
+}
+
+#[test]
+fn a_time_limit_ends_it_and_says_so() {
+    let (ran, told) = self::told(
+        ERRORS,
+        &["--timeout", "300ms"],
+        "echo on; exec sleep 60",
+        143,
+    );
+    assert!(
+        ran.stderr.contains("still runs after 300ms"),
+        "{}",
+        ran.stderr
+    );
+    assert!(told.contains("its time limit of 300ms was over"), "{told}");
+    // Children of a script do not live on, where no terminal holds them.
+    let (_, told) = self::told(ERRORS, &["--timeout", "300ms"], "sleep 60; echo never", 143);
+    assert!(told.contains("timeout=true"), "{told}");
+    run(&["--timeout", "60s", "--", "true"]).exits(0);
+    run(&["--timeout", "0s", "--", "true"])
+        .exits(2)
+        .says("longer than 0s");
+    run(&["--timeout", "3s"]).exits(2);
+}
+
+#[test]
+fn a_failure_is_told_to_whom_the_command_line_names() {
+    let (_, told) = self::told("", &["--on-failure", "file"], "echo why; exit 9", 9);
+    assert!(
+        told.contains("exit-code sh: \\\"9\\\"") && told.contains("why"),
+        "{told}"
+    );
+    let (_, told) = self::told("", &["--on-failure", "file"], "exit 0", 0);
+    assert_eq!(told, "");
+    // A line that looks like an end is none.
+    let (_, told) = self::told("", &["--on-failure", "file"], "echo exit_code=5 msg=x", 0);
+    assert_eq!(told, "");
+    let home = TempDir::new().unwrap();
+    let config = "[[notifier]]\nname = \"file\"\ntype = \"file\"\npath = \"alerts\"\n";
+    fs::write(home.path().join("weir.toml"), config).unwrap();
+    let arguments = [
+        "run",
+        "-c",
+        "weir.toml",
+        "--on-failure",
+        "file",
+        "--",
+        "no-such-program-anywhere",
+    ];
+    feed(weir(arguments).current_dir(home.path()), b"").exits(127);
+    let told = fs::read_to_string(home.path().join("alerts")).unwrap();
+    assert!(told.contains("could not be started"), "{told}");
+    let arguments = [
+        "run",
+        "-c",
+        "weir.toml",
+        "--on-failure",
+        "fil",
+        "--",
+        "true",
+    ];
+    feed(weir(arguments).current_dir(home.path()), b"")
+        .exits(2)
+        .says("did you mean \"file\"?");
+}
