@@ -112,6 +112,9 @@ pub struct Row {
     /// The level is a word of the message, not a field or a place of the layout: what a layer inside
     /// of this one states counts for more.
     pub guessed: bool,
+    /// Something stands around the body: a head, a message that is a record, colour codes. The record is
+    /// more than an object then, whatever its format.
+    pub layered: bool,
     /// The human part. Where a record has none (a JSON object without a message key) this is its
     /// sorted `key=<*>` list.
     pub message: Text,
@@ -146,6 +149,7 @@ impl Row {
         self.level = None;
         self.status = None;
         self.guessed = false;
+        self.layered = false;
         self.message = Text::default();
         self.values.fill(Value::MISSING);
         self.numbers.clear();
@@ -209,6 +213,7 @@ impl Row {
                 Home::Scratch => Home::Scratch,
             },
         };
+        self.layered = true;
         self.format = inner.format;
         self.time = inner.time.or(self.time);
         self.weight = inner.weight;

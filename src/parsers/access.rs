@@ -122,7 +122,7 @@ impl Parser {
         };
         row.format = Format::Access;
         row.time = head.time;
-        self.put_verdict(record, row, &line.status, &line.request);
+        self.put_verdict(record, row, &line.status, || asked(record, &line.request));
         self.put_number(record, row, STATUS, line.status);
         self.put_number(record, row, BYTES, line.bytes);
         if self.known.wanted(CLIENT) || self.known.wanted(USER) {
@@ -171,12 +171,15 @@ impl Parser {
             row.time = Some(time);
         }
         row.format = Format::Access;
-        let request = if values.method.is_empty() {
-            values.request.clone()
-        } else {
-            values.method.start..values.path.end
-        };
-        self.put_verdict(record, row, &values.status, &request);
+        self.put_verdict(record, row, &values.status, || {
+            if values.method.is_empty() {
+                return asked(record, &values.request);
+            }
+            (
+                values.method.clone(),
+                without_query(record, values.path.clone()),
+            )
+        });
         self.put_number(record, row, STATUS, values.status);
         self.put_number(record, row, BYTES, digits(record, values.bytes));
         if values.method.is_empty() {
@@ -205,14 +208,15 @@ impl Parser {
         true
     }
 
-    /// Level and message: what was asked for, and how it went.
+    /// Level and message: what was asked for, and how it went. `asked` is the method, if there is one,
+    /// and the path.
     #[inline]
     fn put_verdict(
         &self,
         record: &[u8],
         row: &mut Row,
         status: &Range<usize>,
-        request: &Range<usize>,
+        asked: impl Fn() -> (Range<usize>, Range<usize>),
     ) {
         row.status = self::status(&record[status.clone()]);
         let level = match record.get(status.start) {
@@ -226,28 +230,17 @@ impl Parser {
         }
         // Fast path: the message of a record that no table lists is not made.
         if Some(level) < self.message_from {
-            row.message = text(request);
             return;
         }
-        let bytes = &record[request.clone()];
-        let target = match memchr(b' ', bytes) {
-            Some(space) if is_method(&bytes[..space]) => {
-                let path = &bytes[space + 1..];
-                // The query and the protocol are not part of what failed.
-                let end = memchr::memrchr(b' ', path)
-                    .filter(|at| is_protocol(&path[at + 1..]))
-                    .unwrap_or(path.len());
-                let end = memchr(b'?', &path[..end]).unwrap_or(end);
-                &bytes[..space + 1 + end]
-            }
-            _ => bytes,
-        };
+        let (method, path) = asked();
         row.message = row.keep_with(|scratch| {
-            scratch.extend_from_slice(target);
-            if !target.is_empty() && !status.is_empty() {
-                scratch.push(b' ');
+            let start = scratch.len();
+            for part in [&method, &path, status] {
+                if !part.is_empty() && scratch.len() > start {
+                    scratch.push(b' ');
+                }
+                scratch.extend_from_slice(&record[part.clone()]);
             }
-            scratch.extend_from_slice(&record[status.clone()]);
         });
     }
 
@@ -420,6 +413,28 @@ impl Parser {
             self.put_number(record, row, RESPONSE_TIME, span);
         }
     }
+}
+
+/// Method and path of a request as it was sent; of one that is none, its text.
+fn asked(record: &[u8], request: &Range<usize>) -> (Range<usize>, Range<usize>) {
+    let bytes = &record[request.clone()];
+    let Some(space) = memchr(b' ', bytes).filter(|space| is_method(&bytes[..*space])) else {
+        return (request.start..request.start, request.clone());
+    };
+    let end = memchr::memrchr(b' ', bytes)
+        .filter(|at| *at > space && is_protocol(&bytes[at + 1..]))
+        .unwrap_or(bytes.len());
+    let path = request.start + space + 1..request.start + end;
+    (
+        request.start..request.start + space,
+        without_query(record, path),
+    )
+}
+
+/// The query is not part of what failed.
+fn without_query(record: &[u8], path: Range<usize>) -> Range<usize> {
+    let query = memchr(b'?', &record[path.clone()]);
+    path.start..query.map_or(path.end, |at| path.start + at)
 }
 
 /// A response time that says so itself: `12ms`, `rt=0.250`, `request_time=0.250`.

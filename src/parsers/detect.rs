@@ -11,7 +11,7 @@ use crate::flow::time::Time;
 use crate::flow::wanted::Wanted;
 use crate::parsers::heads;
 use crate::parsers::known::Known;
-use crate::parsers::layers::LAYERS_MAX;
+use crate::parsers::layers::{LAYERS_MAX, Layer};
 use crate::parsers::pairs;
 use crate::parsers::time::Clock;
 
@@ -42,6 +42,8 @@ macro_rules! make {
             /// Decoded messages that are read as records, one for each layer.
             pub(super) buffers: [Vec<u8>; LAYERS_MAX],
             slots: usize,
+            /// The layers of the record that was read last, if they are asked for.
+            pub(super) trail: Option<Vec<Layer>>,
         }
 
         /// Formats of what stands behind a head or in a message; samples are records of their own only.
@@ -66,6 +68,7 @@ macro_rules! make {
                     uncoloured: Vec::new(),
                     buffers: [const { Vec::new() }; LAYERS_MAX],
                     slots: wanted.paths.len(),
+                    trail: None,
                 }
             }
 
@@ -127,6 +130,16 @@ impl Parsers {
         self.forced = facts.format;
         self.prometheus.set_facts(facts);
         self.influx.set_facts(facts);
+    }
+
+    /// Writes down the layers of the records that follow.
+    pub fn watch_layers(&mut self) {
+        self.trail = Some(Vec::new());
+    }
+
+    /// The layers of the record that was read last, outermost first.
+    pub fn layers(&mut self) -> Vec<Layer> {
+        self.trail.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Reads `record` into `row`, which is empty.

@@ -4,6 +4,7 @@
 use crate::flow::format::Format;
 use crate::flow::level::Level;
 use crate::flow::row::{Row, Text};
+use crate::flow::time::Time;
 use crate::flow::wanted::Wanted;
 use crate::parsers::pairs::{Fields, Parts};
 use crate::parsers::time::Clock;
@@ -60,6 +61,10 @@ impl Parser {
         // ` 1234 file.cc:253] `
         let head = &record[..record.len().min(HEAD_MAX)];
         let line_end = memchr::memchr(b'\n', head).unwrap_or(head.len());
+        // CockroachDB: ` 12 server/node.go:12 ⋮ [n1] 17  message`
+        if let Some(dots) = memchr::memmem::find(&head[at..line_end], " \u{22ee} ".as_bytes()) {
+            return self.cockroach(record, (at, at + dots), time, level, row);
+        }
         let Some(close) = memchr::memchr(b']', &head[at..line_end]).map(|close| at + close) else {
             return false;
         };
@@ -101,13 +106,66 @@ impl Parser {
         self.fields.fill(record, &parts, start..end, row);
         true
     }
+
+    /// The rest of a head from its number and file, between `at` and the sign, to the message.
+    fn cockroach(
+        &self,
+        record: &[u8],
+        (at, sign): (usize, usize),
+        time: Option<Time>,
+        level: Level,
+        row: &mut Row,
+    ) -> bool {
+        let mut parts = Parts::default();
+        let mut words = record[at..sign].split(|&byte| byte == b' ').rev();
+        let Some(place) = words.next() else {
+            return false;
+        };
+        let from = sign - place.len();
+        if let Some(colon) = memchr::memrchr(b':', place) {
+            parts.file = Some(from..from + colon);
+            parts.line = Some(from + colon + 1..sign);
+        }
+        // The sign takes five bytes with the blanks around it.
+        let mut start = sign + 5;
+        if record.get(start) == Some(&b'[')
+            && let Some(close) = record[start..]
+                .iter()
+                .take(HEAD_MAX)
+                .position(|&byte| byte == b']')
+        {
+            parts.thread = Some(start + 1..start + close);
+            start += close + 1;
+        }
+        let blanks = |at: usize| {
+            record[at..]
+                .iter()
+                .take_while(|byte| **byte == b' ')
+                .count()
+        };
+        start += blanks(start);
+        let digits = record[start..]
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
+        if digits > 0 && record.get(start + digits) == Some(&b' ') {
+            start += digits;
+            start += blanks(start);
+        }
+        let end = start + record[start..].trim_ascii_end().len();
+        row.format = Format::Klog;
+        row.time = time;
+        row.level = Some(level);
+        row.message = Text::record(start, end);
+        self.fields.fill(record, &parts, start..end, row);
+        true
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::flow::facts::Facts;
-    use crate::flow::time::Time;
 
     #[test]
     fn reads_heads_of_klog_and_glog() {

@@ -4,7 +4,9 @@
 //! innermost that has a date and a time of day, the format that of the body.
 
 use crate::flow::format::Format;
+use crate::flow::level::Level;
 use crate::flow::row::{Kind, Row, Text};
+use crate::flow::time::Time;
 use crate::parsers::detect::Parsers;
 use crate::parsers::heads::{self, Head, Sureness};
 use crate::parsers::{colours, start, tails};
@@ -14,6 +16,17 @@ pub(super) const LAYERS_MAX: usize = 4;
 
 /// Blanks between a head and a body.
 const BLANKS_MAX: usize = 8;
+
+/// One layer of a record and what it gave, for people.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// A carrier's or a format's name.
+    pub name: &'static str,
+    pub time: Option<Time>,
+    pub level: Option<Level>,
+    /// Names of its fields.
+    pub fields: Vec<Vec<u8>>,
+}
 
 /// What may stand in a message, by the layer around it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,6 +76,9 @@ impl Parsers {
         } else {
             self.recognise_inner(record, row)
         };
+        if self.trail.is_some() {
+            self.note(row.format.name(), record, row);
+        }
         // Fast path: a message that cannot be a record is told by its first bytes.
         if depth + 1 < LAYERS_MAX
             && matches!(
@@ -70,9 +86,11 @@ impl Parsers {
                 Format::Json | Format::Syslog | Format::Log4j | Format::Klog | Format::Logfmt
             )
             && let Some(inside) = self.inside(record, row)
+            && self.read_inside(record, row, depth, inside)
         {
-            self.read_inside(record, row, depth, inside);
-        } else if row.format == Format::Log4j {
+            return;
+        }
+        if row.format == Format::Log4j {
             self.read_tail(record, row);
         }
     }
@@ -97,6 +115,7 @@ impl Parsers {
             inner.format = row.format;
             inner.level = None;
             inner.time = None;
+            self.note("tail", &record[object.clone()], &inner);
             let (level, guessed) = (row.level, row.guessed);
             let place = Text::record(object.start, object.end);
             row.adopt(record, &inner, &record[object], place);
@@ -109,27 +128,60 @@ impl Parsers {
     /// Reads what stands behind a carrier's head; `false` if it is no head after all.
     #[inline(never)]
     fn read_behind(&mut self, record: &[u8], head: &Head, row: &mut Row, depth: usize) -> bool {
+        if let Some(time) = &head.time {
+            row.time = self.time(&record[time.clone()]);
+        }
+        for (part, range) in head.parts() {
+            let text = Text::record(range.start, range.end);
+            if self.heads.wanted(*part as usize) {
+                self.heads.put(row, *part as usize, Kind::String, text);
+            }
+        }
+        if let Some(pairs) = &head.pairs {
+            self.pairs.fill_message(record, pairs.clone(), row);
+        }
+        let noted = self.noted();
+        self.note(head.carrier, record, row);
         let mut inner = self.row();
         let body = &record[head.len..];
         self.read_layer(body, &mut inner, depth + 1);
         let taken = head.sureness == Sureness::Sure || inner.format != Format::Plain;
         if taken {
-            if let Some(time) = &head.time {
-                row.time = self.time(&record[time.clone()]);
-            }
-            for (part, range) in head.parts() {
-                let text = Text::record(range.start, range.end);
-                if self.heads.wanted(*part as usize) {
-                    self.heads.put(row, *part as usize, Kind::String, text);
-                }
-            }
-            if let Some(pairs) = &head.pairs {
-                self.pairs.fill_message(record, pairs.clone(), row);
-            }
             row.adopt(record, &inner, body, Text::record(head.len, record.len()));
+        } else {
+            row.reset();
+            self.forget(noted);
         }
         self.spare.push(inner);
         taken
+    }
+
+    /// Writes a layer down, if that is asked for.
+    fn note(&mut self, name: &'static str, record: &[u8], row: &Row) {
+        let Some(trail) = &mut self.trail else {
+            return;
+        };
+        let fields = row.fields.iter();
+        trail.push(Layer {
+            name,
+            time: row.time,
+            level: row.level,
+            fields: fields
+                .map(|field| row.bytes(record, field.name).to_vec())
+                .collect(),
+        });
+    }
+
+    /// Layers that were written down.
+    fn noted(&self) -> usize {
+        self.trail.as_ref().map_or(0, Vec::len)
+    }
+
+    /// Takes back what was written down since there were `noted`.
+    fn forget(&mut self, noted: usize) {
+        if let Some(trail) = &mut self.trail {
+            trail.truncate(noted);
+        }
     }
 
     /// What may stand in the row's message, if its first bytes are those of a record.
@@ -159,9 +211,9 @@ impl Parsers {
         opens.then_some(inside)
     }
 
-    /// Reads the row's message as a record and takes it over if it is one.
+    /// Reads the row's message as a record and takes it over if it is one; says whether it is.
     #[inline(never)]
-    fn read_inside(&mut self, record: &[u8], row: &mut Row, depth: usize, inside: Inside) {
+    fn read_inside(&mut self, record: &[u8], row: &mut Row, depth: usize, inside: Inside) -> bool {
         let mut within = row.message;
         let mut inner = self.row();
         let mut buffer = std::mem::take(&mut self.buffers[depth]);
@@ -178,12 +230,17 @@ impl Parsers {
                 &buffer
             }
         };
+        let noted = self.noted();
         self.read_layer(text, &mut inner, depth + 1);
-        if takes(&inner, inside, row.format) {
+        let taken = takes(&inner, inside, row.format);
+        if taken {
             row.adopt(record, &inner, text, within);
+        } else {
+            self.forget(noted);
         }
         self.buffers[depth] = buffer;
         self.spare.push(inner);
+        taken
     }
 }
 

@@ -11,6 +11,7 @@ use crate::flow::row::{Kind, Row, Text, Value};
 use crate::flow::time::Time;
 use crate::flow::wanted::Wanted;
 use crate::parsers::known::Place;
+use crate::parsers::level;
 use crate::parsers::lifted::{self, Role};
 use crate::parsers::time::Clock;
 
@@ -96,7 +97,28 @@ impl Parser {
             .iter()
             .filter(|token| token.is_pair(record))
             .count();
-        if pairs < 2 || pairs * 2 < self.tokens.len() {
+        // Sidekiq puts a level and a text behind its pairs: `pid=1 class=A WARN: retrying`.
+        let leveled = pairs < self.tokens.len()
+            && self.tokens.iter().any(|token| {
+                matches!(token.value, Shape::Null)
+                    && record[token.key.clone()]
+                        .strip_suffix(b":")
+                        .is_some_and(|word| {
+                            word.iter().all(u8::is_ascii_uppercase)
+                                && level::from_word(word).is_some()
+                        })
+            });
+        // The audit's own layout has words of any kind behind its head.
+        let audit = record.starts_with(b"type=")
+            && self
+                .tokens
+                .get(1)
+                .is_some_and(|token| record[token.key.start..].starts_with(b"msg=audit("));
+        if audit {
+            self.fill(record, clock, row);
+            return true;
+        }
+        if pairs < 2 || pairs * 2 < self.tokens.len() || leveled {
             return false;
         }
         self.fill(record, clock, row);

@@ -16,7 +16,7 @@
 mod colours;
 pub mod detect;
 mod heads;
-mod layers;
+pub mod layers;
 
 macro_rules! make {
     (

@@ -72,19 +72,12 @@ pub fn write(out: &mut Vec<u8>, row: &Row, described: &Described<'_>) -> usize {
 
 /// The record's fields as a JSON object. A JSON record is its own object, kept as it is nested.
 pub fn fields(out: &mut Vec<u8>, row: &Row, record: &[u8]) {
-    if row.format == Format::Json {
-        // A JSON text holds line feeds only between its tokens, where a space means the same.
+    if row.format == Format::Json && !row.layered {
         let text = record
             .strip_prefix(b"\xef\xbb\xbf")
             .unwrap_or(record)
             .trim_ascii();
-        out.extend(text.iter().map(|&byte| {
-            if matches!(byte, b'\n' | b'\r') {
-                b' '
-            } else {
-                byte
-            }
-        }));
+        on_one_line(out, text);
         return;
     }
     out.push(b'{');
@@ -119,6 +112,14 @@ pub fn fields(out: &mut Vec<u8>, row: &Row, record: &[u8]) {
     out.push(b'}');
 }
 
+/// A JSON text holds line feeds only between its tokens, where a space means the same.
+fn on_one_line(out: &mut Vec<u8>, text: &[u8]) {
+    out.extend(text.iter().map(|&byte| match byte {
+        b'\n' | b'\r' => b' ',
+        _ => byte,
+    }));
+}
+
 /// Fields of one record whose names are compared each with each.
 const COMPARED_MAX: usize = 16;
 
@@ -126,7 +127,7 @@ fn value(out: &mut Vec<u8>, row: &Row, record: &[u8], value: Value) {
     let text = row.bytes(record, value.text);
     match value.kind {
         Kind::Missing | Kind::Null => out.extend_from_slice(b"null"),
-        Kind::Composite => out.extend_from_slice(text),
+        Kind::Composite => on_one_line(out, text),
         // Other formats write numbers and booleans in ways that JSON does not know (`1i`, `NaN`, `t`).
         Kind::Number | Kind::Bool
             if serde_json::from_slice::<serde_json::Value>(text)

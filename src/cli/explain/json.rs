@@ -48,6 +48,12 @@ fn value(explanation: &Explanation) -> Value {
         }),
         "format": explanation.format.name(),
         "tried": explanation.tried.iter().map(|format| format.name()).collect::<Vec<_>>(),
+        "layers": explanation.layers.iter().map(|layer| json!({
+            "name": layer.name,
+            "time": layer.time.map(|time| time.to_string()),
+            "level": layer.level.map(|level| level.name()),
+            "fields": layer.fields.iter().map(|name| text(name)).collect::<Vec<_>>(),
+        })).collect::<Vec<_>>(),
         "time": explanation.time.as_ref().map(|(time, _)| time.to_string()),
         "time_from": origin,
         "level": explanation.level.as_ref().map(|(level, _)| level.name()),

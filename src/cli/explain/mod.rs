@@ -28,6 +28,7 @@ use crate::framing::frame::{Framer, Records};
 use crate::framing::{LINE_BYTES_MAX, RECORD_BYTES_MAX};
 use crate::parsers::csv;
 use crate::parsers::detect::{self, Parsers};
+use crate::parsers::layers::Layer;
 use crate::plan::Select;
 use crate::plan::setup::{self, Purpose, Setup};
 use crate::process::diagnostics;
@@ -51,6 +52,8 @@ struct Explanation {
     forced: bool,
     /// Formats that were asked before and said no.
     tried: Vec<Format>,
+    /// Heads, formats and tails of the record, outermost first.
+    layers: Vec<Layer>,
     time: Option<(Time, TimeOrigin)>,
     /// The level and where it stands.
     level: Option<(Level, String)>,
@@ -190,8 +193,10 @@ fn explain(
     let container = records.container(record);
     let mut parsers = Parsers::new(&wanted);
     parsers.set_facts(&facts);
+    parsers.watch_layers();
     let mut row = Row::new(wanted.paths.len());
     parsers.parse(payload, &mut row);
+    let layers = parsers.layers();
     let format = row.format;
     let wrapping = container.map(|container| match container.wrapping {
         Wrapping::Docker => Format::Docker,
@@ -259,6 +264,7 @@ fn explain(
         format,
         forced: facts.format.is_some(),
         tried: detect::tried(&facts, format),
+        layers,
         time,
         level: row
             .level

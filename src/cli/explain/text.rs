@@ -17,6 +17,9 @@ const NAME: usize = 13;
 /// Longest column of field names and values; a longer one pushes what follows.
 const FIELD_MAX: usize = 40;
 
+/// Names of a layer's fields that are shown; all stand below.
+const LAYER_FIELDS_MAX: usize = 8;
+
 /// Rows are not cut: whoever asks for one line wants all of it.
 const UNCUT: usize = 1 << 20;
 
@@ -82,6 +85,9 @@ fn reading(page: &mut Page<'_>, explanation: &Explanation) {
         (false, false) => format!("not {}", tried.join(", ")),
     };
     row(page, "format", PLAIN, explanation.format.name(), &why);
+    if explanation.layers.len() > 1 {
+        layers(page, explanation);
+    }
     match &explanation.level {
         Some((level, place)) => {
             let place = format!("from {}", page.shown(place.as_bytes()));
@@ -120,6 +126,26 @@ fn reading(page: &mut Page<'_>, explanation: &Explanation) {
     row(page, "masked", PLAIN, &masked, "");
     let fingerprint = explanation.fingerprint.to_string();
     row(page, "fingerprint", PLAIN, &fingerprint, "");
+}
+
+/// What each layer of the record gave, outermost first.
+fn layers(page: &mut Page<'_>, explanation: &Explanation) {
+    for (number, layer) in explanation.layers.iter().enumerate() {
+        let mut gave = Vec::new();
+        if let Some(time) = layer.time {
+            gave.push(format!("time {time}"));
+        }
+        if let Some(level) = layer.level {
+            gave.push(format!("level {}", level.name()));
+        }
+        let names = layer.fields.iter().take(LAYER_FIELDS_MAX);
+        gave.extend(names.map(|name| page.shown(name)));
+        if layer.fields.len() > LAYER_FIELDS_MAX {
+            gave.push("…".to_owned());
+        }
+        let name = if number == 0 { "layers" } else { "" };
+        row(page, name, PLAIN, layer.name, &gave.join(", "));
+    }
 }
 
 fn fields(page: &mut Page<'_>, explanation: &Explanation) {

@@ -7,13 +7,15 @@ use crate::flow::row::{Kind, Row, Text};
 use crate::parsers::json::keys::{Found, KeyId, Keys};
 use crate::parsers::json::roles::whole_number;
 
-const STATUSES: [&[&str]; 14] = [
+const STATUSES: [&[&str]; 16] = [
     &["status"],
     &["status_code"],
     &["statusCode"],
     &["response_code"],
     &["responseCode"],
     &["DownstreamStatus"],
+    &["EdgeResponseStatus"],
+    &["httpStatusCode"],
     &["sc-status"],
     &["sc_status"],
     &["code"],
@@ -24,11 +26,13 @@ const STATUSES: [&[&str]; 14] = [
     &["http.status_code"],
 ];
 
-const METHODS: [&[&str]; 11] = [
+const METHODS: [&[&str]; 13] = [
     &["method"],
     &["request_method"],
     &["requestMethod"],
     &["RequestMethod"],
+    &["ClientRequestMethod"],
+    &["httpMethod"],
     &["http_method"],
     &["cs-method"],
     &["request", "method"],
@@ -38,7 +42,7 @@ const METHODS: [&[&str]; 11] = [
     &["http.method"],
 ];
 
-const PATHS: [&[&str]; 16] = [
+const PATHS: [&[&str]; 18] = [
     &["path"],
     &["uri"],
     &["url"],
@@ -46,6 +50,8 @@ const PATHS: [&[&str]; 16] = [
     &["request_path"],
     &["requestPath"],
     &["RequestPath"],
+    &["ClientRequestURI"],
+    &["requestUri"],
     &["route"],
     &["cs-uri-stem"],
     &["request", "uri"],

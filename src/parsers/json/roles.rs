@@ -83,7 +83,7 @@ const LEVELS: [(&[&str], LevelStyle); 38] = [
     (&["LevelDisplayName"], LevelStyle::Word),
 ];
 
-const TIMES: [(&[&str], TimeStyle); 46] = [
+const TIMES: [(&[&str], TimeStyle); 48] = [
     (&["ts"], TimeStyle::Usual),
     (&["time"], TimeStyle::Usual),
     (&["timestamp"], TimeStyle::Usual),
@@ -122,6 +122,8 @@ const TIMES: [(&[&str], TimeStyle); 46] = [
     (&["time_local"], TimeStyle::Usual),
     (&["start_time"], TimeStyle::Usual),
     (&["StartUTC"], TimeStyle::Usual),
+    (&["EdgeStartTimestamp"], TimeStyle::Usual),
+    (&["requestTime"], TimeStyle::Usual),
     (&["log_time"], TimeStyle::Usual),
     (&["logTime"], TimeStyle::Usual),
     (&["log_timestamp"], TimeStyle::Usual),

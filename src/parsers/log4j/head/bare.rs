@@ -70,6 +70,7 @@ impl Reader<'_> {
             };
             if let [.., b'0'..=b'9', b']'] = head
                 && let Some(open) = memchr::memrchr(b'[', head)
+                && open > 0
             {
                 self.parts.logger = Some(from..from + open);
                 self.parts.pid = Some(from + open + 1..from + head.len() - 1);

@@ -183,6 +183,10 @@ impl Reader<'_> {
     /// `(2024-03-01 00:00:00) …`, and WebLogic's `<Mar 1, 2024 10:00:00 AM UTC> <Error> …`.
     fn enclosed_time(&mut self, clock: &mut Clock) -> Option<Opening> {
         let start = self.at;
+        if self.text[start..].starts_with(b"####<") {
+            self.at += 4;
+        }
+        let opened = self.at;
         let close = match self.byte(0)? {
             b'(' => b')',
             b'<' => b'>',
@@ -191,7 +195,7 @@ impl Reader<'_> {
         if !self.byte(1)?.is_ascii_alphanumeric() {
             return None;
         }
-        let time = self.time(clock, start + 1)?;
+        let time = self.time(clock, opened + 1)?;
         if self.byte(0) != Some(close) || self.at < start + 9 {
             self.at = start;
             return None;

@@ -22,8 +22,12 @@ impl Reader<'_> {
                     .count();
                 self.parts.logger = Some(start..start + len);
                 self.at = start + len;
-                if self.text[self.at..].starts_with(b" (") {
-                    self.at += 1;
+                let blanks = self.text[self.at..]
+                    .iter()
+                    .take_while(|byte| **byte == b' ')
+                    .count();
+                if self.byte(blanks) == Some(b'(') {
+                    self.at += blanks;
                 }
                 if self.byte(0) == Some(b'(')
                     && let Some(close) = self.text[self.at..]
