@@ -110,7 +110,9 @@ impl Parser {
     /// Whether the record is an access log line; if so, `row` holds its parts.
     pub fn parse(&mut self, record: &[u8], clock: &mut Clock, row: &mut Row) -> bool {
         if begins_like_a_date(record) {
-            return false;
+            // CloudFront parts all values by tabs, date and time of day too.
+            self.timed = false;
+            return record.get(10) == Some(&b'\t') && self.parse_other(record, clock, row);
         }
         self.timed = false;
         let line = self.head(record, clock).and_then(|head| {
@@ -460,8 +462,13 @@ fn time(text: &[u8], clock: &mut Clock) -> Option<Time> {
     if let Some(time) = clock.field(text) {
         return Some(time);
     }
-    let dash = text.windows(3).position(|part| part == b" - ")?;
     let mut plain = [0; 40];
+    if let Some(tab) = memchr(b'\t', text) {
+        plain.get_mut(..text.len())?.copy_from_slice(text);
+        plain[tab] = b' ';
+        return clock.field(&plain[..text.len()]);
+    }
+    let dash = text.windows(3).position(|part| part == b" - ")?;
     let rest = text.get(dash + 2..)?;
     let len = dash + rest.len();
     plain.get_mut(..dash)?.copy_from_slice(&text[..dash]);

@@ -131,6 +131,9 @@ pub fn find(record: &[u8]) -> Option<Failure> {
     if let Some(level) = named(line) {
         return whole(level);
     }
+    if let Some(level) = compiler(line) {
+        return whole(level);
+    }
     if let Some(message) = ruby(line) {
         return Some(Failure {
             level: Level::Error,
@@ -241,6 +244,28 @@ fn rust_panic(record: &[u8], line: &[u8], at: usize) -> Option<Failure> {
         level: Level::Fatal,
         message,
     })
+}
+
+/// `a.ts(3,5): error TS2322: …`, as compilers of Microsoft and TypeScript write it.
+fn compiler(line: &[u8]) -> Option<Level> {
+    let at = memchr::memmem::find(&line[..line.len().min(NAME_MAX)], b"): ")? + 3;
+    [(&b"error "[..], Level::Error), (b"warning ", Level::Warn)]
+        .into_iter()
+        .find_map(|(name, level)| {
+            let code = line[at..].strip_prefix(name)?;
+            let letters = code
+                .iter()
+                .take(8)
+                .take_while(|byte| byte.is_ascii_uppercase())
+                .count();
+            let digits = code[letters..]
+                .iter()
+                .take(8)
+                .take_while(|byte| byte.is_ascii_digit())
+                .count();
+            (letters > 0 && digits > 0 && code.get(letters + digits) == Some(&b':'))
+                .then_some(level)
+        })
 }
 
 /// ``/app/x.rb:12:in `foo': undefined method `bar' (NoMethodError)``: where the text starts.

@@ -206,8 +206,23 @@ impl Parser {
                     .map(|time| crate::flow::time::Time(time.0.saturating_add(rest)));
             }
             if row.time.is_some() {
-                return;
+                break;
             }
+        }
+        // A date and a time of day in keys of their own.
+        if let Some([date, clock_of_day]) = self.roles.date_and_clock
+            && let (Some(date), Some(of_day)) =
+                (self.keys.found(date), self.keys.found(clock_of_day))
+            && let (date, of_day) = (&record[date.range()], &record[of_day.range()])
+            && let [b'0'..=b'9', b'0'..=b'9', b':', ..] = of_day
+            && date.len() + of_day.len() < 40
+        {
+            let mut text = [b' '; 41];
+            text[..date.len()].copy_from_slice(date);
+            text[date.len() + 1..date.len() + 1 + of_day.len()].copy_from_slice(of_day);
+            row.time = clock
+                .field(&text[..date.len() + 1 + of_day.len()])
+                .or(row.time);
         }
     }
 

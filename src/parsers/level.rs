@@ -159,6 +159,14 @@ pub fn says_nothing(rest: &[u8]) -> bool {
             .any(|word| value.eq_ignore_ascii_case(word.as_bytes()))
 }
 
+/// Whether the word at `start` is a kind of event for its program, as in Nagios' `SERVICE ALERT: …`.
+pub fn is_kind(text: &[u8], start: usize, word: &[u8]) -> bool {
+    word == b"ALERT"
+        && [&b"SERVICE "[..], b"HOST "]
+            .iter()
+            .any(|kind| text[..start].ends_with(kind))
+}
+
 /// Words before a level's name that make it the object of a sentence: `level set to ERROR`.
 const BEFORE_OBJECTS: [&str; 16] = [
     "to", "is", "level", "as", "of", "from", "than", "at", "was", "be", "no", "not", "any", "or",
@@ -331,7 +339,7 @@ fn used_as_level(text: &[u8], start: usize, end: usize) -> Option<Level> {
         after,
         None | Some(b' ' | b'\t' | b'|' | b']' | b')' | b'\n' | b',' | 0x1b)
     );
-    if !(marked || capitals && whole) {
+    if !(marked || capitals && whole) || is_kind(text, start, word) {
         return None;
     }
     let level = from_word(word)?;

@@ -82,6 +82,12 @@ pub fn opens_inside(message: &[u8]) -> bool {
                     .take_while(|byte| !matches!(byte, b' ' | b'\n'))
                     .count();
                 matches!(&message[word..], [b' ', b'-' | b'"' | b'[', ..])
+                    || matches!(
+                        &message[word..],
+                        [b' ', b'A'..=b'Z', b'A'..=b'Z', b'A'..=b'Z', ..]
+                    ) && message[..word]
+                        .iter()
+                        .any(|byte| matches!(byte, b'.' | b':'))
             }
         }
         b'[' => {

@@ -5,7 +5,7 @@
 //!
 //! | sign | what |
 //! |---|---|
-//! | `%t` | the time; `%T` the same with blanks in it |
+//! | `%t` | the time; `%T` the same with blanks in it, `%D` a date and a time of day |
 //! | `%c` `%u` | client, user |
 //! | `%R` | the request as it was sent: `GET /a HTTP/1.1` |
 //! | `%m` `%p` `%P` | method, path, protocol |
@@ -35,6 +35,8 @@ pub enum Opens {
     ClockAndBar,
     /// A name, then an address with its port.
     Balancer,
+    /// A date, then a tab.
+    DateAndTab,
 }
 
 pub struct Layout {
@@ -62,7 +64,7 @@ const fn proxy(program: &'static str, pattern: &'static str) -> Layout {
 }
 
 /// Of two that fit the first counts.
-pub const LAYOUTS: [Layout; 28] = [
+pub const LAYOUTS: [Layout; 31] = [
     proxy(
         "istio",
         r#"[%t] "%R" %s %- %- %- "%-" %- %b %d %- "%c" "%a"%*"#,
@@ -148,6 +150,17 @@ pub const LAYOUTS: [Layout; 28] = [
         r#"%c - %u "%R" %s %b%*"#,
     ),
     layout("php", Opens::Client, "%c [%s]: %m %p%*"),
+    layout("iis", Opens::Client, "%- %m %p %- %- %u %c %a %s %- %- %d"),
+    layout(
+        "iis",
+        Opens::Client,
+        "%- %m %p %- %- %u %c %a %r %s %- %- %d",
+    ),
+    layout(
+        "cloudfront",
+        Opens::DateAndTab,
+        "%D %- %b %c %m %- %p %s %r %a%*",
+    ),
     layout("squid", Opens::Epoch, "%t %d %c %-/%s %b %m %p %u%*"),
     layout("fiber", Opens::ClockAndBar, "%- | %s | %d | %c | %m | %p%*"),
     layout("morgan", Opens::Method, "%m %p %s %d ms - %b"),
@@ -191,7 +204,10 @@ pub fn may_open(record: &[u8], opens: Opens) -> bool {
                 .is_some_and(|byte| byte.is_ascii_hexdigit() || *byte == b':' || *byte == b'[')
                 && matches!(
                     &record[word()..],
-                    [b' ', b'-', b' ', ..] | [b' ', b'"', ..] | [b' ', b'[', b'1'..=b'5', ..]
+                    [b' ', b'-', b' ', ..]
+                        | [b' ', b'"', ..]
+                        | [b' ', b'[', b'1'..=b'5', ..]
+                        | [b' ', b'A'..=b'Z', b'A'..=b'Z', b'A'..=b'Z', ..]
                 )
                 && is_address(&record[..word()])
         }
@@ -207,6 +223,7 @@ pub fn may_open(record: &[u8], opens: Opens) -> bool {
                 [b'0'..=b'9', _, b':', _, _, b':', _, _, b' ', b'|', b' ', ..]
             )
         }
+        Opens::DateAndTab => record.get(10) == Some(&b'\t'),
         Opens::Balancer => {
             let word = word();
             record.first().is_some_and(u8::is_ascii_lowercase)
@@ -303,6 +320,10 @@ fn value(record: &[u8], at: usize, kind: u8, rest: &[u8]) -> Option<Range<usize>
             let end = memchr::memchr(*next, text)?;
             text[..end].trim_ascii_end().len()
         }
+        (b'D', _) => {
+            let date = memchr::memchr2(b' ', b'\t', text)?;
+            date + 1 + memchr::memchr2(b' ', b'\t', text.get(date + 1..)?)?
+        }
         (b'~', [next, ..]) => memchr::memchr(*next, text)?,
         (_, []) | (_, [b'%', b'*', ..]) => match rest {
             // A status or a path before the rest is one word.
@@ -328,7 +349,7 @@ fn value(record: &[u8], at: usize, kind: u8, rest: &[u8]) -> Option<Range<usize>
 impl Values {
     fn place(&mut self, kind: u8) -> Option<&mut Range<usize>> {
         Some(match kind {
-            b't' | b'T' => &mut self.time,
+            b't' | b'T' | b'D' => &mut self.time,
             b'c' => &mut self.client,
             b'u' => &mut self.user,
             b'R' => &mut self.request,

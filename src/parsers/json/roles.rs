@@ -255,6 +255,8 @@ pub struct Roles {
     pub times: Vec<(KeyId, TimeStyle)>,
     pub messages: Vec<(KeyId, MessageStyle)>,
     pub requests: Option<Requests>,
+    /// A date, and a time of day beside it.
+    pub date_and_clock: Option<[KeyId; 2]>,
     /// The list of an OTLP export.
     pub otlp: Option<KeyId>,
     evidence: Option<Evidence>,
@@ -281,6 +283,7 @@ impl Roles {
             messages: Vec::new(),
             requests: None,
             otlp: None,
+            date_and_clock: None,
             evidence: None,
         };
         if wanted.level {
@@ -304,6 +307,7 @@ impl Roles {
             });
         }
         if wanted.time {
+            roles.date_and_clock = Some([want(&["date"]), want(&["time"])]);
             roles
                 .times
                 .extend(TIMES.iter().map(|(steps, style)| (want(steps), *style)));
@@ -477,4 +481,26 @@ pub fn whole_number(text: &[u8]) -> Option<u64> {
         b'0'..=b'9' => number.checked_mul(10)?.checked_add(u64::from(digit - b'0')),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A user sees what is known: the page of formats lists every key.
+    #[test]
+    fn the_page_of_formats_lists_every_key() {
+        let page = include_str!("../../../docs/formats.md");
+        let keys = LEVELS
+            .iter()
+            .map(|(steps, _)| steps.join("."))
+            .chain(TIMES.iter().map(|(steps, _)| steps.join(".")))
+            .chain(MESSAGES.iter().map(|(steps, _)| steps.join(".")));
+        for key in keys {
+            assert!(page.contains(&format!("`{key}`")), "{key}");
+        }
+        for layout in &crate::parsers::access::layouts::LAYOUTS {
+            assert!(page.contains(layout.program), "{}", layout.program);
+        }
+    }
 }

@@ -122,10 +122,16 @@ impl Parser {
         let mut parts = parts;
         let text = &record[parts.message.clone()];
         let text = text.strip_prefix(b": ").unwrap_or(text);
-        let cisco = marks::cisco(text);
-        if let Some((_, len)) = cisco {
-            parts.message.start = parts.message.end - text.len() + len;
-        }
+        let tag = &record[parts.app.start..];
+        let cisco = if tag.starts_with(b"%") && !parts.app.is_empty() {
+            marks::cisco(tag)
+        } else {
+            let found = marks::cisco(text);
+            if let Some((_, len)) = found {
+                parts.message.start = parts.message.end - text.len() + len;
+            }
+            found
+        };
         if self.wanted.time {
             row.time = match parts.time {
                 When::Missing => None,

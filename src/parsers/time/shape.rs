@@ -169,6 +169,8 @@ fn read_year_first(text: &[u8]) -> Option<Stamp> {
     let (day, at) = one_or_two(text, at + 1)?;
     let date = Date::Full { year, month, day };
     let clock = match text.get(at) {
+        // An hour of one digit may be padded: `2024-03-01  8:15:30`.
+        Some(b' ') if text.get(at + 1) == Some(&b' ') => at_clock(text, at + 2, date),
         Some(b'T' | b't' | b' ' | b'_' | b':') => at_clock(text, at + 1, date),
         Some(b'-') => match clock(text, at + 1, b':') {
             Some((second, end)) => finish(text, end, date, second),

@@ -115,7 +115,9 @@ impl Reader<'_> {
                     _ => break,
                 }
             }
-            if first && let Some(found) = self.mark() {
+            if (first || self.byte(0) == Some(b'%'))
+                && let Some(found) = self.mark()
+            {
                 return Some(found);
             }
             match self.byte(0)? {
@@ -156,6 +158,9 @@ impl Reader<'_> {
             );
             if ends && word_len >= 3 {
                 let word = &self.text[self.at..self.at + word_len];
+                if level::is_kind(self.text, self.at, word) {
+                    return None;
+                }
                 if let Some(level) = level::from_word(word) {
                     let capitals = word
                         .iter()
@@ -188,7 +193,8 @@ impl Reader<'_> {
             if word_len == 1
                 && matches!(after, Some(b' ' | b'/' | b'|'))
                 && (first || numbers > 0 || column)
-                && let Some(level) = self.letter(numbers > 0 || after != Some(b' '))
+                && let Some(level) =
+                    self.letter(numbers > 0 || after != Some(b' ') || self.byte(2) == Some(b'['))
             {
                 self.at += 1;
                 return Some((level, Form::Letter));

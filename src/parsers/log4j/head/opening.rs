@@ -58,6 +58,7 @@ impl Reader<'_> {
                     return Some(Opening { time, level: None });
                 }
                 self.prefixed_time(clock)
+                    .or_else(|| self.numbered_time(clock))
                     .or_else(|| self.embedded_epoch(clock))
                     .map(|time| Opening { time, level: None })
             }
@@ -137,6 +138,23 @@ impl Reader<'_> {
             self.after_epoch(clock);
         }
         Some(reading.time)
+    }
+
+    /// Cisco's `000123: *Mar  1 00:00:00.123: …`: a running number before the time.
+    #[cold]
+    fn numbered_time(&mut self, clock: &mut Clock) -> Option<Option<Time>> {
+        let rest = &self.text[self.at..];
+        let digits = rest
+            .iter()
+            .take(10)
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
+        let behind = rest[digits..].strip_prefix(b": ")?;
+        let sign = usize::from(matches!(behind.first(), Some(b'*' | b'.')));
+        if !behind.get(sign)?.is_ascii_uppercase() {
+            return None;
+        }
+        self.time(clock, self.at + digits + 2 + sign)
     }
 
     /// `134681 node-246 unix.hw state_change.unavailable 1077804742 1 Component …`: a number of the
