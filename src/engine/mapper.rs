@@ -193,7 +193,9 @@ impl<'p> Mapper<'p> {
         };
         mapped.counts.bytes = bytes.len().saturating_sub(known) as u64 + batch.cut_bytes;
         mapped.counts.truncated = u64::from(batch.cut_bytes > 0);
-        mapped.counts.lines = u64::from(batch.header_bytes > known);
+        if batch.header_bytes > known {
+            mapped.counts.lines = u64::from(header_lines(batch));
+        }
         let chunk = &bytes[batch.header_bytes..];
         if context(batch) < chunk.len() {
             match &self.careful {
@@ -644,6 +646,12 @@ fn read_at(file: &File, offset: u64, buffer: &mut [u8]) -> (usize, Option<String
         }
     }
     (filled, None)
+}
+
+/// Lines of the batch's header.
+fn header_lines(batch: &Batch) -> u32 {
+    let header = batch.facts.csv.as_ref();
+    header.map_or(1, |header| header.lines)
 }
 
 /// Where in the chunk, which stands behind the header, the bytes begin that no earlier batch had.

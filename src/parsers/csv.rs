@@ -35,9 +35,15 @@ pub fn header_unless(line: &[u8], forced: Option<Format>) -> Option<CsvHeader> {
 /// begin like a date. A header of two columns has cells of one word, so that half a sentence with a
 /// comma is none. A `#Fields:` line always is one; its cells are separated by spaces.
 pub fn header(line: &[u8]) -> Option<CsvHeader> {
+    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+    let lines = memchr::memchr_iter(b'\n', line).count() + usize::from(!line.ends_with(b"\n"));
+    // Other directives of the W3C's format may stand before the one that counts.
+    let line = match memchr::memmem::find(line, b"\n#Fields:") {
+        Some(feed) if line.starts_with(b"#") => &line[feed + 1..],
+        _ => line,
+    };
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
     if line.len() > HEADER_LEN_MAX {
         return None;
     }
@@ -50,11 +56,16 @@ pub fn header(line: &[u8]) -> Option<CsvHeader> {
         return (!columns.is_empty() && columns.len() <= COLUMNS_MAX).then_some(CsvHeader {
             separator: b' ',
             columns,
+            lines: lines as u32,
         });
     }
     [b',', b';', b'\t'].into_iter().find_map(|separator| {
         let columns = names(line, separator)?;
-        Some(CsvHeader { separator, columns })
+        Some(CsvHeader {
+            separator,
+            columns,
+            lines: 1,
+        })
     })
 }
 
@@ -122,6 +133,8 @@ struct Resolved {
     /// Columns that are a time only together.
     date_and_time: Option<DateAndTime>,
     status: Option<usize>,
+    /// Method, path and status.
+    request: Option<[usize; 3]>,
     /// `a=<*> b=<*>` for records without a message column.
     message: Vec<u8>,
 }
@@ -246,7 +259,18 @@ impl Parser {
             };
         }
         if self.wanted.message && message_rank == u8::MAX {
-            row.message = row.keep(&resolved.message);
+            row.message = match resolved.request {
+                // `METHOD PATH STATUS`, as of any access record.
+                Some(columns) => row.keep_with(|scratch| {
+                    for (number, column) in columns.into_iter().enumerate() {
+                        if number > 0 {
+                            scratch.push(b' ');
+                        }
+                        scratch.extend_from_slice(&record[self.cells[column].span.clone()]);
+                    }
+                }),
+                None => row.keep(&resolved.message),
+            };
         }
         true
     }
@@ -268,6 +292,10 @@ impl Resolved {
             })
         };
         let is_w3c = header.separator == b' ';
+        let request = column("cs-method")
+            .zip(column("cs-uri-stem"))
+            .zip(column("sc-status"))
+            .map(|((method, path), status)| [method, path, status]);
         let date_and_time = pair("date", "time", is_w3c)
             .or_else(|| pair("date-local", "time-local", false).filter(|_| is_w3c));
         let columns = header
@@ -294,6 +322,7 @@ impl Resolved {
             columns,
             date_and_time,
             status: column("sc-status").filter(|_| is_w3c),
+            request: request.filter(|_| is_w3c),
             message,
         }
     }

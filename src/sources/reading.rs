@@ -337,7 +337,13 @@ impl<'s> Reading<'s> {
         let mut header_bytes = 0;
         if !self.started && self.position == 0 {
             let bytes = &*cut.chunk;
-            let line_end = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |end| end + 1);
+            // Where every line is a record, the first batch may end behind any: only its first is sure to
+            // be there. Else a batch ends before a line that opens a record, and no directive does.
+            let end = match self.settings.policy.multiline {
+                Multiline::Off => memchr::memchr(b'\n', bytes).map(|end| end + 1),
+                _ => CsvHeader::end(bytes),
+            };
+            let line_end = end.unwrap_or(bytes.len());
             let settings = self.settings;
             if let Some(header) = (settings.csv_header)(&bytes[..line_end], settings.format) {
                 Arc::make_mut(&mut self.facts).csv = Some(header);

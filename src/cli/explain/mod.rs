@@ -17,7 +17,7 @@ use crate::cli::select::{Common, common};
 use crate::cli::{config, output};
 use crate::error::Failure;
 use crate::expr::condition::View;
-use crate::flow::facts::Facts;
+use crate::flow::facts::{CsvHeader, Facts};
 use crate::flow::fingerprint::Fingerprint;
 use crate::flow::format::Format;
 use crate::flow::level::Level;
@@ -168,7 +168,7 @@ fn explain(
     wanted.message = true;
     wanted.all = true;
     // A header is one only if records follow it.
-    let header_bytes = memchr::memchr(b'\n', input).map_or(0, |at| at + 1);
+    let header_bytes = CsvHeader::end(input).unwrap_or(0);
     let csv = (header_bytes < input.len())
         .then(|| csv::header_unless(input[..header_bytes].trim_ascii_end(), common.format))
         .flatten();

@@ -1,7 +1,7 @@
 //! What a mapper writes of a selected record: its original lines, or what the fold needs to decide
 //! about them.
 
-use super::{Entry, Mapper};
+use super::{Entry, Mapper, header_lines};
 use crate::failpoint::{self, Failpoint};
 use crate::flow::batch::Batch;
 use crate::flow::fingerprint::Fingerprint;
@@ -145,7 +145,10 @@ impl Mapper<'_> {
 
 /// The number of the record's first line in the batch, from 0, a header counted.
 pub(super) fn line_in_batch(batch: &Batch, entry: &Entry<'_>) -> u32 {
-    entry.line + u32::from(batch.header_bytes > 0)
+    if batch.header_bytes == 0 {
+        return entry.line;
+    }
+    entry.line + header_lines(batch)
 }
 
 /// Appends the record's original lines; a last line without LF gets one.
