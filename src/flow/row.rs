@@ -115,6 +115,8 @@ pub struct Row {
     /// Something stands around the body: a head, a message that is a record, colour codes. The record is
     /// more than an object then, whatever its format.
     pub layered: bool,
+    /// The message is the list of the record's keys, for it has no text.
+    pub listed: bool,
     /// The human part. Where a record has none (a JSON object without a message key) this is its
     /// sorted `key=<*>` list.
     pub message: Text,
@@ -150,6 +152,7 @@ impl Row {
         self.status = None;
         self.guessed = false;
         self.layered = false;
+        self.listed = false;
         self.message = Text::default();
         self.values.fill(Value::MISSING);
         self.numbers.clear();
@@ -214,6 +217,7 @@ impl Row {
             },
         };
         self.layered = true;
+        self.listed = inner.listed;
         self.format = inner.format;
         self.time = inner.time.or(self.time);
         self.weight = inner.weight;

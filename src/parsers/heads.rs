@@ -224,6 +224,7 @@ mod tests {
             "Mar  1 00:00:00 host app[1]: x",
             "hello | world of text",
             "Name   | Age",
+            "9  |     let x",
             "key: value",
             "10.0.0.1 - - [01/Mar/2024:00:00:00 +0000] \"GET / HTTP/1.1\" 200 1",
             "2024-03-01T00:00:00Z host app[12]: x",

@@ -141,6 +141,7 @@ impl Parser {
         self.read_time(record, clock, row);
         self.read_paths(record, row);
         if self.message && !self.read_message(record, row) && !self.read_request(record, row) {
+            row.listed = true;
             row.message = match walk {
                 Walk::Unusual => keep_list(self.members.tops(record), row),
                 _ => keep_list(self.keys.tops(), row),

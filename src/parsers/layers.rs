@@ -188,7 +188,7 @@ impl Parsers {
     #[inline]
     fn inside(&self, record: &[u8], row: &Row) -> Option<Inside> {
         let message = row.bytes(record, row.message);
-        let first = *message.first()?;
+        let first = *message.first().filter(|_| !row.listed)?;
         if row.message.span().is_none() && memchr::memchr(0x1b, message).is_some() {
             return Some(Inside::Structure);
         }

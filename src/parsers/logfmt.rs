@@ -273,6 +273,7 @@ impl Parser {
         self.order.extend(0..self.tokens.len() as u32);
         self.order.sort_unstable_by(|a, b| key(a).cmp(key(b)));
         self.order.dedup_by(|a, b| key(a) == key(b));
+        row.listed = true;
         row.message = row.keep_with(|scratch| {
             for (at, index) in self.order.iter().enumerate() {
                 if at > 0 {

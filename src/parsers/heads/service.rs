@@ -9,7 +9,8 @@ use crate::parsers::start;
 /// padded or a structured record follows, for `a | b` may be text or a table.
 pub fn compose(record: &[u8], len: usize) -> Option<Head> {
     let bar = skip_blanks(record, len);
-    if len == 0 || record.get(bar) != Some(&b'|') {
+    // A number alone is that of a line, as compilers show code.
+    if record.get(bar) != Some(&b'|') || !record[..len].iter().any(u8::is_ascii_alphabetic) {
         return None;
     }
     let body = match record.get(bar + 1) {

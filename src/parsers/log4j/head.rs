@@ -43,6 +43,8 @@ struct Reader<'a> {
     at: usize,
     /// The bracket before the time is still open: `[2024-03-01T00:00:00Z ERROR shop::db] …`.
     open: bool,
+    /// No word behind the opening is its level.
+    bare: bool,
     parts: &'a mut Parts,
 }
 
@@ -59,6 +61,7 @@ pub fn read(
         text: record,
         at: 0,
         open: false,
+        bare: false,
         parts,
     };
     if record.first() == Some(&0x1b) {
@@ -88,6 +91,7 @@ pub fn read(
                 message: reader.at,
             });
         }
+        None if reader.bare => None,
         None => reader.usual_level().or_else(|| reader.level()),
     };
     match found {

@@ -184,7 +184,10 @@ impl Reader<'_> {
                     };
                     let accepted = accepted
                         && (capitals || !level::says_nothing(&self.text[self.at + word_len..]));
-                    if accepted {
+                    // A level at the end of the line leaves no message: it is the message.
+                    let ends_line =
+                        !first && matches!(self.text[self.at + word_len..].trim_ascii_start(), []);
+                    if accepted && !ends_line {
                         self.at += word_len;
                         return Some((level, Form::Word));
                     }

@@ -57,10 +57,43 @@ pub fn of_prefix(text: &[u8]) -> Option<Level> {
     {
         return Some(Level::Error);
     }
+    if let Some(rest) = text.strip_prefix(b"Error ")
+        && is_failure(rest)
+    {
+        return Some(Level::Error);
+    }
     PREFIXES
         .iter()
         .find(|(prefix, _)| text.starts_with(prefix.as_bytes()))
         .map(|(_, level)| *level)
+}
+
+/// Whether what follows `Error ` tells what went wrong: `response from daemon: …`, `creating file`,
+/// `while reading`. Subjects (`Error budget is fine`, `Error handling is on`) do not.
+fn is_failure(rest: &[u8]) -> bool {
+    let len = rest
+        .iter()
+        .take(24)
+        .take_while(|byte| byte.is_ascii_lowercase())
+        .count();
+    let word = &rest[..len];
+    let subject = matches!(
+        word,
+        b"handling"
+            | b"reporting"
+            | b"logging"
+            | b"tracking"
+            | b"monitoring"
+            | b"checking"
+            | b"testing"
+    );
+    rest.get(len) == Some(&b' ')
+        && !subject
+        && (word.len() > 5 && word.ends_with(b"ing")
+            || matches!(
+                word,
+                b"response" | b"while" | b"during" | b"when" | b"from" | b"occurred"
+            ))
 }
 
 /// Cisco's `%FACILITY-SEVERITY-MNEMONIC: ` at the start of `text`: its level and where the message
@@ -226,10 +259,15 @@ impl Reader<'_> {
             && number.iter().filter(|byte| **byte == b'.').count() == 1
         {
             self.at = start + close + 1;
-            return Some(Opening {
-                time: None,
-                level: None,
+            self.skip_blanks();
+            // Only a mark right here is a level: the kernel's text speaks of errors and alerts.
+            let bracketed = self.byte(0) == Some(b'[');
+            let level = self.mark().or_else(|| {
+                let level = bracketed.then(|| self.bracketed_level()).flatten()?;
+                Some((level, Form::Bracket))
             });
+            self.bare = level.is_none();
+            return Some(Opening { time: None, level });
         }
         // tornado and Jupyter: `[E 261120 10:00:00 web:1792] `
         if let [letter @ b'A'..=b'Z', b' ', ..] = inner
@@ -411,6 +449,7 @@ impl Reader<'_> {
                     text: self.text,
                     at: self.at,
                     open: false,
+                    bare: false,
                     parts: self.parts,
                 };
                 let opening = inner.github()?;
