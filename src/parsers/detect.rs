@@ -54,6 +54,14 @@ macro_rules! make {
 
         impl Parsers {
             pub fn new(wanted: &Wanted) -> Parsers {
+                // What a message holds may say the time and the level, and both say what a message may
+                // hold: a plan that does not ask for one of them must not get another answer.
+                let wanted = &Wanted {
+                    time: true,
+                    level: true,
+                    message: true,
+                    ..wanted.clone()
+                };
                 Parsers {
                     clock: None,
                     header: None,

@@ -9,7 +9,7 @@ use crate::flow::row::{Kind, Row, Text};
 use crate::flow::time::Time;
 use crate::parsers::detect::Parsers;
 use crate::parsers::heads::{self, Head, Sureness};
-use crate::parsers::{colours, start, tails};
+use crate::parsers::{colours, log4j, start, tails};
 
 /// Layers that are looked into; one more costs one more reading of what is left.
 pub(super) const LAYERS_MAX: usize = 4;
@@ -232,7 +232,10 @@ impl Parsers {
         };
         let noted = self.noted();
         self.read_layer(text, &mut inner, depth + 1);
-        let taken = takes(&inner, inside, row.format);
+        let taken = takes(&inner, inside, row.format)
+            && (inside == Inside::Anything
+                || row.format != Format::Log4j
+                || log4j::may_hold_a_record(text));
         if taken {
             row.adopt(record, &inner, text, within);
         } else {
@@ -255,5 +258,86 @@ fn takes(inner: &Row, inside: Inside, outer: Format) -> bool {
         Format::Log4j => stated || inner.time.is_some(),
         Format::Syslog => inside == Inside::Anything,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::flow::facts::Facts;
+    use crate::flow::wanted::Wanted;
+
+    const PIECES: [&str; 24] = [
+        "api-1  | ",
+        "[pod/a-1/b] ",
+        "2024-03-01T00:00:00Z ",
+        "2024-03-01 00:00:00,123 ERROR [main] a.B - ",
+        "[01/Mar/2024:00:00:00 +0000] ",
+        "Mar  1 00:00:00 host app[1]: ",
+        "<30>Mar  1 00:00:00 host app: ",
+        "{\"level\":\"warn\",\"msg\":\"",
+        "\"}",
+        "{\"log\":\"",
+        "level=error msg=\"x\" ",
+        "E0301 00:00:00.000001 1 a.go:1] ",
+        "1.2.3.4 - - [01/Mar/2024:00:00:00 +0000] \"GET /a HTTP/1.1\" 500 1",
+        "1.2.3.4:5 - \"GET /a HTTP/1.1\" 404",
+        "GET /a 500 1.5 ms - 3",
+        "INFO ",
+        "WARN: ",
+        "\x1b[31m",
+        "Traceback (most recent call last):",
+        "\n  File \"a.py\", line 3\nValueError: x",
+        " {\"a\":1} []",
+        " (a.b.C)",
+        "text ",
+        "k=v ",
+    ];
+
+    fn parsers(wanted: &Wanted) -> Parsers {
+        let mut parsers = Parsers::new(wanted);
+        parsers.set_facts(&Facts {
+            zone: jiff::tz::TimeZone::UTC,
+            anchor: Time(0),
+            format: None,
+            csv: None,
+        });
+        parsers
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(3000))]
+
+        /// What a plan does not ask for changes neither level nor time nor format, and every text
+        /// stands in the record or in what was decoded of it.
+        #[test]
+        fn level_and_time_do_not_depend_on_the_plan(
+            pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 1..6)
+        ) {
+            let record = pieces.concat();
+            let record = record.as_bytes();
+            let plans = [
+                Wanted { all: true, message: true, time: true, level: true, ..Wanted::default() },
+                Wanted { message: true, level: true, message_from: Some(Level::Fatal), ..Wanted::default() },
+                Wanted::default(),
+            ];
+            let mut row = Row::new(0);
+            let mut read = |wanted: &Wanted| {
+                row.reset();
+                parsers(wanted).parse(record, &mut row);
+                row.bytes(record, row.message);
+                for field in &row.fields {
+                    row.bytes(record, field.name);
+                    row.bytes(record, field.value.text);
+                }
+                (row.level, row.time, row.format)
+            };
+            let first = read(&plans[0]);
+            for plan in &plans[1..] {
+                prop_assert_eq!(read(plan), first, "{}", record.escape_ascii());
+            }
+        }
     }
 }

@@ -36,8 +36,7 @@ impl Parser {
         // pairs and the record that it may be are all that could be asked of it: without a `=` there
         // are no pairs, and the records that count behind a level have a brace, a quote or a `=`.
         let brief = |level: Level, at: usize| {
-            Some(level) < self.brief_below
-                && memchr::memchr3(b'{', b'"', b'=', &record[at..]).is_none()
+            Some(level) < self.brief_below && !may_hold_a_record(&record[at..])
         };
         let Some(head) = head::read(record, clock, &mut parts, brief) else {
             return false;
@@ -75,6 +74,12 @@ impl Parser {
         self.fields.fill(record, &parts, whole, row);
         true
     }
+}
+
+/// Whether what stands behind a level may be a record of its own, or hold pairs.
+#[inline]
+pub fn may_hold_a_record(rest: &[u8]) -> bool {
+    memchr::memchr3(b'{', b'"', b'=', rest).is_some()
 }
 
 #[cfg(test)]
