@@ -176,6 +176,12 @@ impl Clock {
             return self.read(text);
         }
         let (offset, end) = shape::zone(text, end);
+        if offset == Some(shape::OFFSET_WRONG) {
+            return Some(Reading {
+                time: None,
+                len: end,
+            });
+        }
         // AM and PM are not for the fast path.
         if !matches!(
             text.get(end..end + 3),
@@ -301,6 +307,9 @@ impl Clock {
 
     /// The moment of `stamp` in the source's zone.
     fn resolve(&mut self, stamp: &Stamp) -> Option<Time> {
+        if stamp.offset == Some(shape::OFFSET_WRONG) {
+            return None;
+        }
         let second = match (stamp.date, stamp.offset) {
             (Date::Epoch(second), _) => second,
             (Date::Missing, _) => return None,

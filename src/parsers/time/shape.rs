@@ -581,6 +581,9 @@ pub fn zone(text: &[u8], at: usize) -> (Option<i32>, usize) {
     }
 }
 
+/// An offset that no clock has, such as `+99:99` or `-24:00`: its time is none.
+pub const OFFSET_WRONG: i32 = i32::MAX;
+
 fn numeric_offset(text: &[u8], start: usize, spaced: bool) -> Option<(i32, usize)> {
     let (hour, minute, end) = match count_digits(text, start + 1) {
         4 => (
@@ -596,8 +599,9 @@ fn numeric_offset(text: &[u8], start: usize, spaced: bool) -> Option<(i32, usize
         2 if !spaced => (number(text, start + 1, 2), 0, start + 3),
         _ => return None,
     };
-    if hour > 25 || minute > 59 {
-        return None;
+    if hour > 23 || minute > 59 {
+        // A number behind a space may be anything.
+        return (!spaced && end > start + 3).then_some((OFFSET_WRONG, end));
     }
     let seconds = (hour * 3600 + minute * 60) as i32;
     Some((

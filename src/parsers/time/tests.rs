@@ -179,6 +179,31 @@ fn takes_the_newest_year_that_is_not_after_the_anchor_plus_a_day() {
     }
 }
 
+/// `+99:99` was once left out of the time as if it were not there, and `-24:00` was taken for an offset.
+#[test]
+fn a_time_with_an_offset_that_no_clock_has_is_none() {
+    for (offset, is_time) in [
+        ("+23:59", true),
+        ("-23:59", true),
+        ("+24:00", false),
+        ("-24:00", false),
+        ("+99:99", false),
+        ("-9999", false),
+        ("+00:60", false),
+    ] {
+        for head in ["2024-03-01T00:00:00", "2024-03-01 00:00:00.123"] {
+            let text = format!("{head}{offset} WARN x");
+            let mut clock = utc();
+            // The second time the first one is remembered.
+            for _ in 0..2 {
+                assert_eq!(clock.head(text.as_bytes()).is_some(), is_time, "{text}");
+            }
+            clock.head(head.as_bytes());
+            assert_eq!(clock.head(text.as_bytes()).is_some(), is_time, "{text}");
+        }
+    }
+}
+
 #[test]
 fn reads_heads_and_says_how_long_they_are() {
     for (text, len) in [
