@@ -33,7 +33,7 @@ pub fn run(args: AlertsArgs) -> Result<u8, Failure> {
     let (entries, torn) = journal::read(&path)
         .map_err(|error| Failure::io(format!("{}: {error}", path.display())))?;
     if torn > 0 {
-        diagnostics::say(&format!("{}: {torn} lines cannot be read", path.display()));
+        diagnostics::note(&format!("{}: {torn} lines cannot be read", path.display()));
     }
     let is_recent = |entry: &&Entry| match (since, entry.at.parse::<Timestamp>()) {
         (Some(since), Ok(at)) => at >= since,

@@ -30,7 +30,7 @@ pub fn run(args: MergeArgs) -> Result<u8, Failure> {
             exit_code: exit::NOT_A_SNAPSHOT,
         })?;
         if let Some(note) = repaired::note(state.repaired) {
-            diagnostics::say(&format!("{name}: {note}"));
+            diagnostics::note(&format!("{name}: {note}"));
         }
         match &mut merged {
             None => merged = Some(state),

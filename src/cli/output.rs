@@ -95,7 +95,7 @@ impl Pieces {
 pub fn problems(outcome: &Outcome) -> u8 {
     let mut code = 0;
     for (message, exit_code) in &outcome.problems {
-        say(message);
+        diagnostics::note(message);
         code = code.max(*exit_code);
     }
     let missing = outcome.state.ledger.unaccounted;

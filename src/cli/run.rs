@@ -255,7 +255,7 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
             "no state directory: a crash loses states, alerts and what was not sent yet",
         );
     }
-    let delivery = Delivery::start(notifiers, folder, diagnostics::say)
+    let delivery = Delivery::start(notifiers, folder, diagnostics::note)
         .map_err(|error| Failure::io(format!("notifiers: {error}")))?;
     let mut append = None;
     let mut first = None;
@@ -373,7 +373,7 @@ fn open(target: Target, escape: Escape, clock: &Arc<dyn Clock>) -> Result<Destin
     let opening = Opening {
         escape,
         clock: Arc::clone(clock),
-        say: diagnostics::say,
+        say: diagnostics::note,
     };
     let opened = target.open(&opening);
     opened.map_err(|error| Failure::io(error.to_string()))

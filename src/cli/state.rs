@@ -37,7 +37,7 @@ pub fn show(args: StateShowArgs) -> Result<u8, Failure> {
         None => place(&args.place)?,
     };
     let (mut checkpoint, notes) = look::newest(&Real, &dir)?;
-    notes.iter().for_each(|note| diagnostics::say(note));
+    notes.iter().for_each(|note| diagnostics::note(note));
     checkpoint.state.watched = of_run(&mut checkpoint, &dir)?.rules.known();
     let written = Time(checkpoint.written);
     let state = &checkpoint.state;

@@ -1,6 +1,7 @@
 //! What the program has to say about itself while it runs: few lines, and never at the cost of the
 //! data. A standard error that is closed, full or stuck only loses notes.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -109,9 +110,22 @@ pub fn say(text: &str) {
     let _ = io::stderr().write_all(&line(text));
 }
 
+/// The same for what must be one line whatever names stand in it: a line feed in the name of a file
+/// could begin a line that looks like one of ours.
+pub fn note(text: &str) {
+    say(&one_line(text));
+}
+
+fn one_line(text: &str) -> Cow<'_, str> {
+    match text.contains('\n') {
+        true => Cow::Owned(text.replace('\n', "\\n")),
+        false => Cow::Borrowed(text),
+    }
+}
+
 /// Writes a line to standard error if that takes it at once; else it is not said, and this is false.
 pub fn try_say(text: &str) -> bool {
-    say_to(&io::stderr(), text)
+    say_to(&io::stderr(), &one_line(text))
 }
 
 fn say_to<Out: std::os::fd::AsFd>(out: &Out, text: &str) -> bool
@@ -151,6 +165,19 @@ mod tests {
             let line = String::from_utf8(line).unwrap();
             assert!(!line.contains(['\u{1b}', '\u{9b}']), "{line}");
         }
+    }
+
+    #[test]
+    fn a_name_with_a_line_feed_stays_in_its_line() {
+        let name = "a\nweir: forged";
+        assert_eq!(one_line(name), "a\\nweir: forged");
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        let (mut read, write) = (File::from(read), File::from(write));
+        assert!(say_to(&write, &one_line(name)));
+        drop(write);
+        let mut said = String::new();
+        read.read_to_string(&mut said).unwrap();
+        assert_eq!(said, "weir: a\\nweir: forged\n");
     }
 
     #[test]

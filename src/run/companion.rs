@@ -75,7 +75,7 @@ impl Companion {
         for receipt in delivery.receipts().try_iter() {
             any = true;
             if receipt.outcome == Outcome::Dead {
-                diagnostics::say(&format!(
+                diagnostics::note(&format!(
                     "{}: given up after {} attempts: {}",
                     receipt.notifier, receipt.attempts, receipt.answer
                 ));
@@ -254,7 +254,7 @@ impl Watcher for Companion {
                     .for_each(|receipt| rules.acknowledge(receipt.number));
             }
             if !left.is_empty() {
-                diagnostics::say(&format!(
+                diagnostics::note(&format!(
                     "{} notifications were not delivered in time{}",
                     left.len(),
                     if end == End::ToGoOn {

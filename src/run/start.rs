@@ -72,7 +72,7 @@ pub fn files(
         },
         None => globs::expand(named, |path| outputs.find(path))?,
     };
-    files.notes.iter().for_each(|note| diagnostics::say(note));
+    files.notes.iter().for_each(|note| diagnostics::note(note));
     if files.named.is_empty() {
         outputs.check(&["-".into()])?;
     } else {
@@ -183,7 +183,7 @@ pub fn stop() -> Result<Stop, Failure> {
 /// Says what is probably a mistake, unless nobody wants to hear it.
 pub fn say_notes(notes: &[String], quiet: bool) {
     if !quiet {
-        notes.iter().for_each(|note| diagnostics::say(note));
+        notes.iter().for_each(|note| diagnostics::note(note));
     }
 }
 
@@ -236,7 +236,7 @@ pub fn run(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failur
         carries: None,
         watcher: start.watcher,
         faulted,
-        say: diagnostics::say,
+        say: diagnostics::note,
     };
     let outcome = engine::run(run, opened.known);
     let mut outcome = outcome.map_err(|error| Failure::io(format!("{error:#}")))?;
@@ -283,12 +283,12 @@ fn open(
                 output,
             };
             let ready =
-                checkpoint::open_when_there_is_room(&asked, &state, &start.stop, diagnostics::say)
+                checkpoint::open_when_there_is_room(&asked, &state, &start.stop, diagnostics::note)
                     .map_err(|error| Failure {
                         message: error.text,
                         exit_code: error.exit_code,
                     })?;
-            ready.notes.iter().for_each(|note| diagnostics::say(note));
+            ready.notes.iter().for_each(|note| diagnostics::note(note));
             Opened {
                 // Killed before it had looked at the files, a first start is still to be made.
                 resumed: ready.resumed
@@ -414,7 +414,7 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
         match Inotify::new() {
             Ok(inotify) => Box::new(inotify),
             Err(error) => {
-                diagnostics::say(&format!(
+                diagnostics::note(&format!(
                     "the kernel gives no hints of changes ({error}); files are polled"
                 ));
                 Box::new(NoHints)
@@ -473,7 +473,7 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
         carries: start.reload.map(|reload| reload.asked),
         watcher: start.watcher,
         faulted,
-        say: diagnostics::say,
+        say: diagnostics::note,
     };
     engine::run(run, known).map_err(|error| Failure::io(format!("{error:#}")))
 }

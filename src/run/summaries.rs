@@ -108,7 +108,7 @@ fn write_all(mut recorders: Vec<Recorder>, reports: &Receiver<Sent>, done: &Send
     }
     for recorder in &mut recorders {
         if let Err(error) = recorder.finish() {
-            diagnostics::say(&format!("summaries: {error}"));
+            diagnostics::note(&format!("summaries: {error}"));
         }
     }
     under_way.look(done);
@@ -163,7 +163,7 @@ fn write(recorder: &mut Recorder, output: &Output, failed: &mut bool) {
         recorder
             .notes()
             .iter()
-            .for_each(|note| diagnostics::say(note));
+            .for_each(|note| diagnostics::note(note));
         match result {
             Ok(Wrote::All) => {
                 *failed = false;
@@ -172,7 +172,7 @@ fn write(recorder: &mut Recorder, output: &Output, failed: &mut bool) {
             Ok(Wrote::NoRoom) => std::thread::sleep(ROOM_WAIT),
             Err(error) => {
                 if !std::mem::replace(failed, true) {
-                    diagnostics::say(&format!("summaries: {error}"));
+                    diagnostics::note(&format!("summaries: {error}"));
                 }
                 return;
             }
