@@ -1,14 +1,23 @@
 //! The one way in which a finished file takes the place of another: snapshots and baselines.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rustix::fs::OFlags;
+use rustix::fs::{FlockOperation, OFlags, flock};
 
 use crate::disk::directory_of;
+
+/// Names of files that are not finished: 16 hexadecimal digits between these.
+const PREFIX: &str = ".weir-";
+const SUFFIX: &str = ".tmp";
+
+/// A leftover is at least so old: between its making and its lock, a file looks like one.
+const LEFTOVER_AGE: Duration = Duration::from_secs(60);
 
 /// So many names are tried before somebody must be making them as fast as they are.
 const NAMES_MAX: usize = 16;
@@ -26,6 +35,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         // A rename over a device or a FIFO would take it away.
         Ok(_) => return Err(io::Error::other("is no regular file")),
     };
+    remove_leftovers(directory_of(path));
     let (temporary, mut file) = create_beside(path)?;
     let write = |file: &mut File| {
         file.write_all(bytes)?;
@@ -42,12 +52,53 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     File::open(directory_of(path))?.sync_all()
 }
 
+/// Removes what a kill has left behind in `directory`: files of ours by their name, owner and kind that are
+/// not in use. What cannot be removed stays.
+fn remove_leftovers(directory: &Path) {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if is_unfinished(&entry.file_name()) && is_leftover(&entry.path()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn is_unfinished(name: &OsStr) -> bool {
+    let name = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+    let digits = name.and_then(|name| name.strip_suffix(SUFFIX));
+    digits.is_some_and(|digits| {
+        digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
+}
+
+fn is_leftover(path: &Path) -> bool {
+    let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path);
+    let Ok(file) = file else { return false };
+    let Ok(found) = file.metadata() else {
+        return false;
+    };
+    let age = found.modified().ok().and_then(|at| at.elapsed().ok());
+    found.is_file()
+        && found.uid() == rustix::process::geteuid().as_raw()
+        && age.is_some_and(|age| age >= LEFTOVER_AGE)
+        && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+}
+
 /// A new file in the directory of `path`.
 fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
     let mut met = io::Error::from(io::ErrorKind::AlreadyExists);
     for _ in 0..NAMES_MAX {
         // Hash keys come from the system's random numbers.
-        let name = format!(".weir-{:016x}.tmp", RandomState::new().hash_one(NAMES_MAX));
+        let name = format!(
+            "{PREFIX}{:016x}{SUFFIX}",
+            RandomState::new().hash_one(NAMES_MAX)
+        );
         let temporary = directory_of(path).join(name);
         let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = OpenOptions::new()
@@ -57,7 +108,11 @@ fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
             .custom_flags(flags.bits().cast_signed())
             .open(&temporary);
         match file {
-            Ok(file) => return Ok((temporary, file)),
+            Ok(file) => {
+                // Tells other processes that it is in use, as far as the file system has locks.
+                let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
+                return Ok((temporary, file));
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => met = error,
             Err(error) => return Err(error),
         }
@@ -90,6 +145,41 @@ mod tests {
             (b"two".to_vec(), 0o640)
         );
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_kill_left_behind_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let hour_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+        let put = |name: &str, age: bool| {
+            let file = File::create(folder.path().join(name)).unwrap();
+            if age {
+                file.set_modified(hour_ago).unwrap();
+            }
+            file
+        };
+        put(".weir-0123456789abcdef.tmp", true);
+        put(".weir-0123456789abcde0.tmp", false);
+        put(".weir-mine.tmp", true);
+        put(".weir-0123456789abcdef.tmp.log", true);
+        let locked = put(".weir-00000000000000ff.tmp", true);
+        flock(&locked, FlockOperation::LockExclusive).unwrap();
+        let link = folder.path().join(".weir-1123456789abcdef.tmp");
+        symlink(folder.path().join(".weir-mine.tmp"), link).unwrap();
+        replace(&folder.path().join("snap"), b"one").unwrap();
+        let entries = fs::read_dir(folder.path()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        let want = [
+            ".weir-00000000000000ff.tmp",
+            ".weir-0123456789abcde0.tmp",
+            ".weir-0123456789abcdef.tmp.log",
+            ".weir-1123456789abcdef.tmp",
+            ".weir-mine.tmp",
+            "snap",
+        ];
+        assert_eq!(names, want);
     }
 
     #[test]
