@@ -431,7 +431,7 @@ pub struct FilterArgs {
     /// Also print N records after each one that passes
     #[arg(short = 'A', long, value_name = "N", help_heading = "Lines", conflicts_with_all = ["count", "dedup"])]
     pub after_context: Option<usize>,
-    /// Also print N records before each one that passes
+    /// Also print N records before each one that passes; those that wait take 64 MiB at most
     #[arg(short = 'B', long, value_name = "N", help_heading = "Lines", conflicts_with_all = ["count", "dedup"])]
     pub before_context: Option<usize>,
     /// Also print N records before and after each one that passes

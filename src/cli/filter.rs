@@ -20,6 +20,7 @@ use crate::process::diagnostics;
 use crate::run::purpose::Purpose;
 use crate::run::start::{self, Append, Start};
 use crate::sinks::stdout::Escape;
+use crate::state::lines::CONTEXT_BYTES_MAX;
 use crate::state::{Shape, State};
 use crate::units;
 
@@ -171,9 +172,15 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
     }
     if !args.output.quiet {
         for table in outcome.state.approximate() {
-            diagnostics::say(&format!(
-                "the table of {table} was full; some lines went out that were perhaps not new"
-            ));
+            diagnostics::say(&match before {
+                0 => format!(
+                    "the table of {table} was full; some lines went out that were perhaps not new"
+                ),
+                _ => format!(
+                    "the records before a match took more than {} MiB; the oldest of them were left out",
+                    CONTEXT_BYTES_MAX >> 20
+                ),
+            });
         }
     }
     let failed = failed(check.as_ref(), &outcome.state);

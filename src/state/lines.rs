@@ -21,6 +21,10 @@ const IDENTITIES_MAX: usize = 1_000_000;
 /// The same with windows, which keep some text each; 40 MB when full.
 const WINDOWS_MAX: usize = 100_000;
 
+/// Bytes of records that wait for a selected one behind them, whatever `--before-context` asks for; past it the
+/// oldest are left out.
+pub const CONTEXT_BYTES_MAX: usize = 64 << 20;
+
 /// Longest text that a count line shows, in bytes.
 const SHOWN_BYTES_MAX: usize = 256;
 
@@ -153,7 +157,7 @@ impl Lines {
                 output.records += 1;
             } else {
                 ledger.kept -= 1;
-                ledger.duplicate += 1;
+                ledger.duplicate = ledger.duplicate.saturating_add(1);
             }
         }
         output
@@ -251,9 +255,10 @@ impl Lines {
         }
     }
 
-    /// Whether a table was full, so that lines went out which were perhaps not new.
+    /// Whether a table was full, so that lines went out which were perhaps not new, or context was left out.
     pub fn is_approximate(&self) -> bool {
         let is_full = self.seen.is_full
+            || self.context.is_cut
             || (self
                 .dedup
                 .is_some_and(|dedup| dedup.mode != DedupMode::Exact)
@@ -269,6 +274,11 @@ struct Context {
     after: usize,
     /// The last records that did not go out.
     held: VecDeque<serde_bytes::ByteBuf>,
+    #[serde(default)]
+    held_bytes: usize,
+    /// Held records were left out that may have been wanted ([`CONTEXT_BYTES_MAX`]).
+    #[serde(default)]
+    is_cut: bool,
     /// How many records after a selected one still go out.
     open: usize,
     /// Something went out, and a record was left out since: a separator is due.
@@ -281,6 +291,15 @@ impl Context {
         self.before > 0 || self.after > 0
     }
 
+    /// The oldest record that is held will not go out.
+    fn let_go(&mut self) {
+        self.gap = true;
+        match self.held.pop_front() {
+            Some(held) => self.held_bytes = self.held_bytes.saturating_sub(held.len()),
+            None => self.held_bytes = 0,
+        }
+    }
+
     fn line(&mut self, line: &Line, text: &[u8], output: &mut Output) {
         if line.selected {
             if self.started && self.gap {
@@ -291,6 +310,7 @@ impl Context {
             for held in self.held.drain(..) {
                 output.bytes.extend_from_slice(&held);
             }
+            self.held_bytes = 0;
             output.bytes.extend_from_slice(text);
             output.records += 1;
             self.open = self.after;
@@ -299,11 +319,15 @@ impl Context {
             output.bytes.extend_from_slice(text);
         } else {
             if self.held.len() == self.before {
-                self.gap = true;
-                self.held.pop_front();
+                self.let_go();
             }
             if self.before > 0 {
+                self.held_bytes = self.held_bytes.saturating_add(text.len());
                 self.held.push_back(serde_bytes::ByteBuf::from(text));
+                while self.held_bytes > CONTEXT_BYTES_MAX {
+                    self.is_cut = true;
+                    self.let_go();
+                }
             }
         }
     }
@@ -523,5 +547,33 @@ mod tests {
             [number(0, 40, true), number(1, 7, true), number(0, 43, true)],
             [42, 9, 45]
         );
+    }
+
+    /// `filter -B 1000000000` once kept all of its input.
+    #[test]
+    fn context_takes_no_more_than_its_limit() {
+        let task = LinesTask {
+            level: None,
+            json: false,
+            count: false,
+            dedup: None,
+            before: usize::MAX,
+            after: 0,
+            as_they_come: false,
+        };
+        let mut lines = Lines::new(&task);
+        let mut output = Output::default();
+        let text = vec![b'x'; 1 << 20];
+        let mut line = batch(0, 0, false).records[0];
+        for number in 0..200 {
+            assert_eq!(lines.is_approximate(), number > CONTEXT_BYTES_MAX >> 20);
+            line.selected = false;
+            lines.context.line(&line, &text, &mut output);
+            assert!(lines.context.held_bytes <= CONTEXT_BYTES_MAX);
+        }
+        line.selected = true;
+        lines.context.line(&line, b"found", &mut output);
+        assert_eq!(output.bytes.len(), CONTEXT_BYTES_MAX + 5);
+        assert_eq!((lines.context.held_bytes, output.records), (0, 1));
     }
 }
