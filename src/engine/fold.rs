@@ -178,7 +178,7 @@ impl Fold {
     /// Lines that are unaccounted for among those of the batches taken in so far. What the sinks took is
     /// compared by the writer.
     pub fn unaccounted(&self) -> u64 {
-        let read = self.bytes_before + self.read_bytes;
+        let read = self.bytes_before.saturating_add(self.read_bytes);
         let ledger = &self.state.ledger;
         ledger.missing(read.saturating_sub(self.lost_bytes))
     }
@@ -257,8 +257,8 @@ impl Fold {
     }
 
     fn expect(&mut self, output: Output) -> Output {
-        self.sent.records += output.records;
-        self.sent.bytes += output.bytes.len() as u64;
+        self.sent.records = self.sent.records.saturating_add(output.records);
+        self.sent.bytes = self.sent.bytes.saturating_add(output.bytes.len() as u64);
         let branches = 1 + output.others.len();
         self.branched.resize(self.branched.len().max(branches), 0);
         for (branch, bytes) in self.branched[..branches].iter_mut().enumerate() {
@@ -282,7 +282,7 @@ impl Fold {
             accepted.records.min(self.sent.records).saturating_sub(torn)
         });
         let written = if self.lines.is_some() { written } else { None };
-        let bytes_read = self.bytes_before + bytes_read;
+        let bytes_read = self.bytes_before.saturating_add(bytes_read);
         if let Some(watched) = self.watched() {
             self.state.watched = watched;
         }

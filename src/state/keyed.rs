@@ -306,7 +306,7 @@ impl Keyed {
         } else if self.unseen.contains(Bytes::new(key)) {
             self.seen_at_last(key, &sighting);
         } else if key.len() > KEY_BYTES_MAX || !self.has_room(first) {
-            self.other += count;
+            self.other = self.other.saturating_add(count);
             return false;
         } else {
             self.admit(key, &sighting, false);
@@ -348,7 +348,7 @@ impl Keyed {
         if self.guests < KEYS_MAX {
             return true;
         }
-        self.refused += 1;
+        self.refused = self.refused.saturating_add(1);
         let Some(now) = now.filter(|_| self.refused > REFUSED_MIN) else {
             return false;
         };
@@ -549,7 +549,7 @@ impl Keyed {
     pub fn merge(&mut self, other: &Keyed) {
         self.started = self.started.into_iter().chain(other.started).min();
         self.newest = self.newest.max(other.newest);
-        self.other += other.other;
+        self.other = self.other.saturating_add(other.other);
         for (key, theirs) in other.keys.sorted() {
             match self.keys.get_mut(key) {
                 Some(entry) => entry.merge(theirs),
@@ -560,7 +560,7 @@ impl Keyed {
                     entry.queued = None;
                     self.keys.insert(key, entry);
                 }
-                None => self.other += theirs.count(),
+                None => self.other = self.other.saturating_add(theirs.count()),
             }
             self.queue(key);
         }

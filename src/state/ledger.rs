@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::flow::mapped::Counts;
+use crate::state::add;
 
 /// Totals of one run. `records = kept + filtered + duplicate + malformed + held` always holds; what
 /// is missing from it, or from the bytes that were read, is `unaccounted`.
@@ -33,33 +34,33 @@ pub struct Ledger {
 impl Ledger {
     /// Adds what a mapper counted in one batch.
     pub fn add(&mut self, counts: &Counts) {
-        self.bytes += counts.bytes;
-        self.lines += counts.lines;
-        self.records += counts.records;
-        self.kept += counts.kept;
-        self.filtered += counts.filtered;
-        self.malformed += counts.malformed;
-        self.truncated += counts.truncated;
-        self.no_time += counts.no_time;
-        self.fields_cut += counts.fields_cut;
-        self.faulted += counts.faulted;
+        add(&mut self.bytes, counts.bytes);
+        add(&mut self.lines, counts.lines);
+        add(&mut self.records, counts.records);
+        add(&mut self.kept, counts.kept);
+        add(&mut self.filtered, counts.filtered);
+        add(&mut self.malformed, counts.malformed);
+        add(&mut self.truncated, counts.truncated);
+        add(&mut self.no_time, counts.no_time);
+        add(&mut self.fields_cut, counts.fields_cut);
+        add(&mut self.faulted, counts.faulted);
     }
 
     /// Adds another run's ledger.
     pub fn merge(&mut self, other: &Ledger) {
-        self.bytes += other.bytes;
-        self.lines += other.lines;
-        self.records += other.records;
-        self.kept += other.kept;
-        self.filtered += other.filtered;
-        self.duplicate += other.duplicate;
-        self.malformed += other.malformed;
-        self.held += other.held;
-        self.truncated += other.truncated;
-        self.no_time += other.no_time;
-        self.unaccounted += other.unaccounted;
-        self.fields_cut += other.fields_cut;
-        self.faulted += other.faulted;
+        add(&mut self.bytes, other.bytes);
+        add(&mut self.lines, other.lines);
+        add(&mut self.records, other.records);
+        add(&mut self.kept, other.kept);
+        add(&mut self.filtered, other.filtered);
+        add(&mut self.duplicate, other.duplicate);
+        add(&mut self.malformed, other.malformed);
+        add(&mut self.held, other.held);
+        add(&mut self.truncated, other.truncated);
+        add(&mut self.no_time, other.no_time);
+        add(&mut self.unaccounted, other.unaccounted);
+        add(&mut self.fields_cut, other.fields_cut);
+        add(&mut self.faulted, other.faulted);
     }
 
     /// Closes the books: `bytes_read` is what the reader counted, `written` what was accepted (records),
@@ -71,20 +72,24 @@ impl Ledger {
     pub fn close(&mut self, bytes_read: u64, written: Option<u64>) {
         let mut missing = self.missing(bytes_read);
         if let Some(written) = written {
-            missing += written.abs_diff(self.kept);
+            add(&mut missing, written.abs_diff(self.kept));
         }
-        self.unaccounted += missing;
+        add(&mut self.unaccounted, missing);
     }
 
     /// The lines that are unaccounted for if so many bytes were read, whatever became of those that were
     /// kept.
     pub fn missing(&self, bytes_read: u64) -> u64 {
-        let records = self.kept + self.filtered + self.duplicate + self.malformed + self.held;
+        let of = [self.filtered, self.duplicate, self.malformed, self.held];
+        let records = of.into_iter().fold(self.kept, u64::saturating_add);
         let mut missing = self.records.abs_diff(records);
         if bytes_read != self.bytes {
             // How many lines stood in bytes that nobody has is not known; their average says it best.
             let length = self.bytes.checked_div(self.lines).unwrap_or(1).max(1);
-            missing += (bytes_read.abs_diff(self.bytes) / length).max(1);
+            add(
+                &mut missing,
+                (bytes_read.abs_diff(self.bytes) / length).max(1),
+            );
         }
         missing
     }

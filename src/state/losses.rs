@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::flow::mark::{Birth, Generation, Kind, Mark, Piece};
+use crate::state::add;
 use crate::state::places::Places;
 
 /// Ranges that are named one by one; of those beyond only the sum is kept, so that a disk which fails
@@ -43,7 +44,7 @@ impl Losses {
             // What an earlier batch had is lost no more.
             Kind::Lost => u64::from(mark.context_bytes),
             Kind::Skipped => {
-                self.skipped_bytes += lengths.sum::<u64>();
+                add(&mut self.skipped_bytes, lengths.sum());
                 return;
             }
             Kind::Data if unread > 0 => lengths.sum::<u64>().saturating_sub(unread),
@@ -63,7 +64,7 @@ impl Losses {
 
     fn add(&mut self, piece: &Piece, name: impl FnOnce() -> String) {
         let bytes = piece.to - piece.from;
-        self.lost_bytes += bytes;
+        add(&mut self.lost_bytes, bytes);
         let neighbour =
             |row: &&mut Row| row.generation == Some(piece.generation) && row.to == piece.from;
         if let Some(row) = self.rows.iter_mut().rev().find(neighbour) {
@@ -76,15 +77,15 @@ impl Losses {
                 to: piece.to,
             });
         } else {
-            self.other += bytes;
+            add(&mut self.other, bytes);
         }
     }
 
     /// Adds those of another run.
     pub fn merge(&mut self, other: &Losses) {
-        self.lost_bytes += other.lost_bytes;
-        self.skipped_bytes += other.skipped_bytes;
-        self.other += other.other;
+        add(&mut self.lost_bytes, other.lost_bytes);
+        add(&mut self.skipped_bytes, other.skipped_bytes);
+        add(&mut self.other, other.other);
         for row in &other.rows {
             if self.rows.len() < ROWS_MAX {
                 let generation = None;
@@ -93,7 +94,7 @@ impl Losses {
                     ..row.clone()
                 });
             } else {
-                self.other += row.to - row.from;
+                add(&mut self.other, row.to.saturating_sub(row.from));
             }
         }
     }

@@ -90,7 +90,7 @@ impl Messages {
         let row = match found {
             Some(&place) => {
                 let row = &mut self.rows[place as usize];
-                row.count += sighting.count;
+                row.count = row.count.saturating_add(sighting.count);
                 row.first = earlier(row.first, sighting.first);
                 row.last = row.last.max(sighting.last);
                 row
@@ -106,7 +106,8 @@ impl Messages {
                 let later = (SAMPLES_MAX - 1) * later_bytes_max(masked);
                 let cost = ROW_BYTES + masked.len() + first + later;
                 if !self.admits(sighting.level, cost) {
-                    self.other[Level::index(sighting.level)] += sighting.count;
+                    let other = &mut self.other[Level::index(sighting.level)];
+                    *other = other.saturating_add(sighting.count);
                     return;
                 }
                 self.bytes += cost;
@@ -182,9 +183,9 @@ impl Messages {
                 count: row.count,
                 first: row.first,
                 last: row.last,
-                source: row.source + sources,
+                source: row.source.saturating_add(sources),
                 offset: row.offset,
-                ordinal: row.ordinal + records,
+                ordinal: row.ordinal.saturating_add(records),
                 masked: &row.texts.masked,
             };
             self.add(
@@ -193,7 +194,7 @@ impl Messages {
             );
         }
         for (to, from) in self.other.iter_mut().zip(other.other) {
-            *to += from;
+            *to = to.saturating_add(from);
         }
     }
 

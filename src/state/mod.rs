@@ -127,6 +127,11 @@ pub struct Shape {
 /// stand in one row more, `other`. A row takes about 250 bytes.
 pub const FOLLOWED_MAX: u32 = 10_000;
 
+/// Adds to a count; one from a hostile or damaged file may be as large as it can be.
+fn add(to: &mut u64, count: u64) {
+    *to = to.saturating_add(count);
+}
+
 /// One input.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Input {
@@ -225,25 +230,26 @@ impl State {
             self.inputs.resize_with(place + 1, Input::default);
         }
         let input = &mut self.inputs[place];
-        input.bytes += mapped.counts.bytes;
-        input.lines += mapped.counts.lines;
-        input.records += mapped.counts.records;
-        input.kept += mapped.counts.kept;
+        add(&mut input.bytes, mapped.counts.bytes);
+        add(&mut input.lines, mapped.counts.lines);
+        add(&mut input.records, mapped.counts.records);
+        add(&mut input.kept, mapped.counts.kept);
         for (to, from) in input.formats.iter_mut().zip(mapped.formats) {
-            *to += from;
+            add(to, from);
         }
         for (to, from) in self.conditions.iter_mut().zip(&mapped.conditions) {
-            *to += from;
+            add(to, *from);
         }
         for part in mapped.parts() {
-            self.tables(part, mapped, records);
+            self.tables(part, mapped.source, mapped.position, records);
         }
     }
 
-    /// Takes one part of a batch into the tables; `records` stand before the batch.
-    pub fn tables(&mut self, part: &Tables, mapped: &Mapped, records: u64) {
+    /// Takes one part of a batch into the tables; the batch begins at `position` of `source`, and `records`
+    /// stand before it.
+    pub fn tables(&mut self, part: &Tables, source: SourceId, position: u64, records: u64) {
         for (to, from) in self.levels.iter_mut().zip(part.levels) {
-            *to += from;
+            add(to, from);
         }
         self.first = self.first.into_iter().chain(part.first).min();
         self.last = self.last.max(part.last);
@@ -265,9 +271,9 @@ impl State {
                 count: message.count,
                 first: message.first,
                 last: message.last,
-                source: mapped.source.0,
-                offset: mapped.position + u64::from(message.start),
-                ordinal: records + u64::from(message.ordinal),
+                source: source.0,
+                offset: position.saturating_add(u64::from(message.start)),
+                ordinal: records.saturating_add(u64::from(message.ordinal)),
                 masked: message.masked.of(&part.messages.masked),
             };
             let samples = samples.iter();
@@ -310,16 +316,16 @@ impl State {
 
     /// Adds a run that came after this one (law 4).
     pub fn merge(&mut self, other: &State) {
-        let sources = u32::try_from(self.inputs.len()).expect("a run has fewer than 2^32 inputs");
+        let sources = u32::try_from(self.inputs.len()).unwrap_or(u32::MAX);
         let records = self.ledger.records;
         self.inputs.extend(other.inputs.iter().cloned());
         self.ledger.merge(&other.ledger);
         self.losses.merge(&other.losses);
         for (to, from) in self.levels.iter_mut().zip(other.levels) {
-            *to += from;
+            add(to, from);
         }
         for (to, from) in self.conditions.iter_mut().zip(&other.conditions) {
-            *to += from;
+            add(to, *from);
         }
         self.first = self.first.into_iter().chain(other.first).min();
         self.last = self.last.max(other.last);

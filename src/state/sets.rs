@@ -124,19 +124,19 @@ impl Sets {
             bytes: &mut self.bytes,
             limit: self.limit,
         };
-        self.overall.records += count;
+        self.overall.records = self.overall.records.saturating_add(count);
         let mut found = Found::New;
         if !self.settings.key.is_empty() {
             if self.keys.get_mut(key).is_none() {
                 if !room.admits(key, self.keys.len()) {
-                    self.other += count;
+                    self.other = self.other.saturating_add(count);
                     self.overall.add(value, VALUES_OVERALL_MAX, &mut room);
                     return;
                 }
                 self.keys.insert(key, Values::default());
             }
             let values = self.keys.get_mut(key).expect("it is known or was added");
-            values.records += count;
+            values.records = values.records.saturating_add(count);
             found = values.add(value, VALUES_MAX, &mut room);
         }
         // Fast path: what a key has is in the overall set already.
@@ -145,7 +145,7 @@ impl Sets {
         }
         let overall = self.overall.add(value, VALUES_OVERALL_MAX, &mut room);
         if found == Found::Refused || overall == Found::Refused {
-            self.refused += count;
+            self.refused = self.refused.saturating_add(count);
         }
     }
 
@@ -216,8 +216,8 @@ impl Sets {
 
     /// Adds the values of a set of the same settings (law 4).
     pub fn merge(&mut self, other: &Sets) {
-        self.other += other.other;
-        self.refused += other.refused;
+        self.other = self.other.saturating_add(other.other);
+        self.refused = self.refused.saturating_add(other.refused);
         let mut room = Room {
             bytes: &mut self.bytes,
             limit: self.limit,
@@ -228,7 +228,7 @@ impl Sets {
         for (key, theirs) in other.keys.sorted() {
             if !self.keys.contains(key) {
                 if !room.admits(key, self.keys.len()) {
-                    self.other += theirs.records;
+                    self.other = self.other.saturating_add(theirs.records);
                     continue;
                 }
                 self.keys.insert(key, Values::default());
@@ -237,7 +237,7 @@ impl Sets {
             fits &= values.merge(theirs, VALUES_MAX, &mut room);
         }
         if !fits {
-            self.refused += 1;
+            self.refused = self.refused.saturating_add(1);
         }
     }
 }
@@ -312,7 +312,7 @@ impl Values {
     }
 
     fn merge(&mut self, other: &Values, values_max: usize, room: &mut Room<'_>) -> bool {
-        self.records += other.records;
+        self.records = self.records.saturating_add(other.records);
         match &other.distinct {
             Distinct::Exact(exact) => {
                 let add = |value: &ByteBuf| self.add(value, values_max, room) != Found::Refused;

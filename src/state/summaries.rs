@@ -115,21 +115,21 @@ impl Summaries {
             let Some(window) = window else { continue };
             self.last.insert(row.0, window);
             if self.closed_before.is_some_and(|before| window < before) {
-                self.late += count;
+                self.late = self.late.saturating_add(count);
                 continue;
             }
             if !self.open.contains_key(&window) {
                 self.begin(window);
                 if self.closed_before.is_some_and(|before| window < before) {
-                    self.late += count;
+                    self.late = self.late.saturating_add(count);
                     continue;
                 }
             }
             let state = self.open.get_mut(&window).expect("it was just made");
-            open_input(state, row, name, count);
-            state.ledger.records += count;
-            state.ledger.kept += count;
-            state.tables(part, mapped, records);
+            let input = open_input(state, name, count);
+            state.ledger.records = state.ledger.records.saturating_add(count);
+            state.ledger.kept = state.ledger.kept.saturating_add(count);
+            state.tables(part, input, mapped.position, records);
         }
     }
 
@@ -241,16 +241,49 @@ impl Summaries {
     }
 }
 
-/// Makes sure that the state has a row for the input, and counts what it gave.
-fn open_input(state: &mut State, row: SourceId, name: &str, count: u64) {
-    let place = row.0 as usize;
-    if state
-        .inputs
-        .get(place)
-        .is_none_or(|input| input.name.is_empty())
-    {
+/// The row of the input in this window, and what it gave. A window has rows only for inputs that gave it
+/// something: those of the run may be ten thousand, and a thousand windows may wait.
+fn open_input(state: &mut State, name: &str, count: u64) -> SourceId {
+    let place = state.inputs.iter().position(|input| input.name == name);
+    let place = place.unwrap_or(state.inputs.len());
+    let row = SourceId(u32::try_from(place).expect("a run has fewer than 2^32 inputs"));
+    if place == state.inputs.len() {
         state.open(row, name);
     }
-    state.inputs[place].records += count;
-    state.inputs[place].kept += count;
+    let input = &mut state.inputs[place];
+    input.records = input.records.saturating_add(count);
+    input.kept = input.kept.saturating_add(count);
+    row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::level::Level;
+
+    /// The last of ten thousand files once made every window hold ten thousand rows.
+    #[test]
+    fn a_window_has_rows_only_for_inputs_that_gave_it_something() {
+        let shape = Shape {
+            list: Level::Warn,
+            groupings: Vec::new(),
+            zone: "UTC".to_owned(),
+        };
+        let mut summaries = Summaries::new(60, shape);
+        for (source, name) in [(9_999, "late.log"), (3, "early.log"), (9_999, "late.log")] {
+            let mut mapped = Mapped {
+                source: SourceId(source),
+                ..Mapped::default()
+            };
+            mapped.tables.window = Some(7);
+            mapped.tables.levels[2] = 5;
+            summaries.absorb(&mapped, name, 0, None, None);
+        }
+        summaries.finish();
+        let summary = summaries.take().next().unwrap();
+        let inputs = summary.state.inputs.iter();
+        let inputs: Vec<_> = inputs.map(|input| (&*input.name, input.records)).collect();
+        assert_eq!(inputs, [("late.log", 10), ("early.log", 5)]);
+        assert_eq!(summary.state.ledger.records, 15);
+    }
 }

@@ -18,6 +18,7 @@ mod cost;
 mod explain;
 mod follow;
 mod fuzz;
+mod huge;
 mod inputs;
 mod laws;
 #[cfg(any(debug_assertions, feature = "failpoints"))]

@@ -24,7 +24,9 @@ impl Follower {
         }
         let births = resume.replay.iter().flat_map(|mark| &mark.births);
         for birth in births {
-            self.next_generation = self.next_generation.max(birth.generation.0 + 1);
+            self.next_generation = self
+                .next_generation
+                .max(birth.generation.0.saturating_add(1));
         }
         self.located = self.locate(&resume.replay);
         self.replay = resume.replay.into();
@@ -32,8 +34,8 @@ impl Follower {
 
     pub(super) fn take_over(&mut self, place: Place, now: Duration) {
         let (generation, source) = (place.birth.generation, place.birth.source);
-        self.next_generation = self.next_generation.max(generation.0 + 1);
-        self.sources_count = self.sources_count.max(source.0 + 1);
+        self.next_generation = self.next_generation.max(generation.0.saturating_add(1));
+        self.sources_count = self.sources_count.max(source.0.saturating_add(1));
         self.sources.insert(place.birth.name.clone(), source);
         let mut file = Followed::new(place, None, None, now);
         file.gone_at = Some(now);

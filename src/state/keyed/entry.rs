@@ -246,7 +246,7 @@ impl Entry {
                 self.end_of(Kind::Stuck, at, &what, changes);
                 self.sample_of_end(changes, sighting.sample());
             }
-            self.transitions += 1;
+            self.transitions = self.transitions.saturating_add(1);
             self.value.clear();
             self.value.extend_from_slice(sighting.value);
             self.set(sighting, changes);
@@ -295,7 +295,7 @@ impl Entry {
     }
 
     fn add(&mut self, sighting: &Sighting<'_>) {
-        self.count += sighting.count;
+        self.count = self.count.saturating_add(sighting.count);
         self.last = self.last.max(sighting.newest);
         if self.meaning == Meaning::Ok {
             self.last_ok = self.last_ok.max(sighting.newest);
@@ -437,8 +437,10 @@ impl Entry {
     /// Adds what came after (law 4).
     pub fn merge(&mut self, other: &Entry) {
         let changes_at_seam = self.value != other.first_value;
-        self.count += other.count;
-        self.transitions += other.transitions + u64::from(changes_at_seam);
+        self.count = self.count.saturating_add(other.count);
+        self.transitions = self
+            .transitions
+            .saturating_add(other.transitions.saturating_add(u64::from(changes_at_seam)));
         if changes_at_seam || other.transitions > 0 {
             self.since = other.since;
             self.value.clone_from(&other.value);

@@ -75,15 +75,15 @@ impl Walk {
         let broken = match movement(from, step) {
             Movement::Same | Movement::Next => return None,
             Movement::Round => {
-                self.rounds += 1;
+                self.rounds = self.rounds.saturating_add(1);
                 return self.broken.take().map(|_| Change::Mended);
             }
             Movement::Skip(steps) => {
-                self.skipped += steps;
+                self.skipped = self.skipped.saturating_add(steps);
                 Broken { at, from, to: step }
             }
             Movement::Back => {
-                self.backwards += 1;
+                self.backwards = self.backwards.saturating_add(1);
                 Broken { at, from, to: step }
             }
         };
@@ -109,16 +109,18 @@ impl Walk {
         let is_first_round = self.rounds == 1;
         let from = self.step;
         // The other walk counted its first step from before the first one: that was not so.
-        self.skipped += other.skipped - u64::from(first);
-        self.backwards += other.backwards;
+        self.skipped = self
+            .skipped
+            .saturating_add(other.skipped.saturating_sub(u64::from(first)));
+        self.backwards = self.backwards.saturating_add(other.backwards);
         let movement = movement(from, first);
         let broken = match movement {
             Movement::Skip(steps) => {
-                self.skipped += steps;
+                self.skipped = self.skipped.saturating_add(steps);
                 true
             }
             Movement::Back => {
-                self.backwards += 1;
+                self.backwards = self.backwards.saturating_add(1);
                 true
             }
             Movement::Same | Movement::Next | Movement::Round => false,
@@ -129,7 +131,7 @@ impl Walk {
             to: first,
         });
         if matches!(movement, Movement::Round) {
-            self.rounds += 1;
+            self.rounds = self.rounds.saturating_add(1);
             self.broken = None;
         } else if is_first_round && self.broken_later.is_none() {
             self.broken_later = broken.clone().or_else(|| other.broken_later.clone());
@@ -139,7 +141,7 @@ impl Walk {
         } else if self.broken.is_none() {
             self.broken = broken.or_else(|| other.broken_later.clone());
         }
-        self.rounds += other.rounds - 1;
+        self.rounds = self.rounds.saturating_add(other.rounds.saturating_sub(1));
         self.step = other.step;
     }
 
