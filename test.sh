@@ -44,6 +44,7 @@ long)
         run cargo test --locked --release --test it "$part" -- --ignored --nocapture --test-threads 1
     done
     WEIR_LONG=1 run cargo test --locked --release --test it laws::
+    run cargo test --locked --release --test it adding:: -- --ignored
     # Every run tries cases of its own.
     for _ in {1..20}; do
         run cargo test --locked --release --lib

@@ -6,6 +6,7 @@
     reason = "all of this is tests, where a panic is the message"
 )]
 
+mod adding;
 mod bad_input;
 mod byte_order_mark;
 mod cases;
