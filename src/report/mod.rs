@@ -225,6 +225,12 @@ fn groups(state: &State, top: Option<usize>) -> Vec<Groups<'_>> {
 fn metrics(state: &State, top: Option<usize>) -> Vec<Metric<'_>> {
     let mut out = Vec::new();
     for metric in state.metrics.metrics() {
+        // The row over all, and of each grouping the shown ones and the sum of the others.
+        let groupings = state.shape.groupings.len();
+        let shown = top.map_or(metric.groups.len(), |top| {
+            metric.groups.len().min(top.saturating_mul(groupings))
+        });
+        out.reserve_exact(1 + shown + groupings);
         let row = |of, histogram| Metric {
             field: metric.name,
             unit: metric.unit,

@@ -370,7 +370,13 @@ impl Metrics {
 
     /// The metrics by name, each with its groups.
     pub fn metrics(&self) -> Vec<Metric<'_>> {
-        let mut groups: Vec<Vec<Group<'_>>> = vec![Vec::new(); self.tables.len()];
+        // Room to grow would show: there may be hundreds of thousands of groups.
+        let mut counts = vec![0; self.tables.len()];
+        for series in self.series.iter() {
+            counts[series.table as usize] += 1;
+        }
+        let room = |count: usize| Vec::with_capacity(count + 1);
+        let mut groups: Vec<Vec<Group<'_>>> = counts.into_iter().map(room).collect();
         for series in self.series.iter() {
             groups[series.table as usize].push(Group {
                 grouping: self.tables[series.table as usize].grouping,
@@ -424,7 +430,11 @@ impl Metrics {
             }));
             metric.is_approximate |= other.is_some();
             metric.is_approximate |= rows.iter().any(|row| row.histogram.without_shape() > 0);
-            metric.groups.append(&mut rows);
+            if metric.groups.is_empty() {
+                metric.groups = rows;
+            } else {
+                metric.groups.append(&mut rows);
+            }
             units.merge(table.units);
         }
         metric.unit = units.unit();

@@ -105,12 +105,13 @@ fn is_token(part: &[u8]) -> bool {
     }
     let web_safe =
         |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'=');
-    // Digits in many places and long: base64, a signed token.
-    let digits = part.iter().filter(|byte| byte.is_ascii_digit()).count();
+    // Long, digits and capitals all over it: base64, a signed token.
+    let odd = |byte: &&u8| byte.is_ascii_digit() || byte.is_ascii_uppercase();
+    let odd = part.iter().filter(odd).count();
     part.len() > NAME_BYTES_MAX
         && (letters_and_digits
             || part.iter().all(web_safe)
-                && digits * 12 >= part.len()
+                && odd * 3 >= part.len()
                 && has(u8::is_ascii_uppercase)
                 && has(u8::is_ascii_lowercase)
                 && part.len() >= TOKEN_BYTES_MIN)
