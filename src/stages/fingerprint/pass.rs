@@ -229,6 +229,9 @@ impl<'t, 'o> Pass<'t, 'o> {
             self.put(start, address_end);
             return address_end;
         }
+        if is_code(word) {
+            return end;
+        }
         if !dotted {
             return match varying_part(word) {
                 Some(varying) => self.put(start + varying, trimmed).max(end),
@@ -584,6 +587,14 @@ fn varying_part(word: &[u8]) -> Option<usize> {
     } else {
         digit
     })
+}
+
+/// `G1`, `R14`, `S3`: a capital and one or two digits name a kind, as errors and collectors are named.
+fn is_code(word: &[u8]) -> bool {
+    matches!(
+        word,
+        [b'A'..=b'Z', b'0'..=b'9'] | [b'A'..=b'Z', b'0'..=b'9', b'0'..=b'9']
+    )
 }
 
 fn is_uuid(word: &[u8]) -> bool {

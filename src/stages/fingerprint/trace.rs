@@ -51,9 +51,17 @@ fn frame(line: &[u8]) -> Option<&[u8]> {
 fn indented_frame(text: &[u8]) -> Option<&[u8]> {
     if let Some(name) = text.strip_prefix(b"at ".as_slice()) {
         // Java and Node end with `(place)`, C# goes on with ` in file:line`. A place alone
-        // belongs to the frame above (Rust) or to a function without a name.
-        let end = memchr::memchr(b'(', name).unwrap_or(name.len());
-        return Some(&name[..end]).filter(|name| !name.contains(&b'/'));
+        // belongs to the frame above (Rust) or to a function without a name. Java's modules stand
+        // before a slash: `java.base/java.lang.Thread.run(…)`.
+        let open = memchr::memchr(b'(', name);
+        let name = &name[..open.unwrap_or(name.len())];
+        let is_place = name.contains(&b'/')
+            && (open.is_none()
+                || matches!(name[0], b'/' | b'.' | b'<')
+                || name
+                    .iter()
+                    .any(|byte| byte.is_ascii_whitespace() || *byte == b':'));
+        return Some(name).filter(|_| !is_place);
     }
     if let Some(file) = text.strip_prefix(b"File \"".as_slice()) {
         let name = memchr::memmem::rfind(file, b", in ")?;
@@ -95,7 +103,10 @@ fn type_name(line: &[u8]) -> Option<&[u8]> {
     if line.first().is_none_or(u8::is_ascii_whitespace) {
         return None;
     }
-    let text = line.strip_prefix(b"Caused by: ".as_slice()).unwrap_or(line);
+    let text = [b"Caused by: ".as_slice(), b"Wrapped by: "]
+        .iter()
+        .find_map(|prefix| line.strip_prefix(*prefix))
+        .unwrap_or(line);
     let end = text
         .iter()
         .position(|&byte| byte == b':' || byte.is_ascii_whitespace())
