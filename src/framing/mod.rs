@@ -8,6 +8,7 @@
 //!
 //! The chunking law: chunks cut only where [`cut::cut`] allows give the same records as the whole.
 
+mod called;
 pub mod chunker;
 pub mod container;
 pub mod continuation;

@@ -414,13 +414,16 @@ fn joins_traces_within_one_stream() {
 
 #[test]
 fn limits_records() {
-    let input = format!("{HEAD}{}", " x\n".repeat(1200));
+    let input = format!("{HEAD}{}", "\tx\n".repeat(1200));
     let counts: Vec<u32> = whole(&Multiline::Auto, input.as_bytes())
         .iter()
         .map(|record| record.line_count)
         .collect();
     assert_eq!(counts, [500, 500, 201]);
-    let long = format!("{HEAD}{}", format!(" {}\n", "x".repeat(300_000)).repeat(10));
+    let long = format!(
+        "{HEAD}{}",
+        format!("\t{}\n", "x".repeat(300_000)).repeat(10)
+    );
     let counts: Vec<u32> = whole(&Multiline::Auto, long.as_bytes())
         .iter()
         .map(|record| record.line_count)
@@ -617,6 +620,162 @@ fn evidence_is_suspicious() {
     }
 }
 
+/// Whole inputs and the number of their records.
+#[test]
+fn joins_reports_and_leaves_neighbours_apart() {
+    let cases: [(&str, usize); 38] = [
+        // Python
+        (
+            "Traceback (most recent call last):\n  File \"a\"\nValueError: 1\nTraceback (most recent call last):\n  File \"b\"\nValueError: 2\n",
+            2,
+        ),
+        (
+            "Traceback (most recent call last):\n  File \"a\"\nValueError: 1\n\nTraceback (most recent call last):\n  File \"b\"\nValueError: 2\n",
+            2,
+        ),
+        (
+            "  File \"a.py\", line 1\n    x y\n      ^\nSyntaxError: invalid syntax\n",
+            1,
+        ),
+        (
+            "  + Exception Group Traceback (most recent call last):\n  |   File \"a.py\", line 3, in f\n  | ExceptionGroup: x (2 sub-exceptions)\n  +-+---------------- 1 ----------------\n    | ValueError: 1\n    +------------------------------------\n",
+            1,
+        ),
+        (
+            "Fatal Python error: Segmentation fault\n\nCurrent thread 0x00007f (most recent call first):\n  File \"/a.py\", line 3 in f\n",
+            1,
+        ),
+        // Go
+        (
+            "2026/11/20 10:00:01 http: panic serving 1.2.3.4:5: boom\ngoroutine 19 [running]:\nnet/http.(*conn).serve.func1()\n\t/usr/go/server.go:1868 +0xb9\npanic({0x6a5b20?, 0x8f4a10?})\n\t/usr/go/panic.go:920 +0x270\nmain.f(...)\n\t/src/a.go:3\ncreated by net/http.(*Server).Serve in goroutine 1\n\t/src/b.go:3\n",
+            1,
+        ),
+        (
+            "2026-11-20T10:00:00.123Z\tERROR\tReconciler error\t{\"name\": \"x\"}\nsigs.k8s.io/controller-runtime/pkg/controller.(*Controller).Start.func2.2\n\t/go/pkg/mod/controller.go:227\nruntime.goexit\n\t/go/asm.s:1\n2026-11-20T10:00:01.123Z\tINFO\tdone\n",
+            2,
+        ),
+        (
+            "2026-11-20 10:00:00 INFO files\nsrc/main.go\nsrc/lib.rs\n",
+            3,
+        ),
+        (
+            "WARNING: DATA RACE\nRead at 0x00c0 by goroutine 8:\n  main.f()\n      /a.go:1\n\nPrevious write at 0x00c0 by goroutine 7:\n  main.g()\n      /a.go:2\n\nGoroutine 8 (running) created at:\n  main.main()\n==================\nready\n",
+            2,
+        ),
+        // PHP
+        (
+            "2026/11/20 10:00:01 [error] 1#1: *2 FastCGI sent in stderr: \"PHP message: PHP Warning:  a\nPHP message: PHP Warning:  b\" while reading\n2026/11/20 10:00:02 [warn] x\n",
+            2,
+        ),
+        ("PHP message: a\nPHP message: b\n", 2),
+        (
+            "[2026-11-20 10:00:01] production.ERROR: x {\"exception\":\"[object] (E(code: 0): x at /a.php:5)\n[stacktrace]\n#0 /a.php(1): f('x')\n#1 {main}\n\n[previous exception] [object] (E(code: 0): y at /b.php:6)\n[stacktrace]\n#0 {main}\n\"} \n[2026-11-20 10:00:02] production.INFO: y\n",
+            2,
+        ),
+        // Erlang and Elixir
+        (
+            "10:00:01.227 [error] GenServer #PID<0.931.0> terminating\n** (stop) killed\nLast message: {:EXIT, :killed}\nState: {:state, 1}\n10:00:02.227 [info] up\n",
+            2,
+        ),
+        (
+            "** (RuntimeError) boom\n    lib/a.ex:3: A.f/1\n** (RuntimeError) boom\n    lib/a.ex:3: A.f/1\n",
+            2,
+        ),
+        (
+            "=ERROR REPORT==== 20-Nov-2026::10:00:00.123456 ===\n** Generic server <0.1.0> terminating\n** Last message in was stop\n** Reason for termination ==\n** {badmatch,{error,enoent}}\n\n=INFO REPORT==== 20-Nov-2026::10:00:01 ===\naccepting AMQP connection\n\n=CRASH REPORT==== 20-Nov-2026::10:00:02 ===\n  crasher:\n    pid: <0.1.0>\n",
+            3,
+        ),
+        // MySQL
+        (
+            "# Time: 2026-11-20T10:00:00.1Z\n# User@Host: a[a] @ b []  Id: 1\n# Query_time: 2.0  Lock_time: 0.1\nuse shop;\nSET timestamp=1795168800;\nSELECT a,\n b\nFROM t\nWHERE x = 1;\n# User@Host: a[a] @ b []\n# Query_time: 3.0\nSELECT 1;\n# Time: 2026-11-20T10:00:02.1Z\n# Query_time: 3.0\nSELECT 2;\nready\n",
+            4,
+        ),
+        ("SELECT a\nFROM t\n", 2),
+        // Java
+        (
+            "Nov 20, 2026 10:00:02 AM com.example.Main main\nSEVERE: cannot start 17\njava.lang.IllegalStateException: y\n\tat a.b(C.java:1)\nNov 20, 2026 10:00:03 AM com.example.Main main\nINFO: started\n",
+            2,
+        ),
+        ("INFO: a\nWARNING: b\nINFO: c\n", 3),
+        (
+            "2026-11-20 10:00:01,123 ERROR [a.B] x: java.lang.IllegalStateException: y\n\tat a.b(C.java:1)\n\tSuppressed: java.io.IOException: z\n\t\tat a.b(C.java:1)\nWrapped by: a.b.OuterException: o\n\tat a.b(C.java:1) ~[a.jar:1.0]\n",
+            1,
+        ),
+        (
+            "java.lang.OutOfMemoryError: Java heap space\nDumping heap to java_pid1.hprof ...\nHeap dump file created [123 bytes in 0.1 secs]\nready\n",
+            2,
+        ),
+        (
+            "#\n# A fatal error has been detected by the Java Runtime Environment:\n#\n#  SIGSEGV (0xb) at pc=0x1\n#\n",
+            1,
+        ),
+        ("#\n# a comment\n# another\n", 3),
+        (
+            "2026-11-20T10:00:00.1+0000: 0.12: [GC (Allocation Failure) [ParNew\nDesired survivor size 1 bytes, new threshold 6 (max 6)\n- age   1:   1 bytes,   1 total\n: 1K->2K(3K), 0.1 secs]\n",
+            1,
+        ),
+        (
+            "api-1  | java.lang.IllegalStateException: y\napi-1  | \tat a.b(C.java:1)\napi-1  | Caused by: z\napi-1  | \tat a.b(C.java:1)\napi-1  | \t... 3 more\ndb-1   | ready (5)\napi-1  | ready (5)\n",
+            3,
+        ),
+        (
+            "Nov 20 10:00:00 web app[17]: java.lang.IllegalStateException: y\nNov 20 10:00:01 web app[17]: \tat a.b(C.java:1)\nNov 20 10:00:01 web app[17]: done (5)\n",
+            2,
+        ),
+        (
+            "11-20 10:00:05.100  4001  4001 E AndroidRuntime: java.lang.IllegalStateException: x\n11-20 10:00:05.100  4001  4001 E AndroidRuntime: \tat a.b(C.java:12)\n",
+            2,
+        ),
+        // C and C++
+        (
+            "==17==ERROR: AddressSanitizer: heap-use-after-free on address 0x602\nREAD of size 4 at 0x602 thread T0\n    #0 0x55 in main /src/a.c:3\n\n0x602 is located 0 bytes inside of 4-byte region\nfreed by thread T0 here:\n    #0 0x1\nSUMMARY: AddressSanitizer: heap-use-after-free\n==17==ABORTING\nready\n",
+            2,
+        ),
+        (
+            "==17== Invalid read of size 4\n==17==    at 0x1: f (a.c:1)\n==17==  Address 0x2 is 0 bytes after\n==17== \n==17== Invalid write of size 4\n==17==    at 0x1: f (a.c:1)\n",
+            2,
+        ),
+        (
+            "terminate called after throwing an instance of 'std::runtime_error'\n  what():  boom\nAborted (core dumped)\n",
+            1,
+        ),
+        // R, Lua, Swift, Ruby, Node
+        ("Error in f(x) : no x\nCalls: g -> f\nExecution halted\n", 1),
+        (
+            "lua: a.lua:3: attempt to index nil\nstack traceback:\n\t[C]: in ?\n",
+            1,
+        ),
+        (
+            "2026-11-20 10:00:00 ERROR x\nNoMethodError (undefined method 'a'):\n  \napp/a.rb:1:in 'b'\nlib/c.rb:2:in 'd'\n2026-11-20 10:00:01 INFO y\n",
+            2,
+        ),
+        (
+            "(node:17) UnhandledPromiseRejectionWarning: Error: x\n    at f (/a.js:1:1)\n(Use `node --trace-warnings ...` to show where the warning was created)\n",
+            1,
+        ),
+        // Records of their own
+        (
+            " {\"level\":\"error\",\"msg\":\"a\"}\n {\"level\":\"error\",\"msg\":\"b\"}\n 2026-11-20 10:00:00 ERROR c\n",
+            3,
+        ),
+        (" one plain line\n another\n a third\n", 3),
+        (
+            "10.0.0.1 - - [20/Nov/2026:10:00:00 +0000] \"GET /a HTTP/1.1\" 500 12\njava.lang.IllegalStateException: y\n\tat a.b(C.java:1)\n{\"level\":\"info\"}\nTraceback (most recent call last):\n  File \"a\"\nValueError: 1\n",
+            4,
+        ),
+        (
+            "{\"level\":\"info\",\"msg\":\"a\"}\n    of another program\n",
+            2,
+        ),
+    ];
+    let wrong: Vec<_> = cases
+        .iter()
+        .map(|&(text, want)| (text, want, payloads(&Multiline::Auto, text.as_bytes())))
+        .filter(|(_, want, got)| got.len() != *want)
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 #[test]
 fn joins_what_the_runtimes_write() {
     let one = [
@@ -650,7 +809,7 @@ fn joins_what_the_runtimes_write() {
 }
 
 /// Pieces that meet each other's rules: heads, evidence, openers, wrapped and half-wrapped lines.
-const PIECES: [&str; 58] = [
+const PIECES: [&str; 104] = [
     "2024-03-01 00:00:00 ERROR x",
     "2024-03-01T00:00:00Z INFO y",
     "[2024-03-01 00:00:00,1] WARN z",
@@ -709,6 +868,52 @@ const PIECES: [&str; 58] = [
     "PHP Fatal error:  x",
     "Tried calling: z",
     "\u{1}\u{fffd}",
+    "main.main",
+    "sigs.k8s.io/a/b.(*C).Start",
+    "panic({0x1?, 0x2?})",
+    "PHP message: PHP Warning:  x",
+    "2024/03/01 00:00:00 [error] 1#0: *2 FastCGI: \"PHP message: x",
+    "[stacktrace]",
+    "\"} ",
+    "=ERROR REPORT==== 20-Nov-2026::10:00:00 ===",
+    "** Generic server terminating",
+    "** (stop) killed",
+    "Last message: x",
+    "State: y",
+    "{badmatch,1}",
+    "==17==ERROR: AddressSanitizer: x",
+    "READ of size 4",
+    "0x1 is located",
+    "==17==ABORTING",
+    "==17==    at 0x1: f (a.c:1)",
+    "WARNING: DATA RACE",
+    "Previous write at 0x1",
+    "==================",
+    "Fatal Python error: x",
+    "Current thread 0x1 (most recent call first):",
+    "terminate called after x",
+    "Aborted (core dumped)",
+    "#",
+    "# A fatal error has been detected by the Java Runtime Environment:",
+    "# Time: 2026-11-20T10:00:00.000000Z",
+    "# User@Host: a[b]",
+    "# Query_time: 1",
+    "select a,",
+    "from t;",
+    "Nov 20, 2026 10:00:02 AM com.example.Main main",
+    "SEVERE: cannot start",
+    "Desired survivor size 1",
+    "- age   1: 2",
+    ": 1K->2K",
+    "api-1  | failed",
+    "api-1  | \tat a.b(C.java:1)",
+    "api-1  | Caused by: x",
+    "api-1  | \t... 3 more",
+    " {\"a\":1}",
+    "app/a.rb:1:in 'b'",
+    "3   lib.dylib   0x1",
+    "10.0.0.1 - - [01/Mar/2024:00:00:00 +0000] \"GET / HTTP/1.1\" 200 1",
+    "  + Exception Group Traceback (most recent call last):",
 ];
 
 pub(super) fn line() -> impl Strategy<Value = String> {

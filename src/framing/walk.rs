@@ -75,7 +75,7 @@ pub(super) fn walk(
             let starts = match mode {
                 Multiline::Off => true,
                 Multiline::Auto => {
-                    tracker.starts_surely(chunk, at) || tracker.starts(mode, chunk, at, end)
+                    tracker.starts_surely(chunk, at, end) || tracker.starts(mode, chunk, at, end)
                 }
                 Multiline::Pattern(_) => tracker.starts(mode, chunk, at, end),
             };

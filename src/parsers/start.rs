@@ -41,6 +41,13 @@ pub fn is_hard_start(line: &[u8]) -> bool {
         b'@' => starts_with_time(line).is_some(),
         b'-' => has_prefixed_time(line) || has_access_time(line),
         b':' | b'_' => has_access_time(line),
+        b'#' => line.starts_with(b"# Time: "),
+        // One blank before each line, as `docker compose --no-log-prefix` and `%5p` leave it.
+        b' ' => {
+            line.get(1)
+                .is_some_and(|byte| !matches!(byte, b' ' | b'\t'))
+                && is_hard_start(&line[1..])
+        }
         0x1b => starts_with_time(skip_colours(line)).is_some(),
         _ => false,
     }
@@ -394,6 +401,10 @@ mod tests {
             "@40000000433225833b6e1a8c tcpserver: x",
             "I, [2024-03-01T00:00:00.123456 #1234]  INFO -- : x",
             "Wed May 19 08:00:01 EST 2021 line 1",
+            " {\"a\":1}",
+            " 2024-03-01 00:00:00,000 WARN x",
+            " INFO [main] x",
+            "# Time: 2024-03-01T00:00:00.000000Z",
         ] {
             assert!(is_hard_start(line.as_bytes()), "{line}");
         }
