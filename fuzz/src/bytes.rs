@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 
 use logweir::config::syntax;
+use logweir::flow::document::{Asked, Columns};
 use logweir::flow::fingerprint::Fingerprint;
 use logweir::flow::output::json_string;
 use logweir::flow::terminal;
@@ -11,9 +12,12 @@ use logweir::framing::Multiline;
 use logweir::framing::cut::cut;
 use logweir::framing::frame::{Framer, Records};
 use logweir::notifiers::text::Escape;
+use logweir::parsers::documents;
 use logweir::parsers::time::Clock;
 use logweir::rules::mask::Mask;
 use logweir::sources::compressed;
+use logweir::sources::encoding::Encoding;
+use logweir::sources::prepared::Preparation;
 use logweir::stages::fingerprint::Masker;
 use logweir::state::templates::{Templates, cluster};
 use logweir::units;
@@ -220,6 +224,64 @@ pub fn times(data: &[u8]) {
 
 /// Most bytes that one input of this target may become; the program's own limit is 256 MiB.
 const DECODED_MAX: u64 = 16 << 20;
+
+/// Documents and other encodings: the pieces that an input comes in change nothing, and every line of an
+/// element is one line. The first byte says whether a path is asked for.
+pub fn documents(data: &[u8]) {
+    let Some((&first, bytes)) = data.split_first() else {
+        return;
+    };
+    let each = (first & 1 == 1).then_some("a[].b[]");
+    let read = |step: usize| {
+        let preparation = Preparation {
+            encoding: Encoding::named(if first & 2 == 2 {
+                "windows-1252"
+            } else {
+                "utf-8"
+            })
+            .filter(|_| first & 4 == 4),
+            asked: Asked {
+                each: each.map(Into::into),
+                columns: if first & 8 == 8 {
+                    Columns::Always
+                } else {
+                    Columns::IfKnown
+                },
+            },
+            recognise: documents::recognise,
+        };
+        let input = Steps {
+            bytes: bytes.to_vec(),
+            at: 0,
+            step,
+        };
+        let mut out = Vec::new();
+        let problem = match preparation.apply(Box::new(input)) {
+            Ok((mut text, _)) => text.read_to_end(&mut out).err(),
+            Err(error) => Some(error),
+        };
+        (out, problem.map(|error| error.to_string()))
+    };
+    let whole = read(usize::MAX);
+    assert_eq!(whole, read(1 + usize::from(first >> 3)));
+}
+
+/// Gives at most so many bytes a read.
+struct Steps {
+    bytes: Vec<u8>,
+    at: usize,
+    step: usize,
+}
+
+impl Read for Steps {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let rest = &self.bytes[self.at..];
+        let count = rest.len().min(self.step).min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        self.at += count;
+        Ok(count)
+    }
+}
 
 /// Damaged compressed input ends with an error, whole input gives back what was put in.
 pub fn compressed(data: &[u8]) {

@@ -8,7 +8,7 @@ mod outside;
 mod records;
 mod stored;
 
-pub use bytes::{compressed, escaping, framing, templates, times};
+pub use bytes::{compressed, documents, escaping, framing, templates, times};
 pub use condition::{configuration, expressions};
 pub use outside::{http, texts};
 pub use records::{formats, pipeline};
@@ -17,7 +17,7 @@ pub use stored::stored;
 /// A target by the name of its folder in `corpus/`.
 pub type Target = (&'static str, fn(&[u8]));
 
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     ("framing", framing),
     ("formats", formats),
     ("pipeline", pipeline),
@@ -28,6 +28,7 @@ pub const TARGETS: [Target; 12] = [
     ("escaping", escaping),
     ("times", times),
     ("compressed", compressed),
+    ("documents", documents),
     ("http", http),
     ("texts", texts),
 ];

@@ -680,6 +680,28 @@ pub struct SelectArgs {
         help_heading = "Records"
     )]
     pub multiline: String,
+    /// Read documents of JSON: each element at this path is a record, for example
+    /// 'Results[].Vulnerabilities[]'; scalar fields around it count as its own
+    #[arg(long, value_name = "PATH", env = "WEIR_EACH", help_heading = "Records")]
+    pub each: Option<String>,
+    /// Make fields out of the text of messages, for example
+    /// 'Failed password for {user} from {ip:ip} port {port:int}'; repeat it, the first that fits counts
+    #[arg(
+        long,
+        value_name = "PATTERN",
+        env = "WEIR_EXTRACT",
+        help_heading = "Records"
+    )]
+    pub extract: Vec<String>,
+    /// Encoding of the input: utf-8, utf-16le, utf-16be or windows-1252 [default: by its byte order
+    /// mark, else utf-8]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "WEIR_ENCODING",
+        help_heading = "Records"
+    )]
+    pub encoding: Option<String>,
     /// Time zone of times without one, for example Europe/Berlin [default: the zone of this machine]
     #[arg(long, value_name = "ZONE", env = "WEIR_TZ", help_heading = "Records")]
     pub tz: Option<String>,

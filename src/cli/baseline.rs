@@ -12,6 +12,7 @@ use crate::flow::fingerprint::Fingerprint;
 use crate::flow::level::Level;
 use crate::flow::wanted::Wanted;
 use crate::framing::Multiline;
+use crate::parsers::documents;
 use crate::plan;
 use crate::plan::flags as planned;
 use crate::plan::overlap::Outputs;
@@ -23,6 +24,7 @@ use crate::run::rehearse;
 use crate::run::start::{self, Start};
 use crate::sources::Source;
 use crate::sources::globs::Files;
+use crate::sources::prepared::Preparation;
 use crate::state::{Shape, State};
 
 pub fn run(command: BaselineCommand) -> Result<u8, Failure> {
@@ -167,6 +169,7 @@ fn tables(files: Files, opened: Option<Source>, level: LevelArg) -> Result<(Stat
         append: None,
         zone,
         format: None,
+        prepare: Preparation::new(documents::recognise),
         now: planned::now(),
         live: false,
         quiet: true,

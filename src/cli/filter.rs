@@ -4,7 +4,7 @@
 use std::io::{self, IsTerminal};
 
 use crate::cli::args::{DedupArg, FilterArgs, Format};
-use crate::cli::follow::{following, grace, rotation, select};
+use crate::cli::follow::{following, grace, only_to_the_end, rotation, select};
 use crate::cli::progress::Progress;
 use crate::cli::report::failed;
 use crate::cli::select::{common, engine};
@@ -32,6 +32,7 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
         ));
     }
     let following = following(&args.following, &args.input.files)?;
+    only_to_the_end(following.as_ref(), &args.select)?;
     let append = append(&args, following.is_some())?;
     let mut common = common(&args.select)?;
     let json = args.output.output == Format::Json && !args.count;
@@ -143,6 +144,7 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
         append,
         zone: common.zone,
         format: common.format,
+        prepare: common.prepare,
         now: common.now,
         live: true,
         quiet: args.output.quiet,

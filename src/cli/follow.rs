@@ -23,6 +23,24 @@ pub fn grace(args: &FollowArgs) -> Result<Duration, Failure> {
     }
 }
 
+/// Refuses what cannot be done to files that grow.
+pub fn only_to_the_end(following: Option<&Following>, args: &SelectArgs) -> Result<(), Failure> {
+    let given = [
+        ("--each", args.each.is_some()),
+        ("--encoding", args.encoding.is_some()),
+        (
+            "--format columns",
+            args.format.as_deref() == Some("columns"),
+        ),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        Some((flag, _)) if following.is_some() => Err(Failure::usage(format!(
+            "{flag} does not go with -f on files: a followed file is read as lines of UTF-8; leave out -f, or pipe the bytes in"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// What is followed; `None` reads to the end, or standard input as it comes.
 pub fn following(args: &FollowArgs, files: &[OsString]) -> Result<Option<Following>, Failure> {
     let streams = files.iter().filter(|file| *file == "-").count();
@@ -135,6 +153,9 @@ pub fn select(purpose: Purpose, args: &SelectArgs, zone: &str) -> Purpose {
         .add("--until", &args.until)
         .add("--format", &args.format)
         .add("--multiline", [&args.multiline])
+        .add("--each", &args.each)
+        .add("--encoding", &args.encoding)
+        .add("--extract", &args.extract)
         .add("--tz", [zone])
 }
 

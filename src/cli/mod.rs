@@ -11,6 +11,7 @@ mod filter;
 mod follow;
 mod live;
 mod merge;
+mod order;
 mod output;
 mod progress;
 mod replay;
@@ -23,7 +24,7 @@ mod usage;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::cli::args::{Cli, Command, ConfigCommand, SchemaKind, StateCommand};
 use crate::engine::faults;
@@ -31,7 +32,10 @@ use crate::process::diagnostics;
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let mut grammar = Cli::command();
+    grammar.build();
+    let arguments = order::command_first(std::env::args_os().collect(), &grammar);
+    let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => return usage::tell(&error),
     };

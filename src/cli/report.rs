@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cli::args::{Color, Format, OutputArgs, ReportArgs};
-use crate::cli::follow::{following, grace, select};
+use crate::cli::follow::{following, grace, only_to_the_end, select};
 use crate::cli::live::{self, Live};
 use crate::cli::progress::Progress;
 use crate::cli::select::{common, engine};
@@ -16,6 +16,7 @@ use crate::engine::{NoWatcher, Watcher};
 use crate::error::{Failure, exit};
 use crate::expr::aggregate::Check;
 use crate::expr::functions::Statistic;
+use crate::flow::document::Columns;
 use crate::flow::level::Level;
 use crate::flow::terminal;
 use crate::flow::wanted::{Wanted, is_metric_name};
@@ -46,7 +47,12 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
         return Ok(exit::USAGE);
     }
     let following = following(&args.following, &args.input.files)?;
+    only_to_the_end(following.as_ref(), &args.select)?;
     let mut common = common(&args.select)?;
+    // A report shows no lines, so tables of well-known programs may become fields without being asked.
+    if common.prepare.asked.columns == Columns::Never && args.select.format.is_none() {
+        common.prepare.asked.columns = Columns::IfKnown;
+    }
     common.wanted.time = true;
     common.wanted.level = true;
     let list = Level::from(args.level);
@@ -167,6 +173,7 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
         append: None,
         zone: common.zone,
         format: common.format,
+        prepare: common.prepare,
         now: common.now,
         live: args.following.follow,
         quiet: args.output.quiet,

@@ -19,6 +19,7 @@ use crate::engine::writer::Further;
 use crate::error::Failure;
 use crate::flow::format::Format;
 use crate::notifiers::delivery::{Delivery, Folder};
+use crate::parsers::documents;
 use crate::plan::setup::{self, LinesSink, Setup};
 use crate::process::diagnostics;
 use crate::process::signals::Hangup;
@@ -35,6 +36,7 @@ use crate::sinks::stdout::Escape;
 use crate::sinks::{Destination, Opening, Target};
 use crate::sources::follow::From;
 use crate::sources::globs::Files;
+use crate::sources::prepared::Preparation;
 use crate::sources::{Source, Stream, file};
 use crate::state::State;
 use crate::stop::Stop;
@@ -348,6 +350,7 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
         append,
         zone,
         format,
+        prepare: Preparation::new(documents::recognise),
         now,
         live: true,
         quiet: args.quiet,

@@ -7,12 +7,17 @@ use jiff::tz::TimeZone;
 use crate::cli::args::{InputArgs, LevelArg, SelectArgs};
 use crate::error::Failure;
 use crate::expr::condition::Condition;
+use crate::flow::document::{Asked, Columns};
+use crate::flow::extract::{self, Extract, PATTERNS_MAX};
 use crate::flow::format::Format;
 use crate::flow::level::Level;
 use crate::flow::time::Time;
 use crate::flow::wanted::Wanted;
 use crate::framing::Multiline;
+use crate::parsers::documents;
 use crate::plan::{Select, flags};
+use crate::sources::encoding::{Encoding, NAMES};
+use crate::sources::prepared::Preparation;
 use crate::stages::literals::Literals;
 
 impl From<LevelArg> for Level {
@@ -37,6 +42,7 @@ pub struct Common {
     /// The zone's name, for reports.
     pub zone_name: String,
     pub format: Option<Format>,
+    pub prepare: Preparation,
     pub now: Time,
     /// Things that are probably mistakes, for standard error.
     pub notes: Vec<String>,
@@ -47,6 +53,8 @@ pub fn common(args: &SelectArgs) -> Result<Common, Failure> {
     let now = flags::now();
     let (zone, zone_name) = flags::zone(args.tz.as_deref())?;
     let mut wanted = Wanted::default();
+    wanted.extracts = extracts(&args.extract)?;
+    wanted.message |= !wanted.extracts.is_empty();
     let mut notes = Vec::new();
     let condition = match &args.condition {
         Some(text) => {
@@ -100,11 +108,62 @@ pub fn common(args: &SelectArgs) -> Result<Common, Failure> {
         format: args
             .format
             .as_deref()
+            .filter(|_| !is_columns(args))
             .map(flags::format)
             .transpose()?
             .flatten(),
+        prepare: preparation(args)?,
         now,
         notes,
+    })
+}
+
+/// `--format columns`: no format of records, but one of documents.
+fn is_columns(args: &SelectArgs) -> bool {
+    args.format.as_deref() == Some("columns")
+}
+
+/// `--extract`, compiled.
+fn extracts(patterns: &[String]) -> Result<Vec<Extract>, Failure> {
+    if patterns.len() > PATTERNS_MAX {
+        return Err(Failure::usage(format!(
+            "--extract: {} patterns; {PATTERNS_MAX} are the most",
+            patterns.len()
+        )));
+    }
+    let compiled = patterns.iter().map(|pattern| {
+        Extract::from_pattern(pattern, extract::From::Message)
+            .map_err(|problem| Failure::usage(format!("--extract: \"{pattern}\" {problem}")))
+    });
+    compiled.collect()
+}
+
+/// What makes lines of UTF-8 out of the bytes of inputs.
+fn preparation(args: &SelectArgs) -> Result<Preparation, Failure> {
+    let encoding = args.encoding.as_deref().map(|name| {
+        Encoding::named(name).ok_or_else(|| {
+            let names: Vec<&str> = NAMES.iter().take(5).map(|(name, _)| *name).collect();
+            Failure::usage(format!(
+                "--encoding: \"{name}\" is none of {}",
+                names.join(", ")
+            ))
+        })
+    });
+    if let Some(each) = &args.each
+        && let Some(problem) = documents::Path::problem(each)
+    {
+        return Err(Failure::usage(format!("--each: \"{each}\" {problem}")));
+    }
+    Ok(Preparation {
+        encoding: encoding.transpose()?,
+        asked: Asked {
+            each: args.each.as_deref().map(Into::into),
+            columns: match is_columns(args) {
+                true => Columns::Always,
+                false => Columns::Never,
+            },
+        },
+        recognise: documents::recognise,
     })
 }
 

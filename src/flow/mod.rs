@@ -6,6 +6,8 @@ pub mod batch;
 pub mod block;
 
 pub mod chunk;
+pub mod document;
+pub mod extract;
 pub mod facts;
 pub mod fingerprint;
 pub mod format;

@@ -126,6 +126,8 @@ pub struct Row {
     pub numbers: Vec<Field>,
     /// Every field, if `Wanted::all`; nested JSON stays one composite value.
     pub fields: Vec<Field>,
+    /// How many of `fields` patterns made out of text.
+    pub made: u32,
     /// Fields and numbers over [`FIELDS_MAX`], left out.
     pub fields_cut: u32,
     /// How a request ended, in a record of a web server or a proxy: an HTTP status from 100 to 599.
@@ -157,6 +159,7 @@ impl Row {
         self.values.fill(Value::MISSING);
         self.numbers.clear();
         self.fields.clear();
+        self.made = 0;
         self.fields_cut = 0;
         self.weight = 1.0;
         self.scratch.clear();

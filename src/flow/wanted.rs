@@ -1,5 +1,6 @@
 //! Which parts of a record the plan needs. Parsers skip everything else.
 
+use crate::flow::extract::Extract;
 use crate::flow::level::Level;
 
 /// What a parser has to fill in a [`Row`](crate::flow::row::Row).
@@ -16,6 +17,8 @@ pub struct Wanted {
     pub numbers: bool,
     /// Report every field with its name (`filter -o json`, `explain`).
     pub all: bool,
+    /// Patterns that make fields out of text, in the order in which they are tried.
+    pub extracts: Vec<Extract>,
 }
 
 impl Wanted {

@@ -401,6 +401,19 @@ fn is_exception(text: &[u8]) -> bool {
         // R
         return true;
     }
+    if [
+        &b"Unhandled exception. "[..],
+        b"Unhandled Exception: ",
+        b"Uncaught ",
+    ]
+    .iter()
+    .any(|opening| {
+        text.strip_prefix(*opening)
+            .is_some_and(|rest| is_exception(rest))
+    }) {
+        // .NET and JavaScript
+        return true;
+    }
     const ENDINGS: [&[u8]; 6] = [
         b"Exception",
         b"Error",

@@ -623,7 +623,7 @@ fn evidence_is_suspicious() {
 /// Whole inputs and the number of their records.
 #[test]
 fn joins_reports_and_leaves_neighbours_apart() {
-    let cases: [(&str, usize); 38] = [
+    let cases: [(&str, usize); 39] = [
         // Python
         (
             "Traceback (most recent call last):\n  File \"a\"\nValueError: 1\nTraceback (most recent call last):\n  File \"b\"\nValueError: 2\n",
@@ -725,6 +725,10 @@ fn joins_reports_and_leaves_neighbours_apart() {
         (
             "11-20 10:00:05.100  4001  4001 E AndroidRuntime: java.lang.IllegalStateException: x\n11-20 10:00:05.100  4001  4001 E AndroidRuntime: \tat a.b(C.java:12)\n",
             2,
+        ),
+        (
+            "2026-11-20 10:00:02.123 +00:00 [FTL] Host terminated\nUnhandled exception. System.InvalidOperationException: empty\n   at A.B() in /a.cs:line 4\n",
+            1,
         ),
         // C and C++
         (

@@ -9,6 +9,7 @@ use crate::flow::format::Format;
 use crate::flow::row::Row;
 use crate::flow::time::Time;
 use crate::flow::wanted::Wanted;
+use crate::parsers::extract::Extracts;
 use crate::parsers::heads;
 use crate::parsers::known::Known;
 use crate::parsers::layers::{LAYERS_MAX, Layer};
@@ -33,6 +34,7 @@ macro_rules! make {
             $($samples: crate::parsers::$samples::Parser,)*
             $csv: crate::parsers::$csv::Parser,
             $plain: crate::parsers::$plain::Parser,
+            extracts: Extracts,
             pub(super) heads: Known<{ heads::NAMES.len() }>,
             pub(super) pairs: pairs::Fields,
             /// Rows of inner layers, to be used again.
@@ -70,6 +72,7 @@ macro_rules! make {
                     $($samples: crate::parsers::$samples::Parser::new(wanted),)*
                     $csv: crate::parsers::$csv::Parser::new(wanted),
                     $plain: crate::parsers::$plain::Parser::new(wanted),
+                    extracts: Extracts::new(wanted),
                     heads: Known::new(heads::NAMES, wanted),
                     pairs: pairs::Fields::new(wanted),
                     spare: Vec::new(),
@@ -156,6 +159,7 @@ impl Parsers {
             None => self.read_layers(record, row),
             Some(format) => row.format = self.read_as(format, record, row),
         }
+        self.extracts.apply(record, row);
     }
 
     /// An empty row of the plan's shape, for an inner layer.

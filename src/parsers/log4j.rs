@@ -4,6 +4,8 @@
 
 pub mod head;
 
+use std::ops::Range;
+
 use crate::flow::format::Format;
 use crate::flow::level::Level;
 use crate::flow::row::{Row, Text};
@@ -45,6 +47,14 @@ impl Parser {
         let mut end = start + record[start..].trim_ascii_end().len();
         row.format = Format::Log4j;
         row.time = head.time;
+        let mut level_below = None;
+        if head.level.is_none()
+            && let Some((level, logger, message)) = two_lines(&record[start..end])
+        {
+            level_below = Some(level);
+            parts.logger = Some(start + logger.start..start + logger.end);
+            start += message;
+        }
         let whole = start..end;
         match record[whole.clone()] {
             [b'*', b'0'..=b'9', ..] => {
@@ -65,7 +75,10 @@ impl Parser {
             _ => {}
         }
         let message = &record[start..end];
-        let stated = head.level.or_else(|| level::of_first_pair(message));
+        let stated = head
+            .level
+            .or(level_below)
+            .or_else(|| level::of_first_pair(message));
         row.guessed = stated.is_none();
         row.level = stated
             .or_else(|| failure::find(message).map(|failure| failure.level))
@@ -74,6 +87,32 @@ impl Parser {
         self.fields.fill(record, &parts, whole, row);
         true
     }
+}
+
+/// The level, the logger and the place of the message of a record of `java.util.logging`, which has class and
+/// method behind its time and its level on the next line: `com.example.Main main⏎SEVERE: cannot start`.
+fn two_lines(text: &[u8]) -> Option<(Level, Range<usize>, usize)> {
+    let feed = memchr::memchr(b'\n', text)?;
+    let mut words = text[..feed].trim_ascii_end().split(|&byte| byte == b' ');
+    let class = words.next().filter(|class| !class.is_empty())?;
+    let _method = words.next()?;
+    if words.next().is_some() {
+        return None;
+    }
+    let below = &text[feed + 1..];
+    let colon = memchr::memchr(b':', &below[..below.len().min(16)])?;
+    let level = match &below[..colon] {
+        // As Java names them in German, French and Spanish.
+        b"SCHWERWIEGEND" | b"GRAVE" => Level::Error,
+        b"WARNUNG" | b"AVERTISSEMENT" | b"ADVERTENCIA" => Level::Warn,
+        b"INFORMATION" | b"INFOS" => Level::Info,
+        word => level::from_word(word)?,
+    };
+    let blanks = below[colon + 1..]
+        .iter()
+        .take_while(|&&byte| byte == b' ')
+        .count();
+    Some((level, 0..class.len(), feed + 1 + colon + 1 + blanks))
 }
 
 /// Whether what stands behind a level may be a record of its own, or hold pairs.

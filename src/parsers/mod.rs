@@ -15,6 +15,8 @@
 
 mod colours;
 pub mod detect;
+pub mod documents;
+mod extract;
 mod heads;
 pub mod layers;
 

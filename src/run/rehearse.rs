@@ -11,6 +11,7 @@ use crate::engine::{End, Outcome, Watcher};
 use crate::error::Failure;
 use crate::flow::alert::{Alert, Notification};
 use crate::flow::time::Time;
+use crate::parsers::documents;
 use crate::plan::overlap::Outputs;
 use crate::plan::setup::Setup;
 use crate::run::purpose::Purpose;
@@ -18,6 +19,7 @@ use crate::run::start::{self, Start};
 use crate::sinks::Sink;
 use crate::sources::Source;
 use crate::sources::globs::Files;
+use crate::sources::prepared::Preparation;
 use crate::state::State;
 use crate::stop::Stop;
 
@@ -65,6 +67,7 @@ pub fn rehearse(setup: Setup, recorded: Recorded, stop: Stop) -> Result<Rehearsa
         append: None,
         zone: setup.zone,
         format: setup.format,
+        prepare: Preparation::new(documents::recognise),
         now: setup.now,
         live: false,
         quiet: true,

@@ -48,6 +48,7 @@ use crate::sinks::file::{Appender, Rotation};
 use crate::sources::follow::watch::{Hints, Inotify, NoHints};
 use crate::sources::follow::{Follower, Resume, Settings};
 use crate::sources::globs::{self, Files};
+use crate::sources::prepared::Preparation;
 use crate::sources::streams::{Several, Streams};
 use crate::sources::{self, Source, Stream, reading};
 use crate::state::State;
@@ -100,6 +101,8 @@ pub struct Start {
     pub append: Option<Append>,
     pub zone: TimeZone,
     pub format: Option<Format>,
+    /// What makes lines of UTF-8 out of the bytes of inputs that are not followed.
+    pub prepare: Preparation,
     pub now: Time,
     pub live: bool,
     pub quiet: bool,
@@ -218,6 +221,7 @@ pub fn run(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failur
             },
             zone: start.zone,
             format: start.format,
+            prepare: start.prepare,
             csv_header: csv::header_unless,
             live: start.live,
         },
@@ -365,6 +369,7 @@ fn follow(plan: Plan, mut start: Start, state: State) -> Result<Outcome, Failure
                 },
                 zone: start.zone.clone(),
                 format: start.format,
+                prepare: start.prepare.clone(),
                 csv_header: csv::header_unless,
                 live: true,
             };

@@ -102,6 +102,9 @@ pub fn open(path: &Path, now: Time) -> Result<Source, OpenError> {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
         );
         let remedy = match error.kind() {
+            io::ErrorKind::NotFound if is_like_a_line(&name) => {
+                "no such file; `weir explain` shows how a line is read, and - reads lines from standard input"
+            }
             io::ErrorKind::NotFound => "no such file",
             io::ErrorKind::PermissionDenied => "permission denied; run as a user who may read it",
             io::ErrorKind::NotADirectory => "a part of the path is not a directory",
@@ -190,6 +193,12 @@ pub fn open(path: &Path, now: Time) -> Result<Source, OpenError> {
         ending: None,
         live,
     })
+}
+
+/// Whether what was named as a file is a line of a log: names of files have few blanks.
+pub fn is_like_a_line(name: &str) -> bool {
+    let blanks = name.bytes().filter(|byte| *byte == b' ').count();
+    blanks >= 2 || name.starts_with(['{', '<']) && blanks + name.matches(':').count() >= 1
 }
 
 /// A plain file of which only the last lines are read.

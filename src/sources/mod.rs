@@ -3,9 +3,11 @@
 //! the framing's to say; records and the threads of a run are the engine's.
 
 pub mod compressed;
+pub mod encoding;
 pub mod follow;
 pub mod globs;
 mod lines;
+pub mod prepared;
 pub mod reading;
 pub mod streams;
 

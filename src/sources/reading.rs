@@ -19,6 +19,7 @@ use crate::flow::format::Format;
 use crate::framing::Multiline;
 use crate::framing::chunker::{Chunker, Cut, Policy, Why};
 use crate::framing::cut::cut_surely;
+use crate::sources::prepared::Preparation;
 use crate::sources::{Source, compressed};
 use crate::stop::Stop;
 
@@ -42,6 +43,8 @@ pub struct Settings {
     pub policy: Policy,
     pub zone: TimeZone,
     pub format: Option<Format>,
+    /// What makes lines of UTF-8 out of the bytes.
+    pub prepare: Preparation,
     /// Says whether a first line is a CSV header.
     pub csv_header: fn(&[u8], Option<Format>) -> Option<CsvHeader>,
     /// A live stream's last record goes out after a quiet time; reports wait for the end instead.
@@ -69,6 +72,8 @@ pub struct Reading<'s> {
     position: u64,
     /// A batch was made.
     started: bool,
+    /// The first bytes of a stream do not tell yet whether they have to be prepared.
+    undecided: bool,
     bytes: u64,
     problem: Option<io::Error>,
 }
@@ -91,13 +96,20 @@ impl<'s> Reading<'s> {
         header: Option<Vec<u8>>,
     ) -> Reading<'s> {
         let csv = header.and_then(|line| (settings.csv_header)(&line, settings.format));
+        let mut problem = None;
+        let is_stream = source.live.is_some();
+        if position == 0
+            && !is_stream
+            && let Err(error) = prepare(settings, &mut source)
+        {
+            problem = Some(error);
+        }
         Reading {
             // Lines are counted here, where their order is known.
             file: source.file.take().filter(|_| !settings.policy.counts_lines),
             window: Vec::new(),
             chunker: Chunker::new(0),
             spares: Vec::new(),
-            why: None,
             id,
             name: source.name.as_str().into(),
             facts: Arc::new(Facts {
@@ -108,8 +120,10 @@ impl<'s> Reading<'s> {
             }),
             position,
             started: false,
+            undecided: position == 0 && is_stream,
             bytes: 0,
-            problem: None,
+            why: problem.is_some().then_some(Why::End),
+            problem,
             settings,
             source,
         }
@@ -179,21 +193,25 @@ impl<'s> Reading<'s> {
 
     /// Takes what was just read; says why the chunker is to be asked, if it is.
     fn take(&mut self, count: usize, stop: &Stop) -> Option<Why> {
-        let held = self.chunker.bytes();
-        if self.position == 0
-            && held.len() < compressed::MAGIC_BYTES
+        if self.undecided
             && let Some(live) = self.source.live.take()
         {
-            // The mark of a compressed stream may come in several reads; until it is whole nothing of it
-            // goes out, since it holds no line feed.
-            let head = [held, self.chunker.offered(count)].concat();
-            if compressed::is_compressed(&head) {
-                return self.decode(head, live, stop);
+            // What tells how to read a stream may come in several reads; until it is whole nothing of it
+            // goes out.
+            let head = [self.chunker.bytes(), self.chunker.offered(count)].concat();
+            let enough = head.len() >= compressed::MAGIC_BYTES || head.contains(&b'\n');
+            match self.settings.prepare.is_needed(&head) {
+                Some(true) => return self.decode(head, live, stop),
+                Some(false) if enough => self.undecided = false,
+                _ => {}
             }
             self.source.live = Some(live);
         }
         self.bytes += count as u64;
         self.chunker.filled(count);
+        if self.undecided {
+            return None;
+        }
         match self.source.live {
             Some(_) => Some(Why::CaughtUp),
             None => self.chunker.is_full().then_some(Why::Full),
@@ -210,7 +228,10 @@ impl<'s> Reading<'s> {
             stop: stop.clone(),
         };
         let packed = io::Cursor::new(head).chain(awaited);
-        match compressed::detect(Box::new(packed), &self.name) {
+        self.undecided = false;
+        let text = compressed::detect(Box::new(packed), &self.name)
+            .and_then(|(text, _)| self.settings.prepare.apply(text));
+        match text {
             Ok((text, _)) => {
                 self.source.bytes = text;
                 None
@@ -226,7 +247,8 @@ impl<'s> Reading<'s> {
 
     /// One read. A live source is polled first, so that a signal ends the wait.
     fn read(&mut self, stop: &Stop) -> io::Result<Got> {
-        let patience = (self.settings.live && self.chunker.holds_lines()).then_some(QUIET);
+        let patience =
+            (self.settings.live && !self.undecided && self.chunker.holds_lines()).then_some(QUIET);
         let space = self.chunker.space(&self.settings.policy, |least| {
             self.spares.pop_if(|buffer| buffer.len() >= least)
         });
@@ -379,6 +401,19 @@ impl<'s> Reading<'s> {
             mark: None,
         }
     }
+}
+
+/// Makes lines of UTF-8 out of what `source` reads. Of a file that needs it mappers read no stretches
+/// themselves, and its size says nothing.
+fn prepare(settings: &Settings, source: &mut Source) -> io::Result<()> {
+    let bytes = std::mem::replace(&mut source.bytes, Box::new(io::empty()));
+    let (bytes, changed) = settings.prepare.apply(bytes)?;
+    source.bytes = bytes;
+    if changed {
+        source.file = None;
+        source.size = None;
+    }
+    Ok(())
 }
 
 enum Woken {

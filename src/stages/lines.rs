@@ -72,7 +72,9 @@ pub fn write(out: &mut Vec<u8>, row: &Row, described: &Described<'_>) -> usize {
 
 /// The record's fields as a JSON object. A JSON record is its own object, kept as it is nested.
 pub fn fields(out: &mut Vec<u8>, row: &Row, record: &[u8]) {
-    if row.format == Format::Json && !row.layered {
+    // Fields of a head and those that patterns made stand beside it.
+    if row.format == Format::Json && !row.layered && row.made == 0 {
+        // A JSON text holds line feeds only between its tokens, where a space means the same.
         let text = record
             .strip_prefix(b"\xef\xbb\xbf")
             .unwrap_or(record)

@@ -430,7 +430,7 @@ fn missing_files_and_directories_do_not_keep_others_from_being_read() {
     )
     .exits(66)
     .says("none.log: no such file")
-    .says("logs: is a directory")
+    .says("logs: holds no file to read")
     .says("a.log/b: ");
     assert_eq!(ran.stdout, b"ERROR a\n");
     let ran = run_in(folder.path(), ["-o", "json", "a.log", "none.log"]).exits(66);

@@ -23,6 +23,7 @@ use logweir::report::{Report, json};
 use logweir::sinks::Destination;
 use logweir::sinks::Sink;
 use logweir::sources::Source;
+use logweir::sources::prepared::Preparation;
 use logweir::sources::reading::Settings;
 use logweir::stages::aggregate::Metric;
 use logweir::stages::literals::Literals;
@@ -299,6 +300,7 @@ fn run(files: &[&[u8]], ask: &Ask, way: &Way) -> Answer {
                 },
                 zone,
                 format: None,
+                prepare: Preparation::new(logweir::parsers::documents::recognise),
                 csv_header: logweir::parsers::csv::header_unless,
                 live: false,
             },

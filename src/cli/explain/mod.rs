@@ -28,10 +28,12 @@ use crate::framing::frame::{Framer, Records};
 use crate::framing::{LINE_BYTES_MAX, RECORD_BYTES_MAX};
 use crate::parsers::csv;
 use crate::parsers::detect::{self, Parsers};
+use crate::parsers::documents;
 use crate::parsers::layers::Layer;
 use crate::plan::Select;
 use crate::plan::setup::{self, Purpose, Setup};
 use crate::process::diagnostics;
+use crate::sources::prepared::Preparation;
 use crate::stages::fingerprint::Masker;
 use crate::units::{Quantity, Unit};
 use origin::TimeOrigin;
@@ -126,6 +128,7 @@ fn reading(setup: &Setup) -> Common {
         zone: setup.zone.clone(),
         zone_name: setup.shape.zone.clone(),
         format: setup.format,
+        prepare: Preparation::new(documents::recognise),
         now: setup.now,
         notes: setup.notes.clone(),
     }

@@ -258,6 +258,7 @@ fn reads_syslog_points_with_level_and_message() {
         message_from: None,
         numbers: true,
         all: false,
+        ..Wanted::default()
     };
     let mut row = Row::new(4);
     assert!(Parser::new(&wanted).parse(line, &mut clock(), &mut row));

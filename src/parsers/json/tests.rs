@@ -43,6 +43,7 @@ fn wanted(paths: &[&str]) -> Wanted {
         paths: paths.iter().map(|path| Path::new(path)).collect(),
         numbers: true,
         all: false,
+        ..Wanted::default()
     }
 }
 

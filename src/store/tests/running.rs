@@ -123,6 +123,9 @@ fn run(bench: &Bench, text: &str) -> Outcome {
                 },
                 zone: jiff::tz::TimeZone::UTC,
                 format: None,
+                prepare: crate::sources::prepared::Preparation::new(
+                    crate::parsers::documents::recognise,
+                ),
                 csv_header: crate::parsers::csv::header_unless,
                 live: false,
             },
