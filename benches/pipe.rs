@@ -90,6 +90,9 @@ fn benches(criterion: &mut Criterion) {
                                 },
                                 zone: jiff::tz::TimeZone::UTC,
                                 format: None,
+                                prepare: logweir::sources::prepared::Preparation::new(
+                                    logweir::parsers::documents::recognise,
+                                ),
                                 csv_header: csv::header_unless,
                                 live: false,
                             },

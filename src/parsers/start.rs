@@ -34,14 +34,16 @@ pub fn is_hard_start(line: &[u8]) -> bool {
         b'{' => is_json_object(line),
         b'<' => is_priority(line) || starts_with_time(&line[1..]).is_some(),
         b'(' => starts_with_time(&line[1..]).is_some(),
-        // WebLogic.
-        b'#' => line
-            .strip_prefix(b"####<")
-            .is_some_and(|rest| starts_with_time(rest).is_some()),
+        // WebLogic, and the slow log of MySQL.
+        b'#' => {
+            line.starts_with(b"# Time: ")
+                || line
+                    .strip_prefix(b"####<")
+                    .is_some_and(|rest| starts_with_time(rest).is_some())
+        }
         b'@' => starts_with_time(line).is_some(),
         b'-' => has_prefixed_time(line) || has_access_time(line),
         b':' | b'_' => has_access_time(line),
-        b'#' => line.starts_with(b"# Time: "),
         // One blank before each line, as `docker compose --no-log-prefix` and `%5p` leave it.
         b' ' => {
             line.get(1)
