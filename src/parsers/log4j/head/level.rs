@@ -97,7 +97,7 @@ impl Reader<'_> {
             loop {
                 match self.byte(0)? {
                     b' ' | b'\t' | b',' | b']' => self.at += 1,
-                    b'|' | b':' => {
+                    b'|' | b':' | b';' => {
                         column = true;
                         self.at += 1;
                     }
@@ -154,7 +154,9 @@ impl Reader<'_> {
             let after = self.byte(word_len);
             let ends = matches!(
                 after,
-                None | Some(b' ' | b'\t' | b':' | b']' | b'|' | b'/' | b',' | b'>' | b'\n' | 0x1b)
+                None | Some(
+                    b' ' | b'\t' | b':' | b']' | b'|' | b'/' | b',' | b';' | b'>' | b'\n' | 0x1b
+                )
             );
             if ends && word_len >= 3 {
                 let word = &self.text[self.at..self.at + word_len];

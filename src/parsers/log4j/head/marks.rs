@@ -25,7 +25,11 @@ const DOTNET: [(&str, Level); 6] = [
 ];
 
 /// Texts that open a record and say how serious it is; they stay in the message.
-const PREFIXES: [(&str, Level); 17] = [
+const PREFIXES: [(&str, Level); 20] = [
+    // apt
+    ("E: ", Level::Error),
+    ("W: ", Level::Warn),
+    ("docker: Error response from daemon", Level::Error),
     ("npm ERR! ", Level::Error),
     ("npm error ", Level::Error),
     ("npm WARN ", Level::Warn),
@@ -47,8 +51,11 @@ const PREFIXES: [(&str, Level); 17] = [
 
 /// The level that `text` opens with, for texts whose level is a part of the message.
 pub fn of_prefix(text: &[u8]) -> Option<Level> {
-    // Cheap no: the table has four first letters.
-    if !matches!(text.first()?, b'n' | b'P' | b'E' | b'F' | b'm') {
+    // Cheap no: the table has few first letters.
+    if !matches!(
+        text.first()?,
+        b'n' | b'P' | b'E' | b'F' | b'm' | b'd' | b'W'
+    ) {
         return None;
     }
     // `Error R14 (…)`, `Error 1045 (28000): …`: a code makes it one.
