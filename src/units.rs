@@ -2,6 +2,8 @@
 //! become bytes, a percentage stays its number. The unit comes from the value's own text, never
 //! from a field's name. Used by the parsers, the condition language and the command line.
 
+pub mod calendar;
+
 use std::time::Duration;
 
 /// What a number counts, as far as its text says.

@@ -18,6 +18,7 @@ mod replay;
 mod report;
 mod run;
 mod select;
+mod silence;
 mod state;
 mod test;
 mod usage;
@@ -26,7 +27,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use crate::cli::args::{Cli, Command, ConfigCommand, SchemaKind, StateCommand};
+use crate::cli::args::{Cli, Command, ConfigCommand, SchemaKind, SilenceCommand, StateCommand};
 use crate::engine::faults;
 use crate::process::diagnostics;
 
@@ -56,6 +57,11 @@ pub fn main() -> ExitCode {
         Some(Command::State { command }) => match command {
             StateCommand::Show(args) => state::show(args),
             StateCommand::Ack(args) => state::ack(args),
+        },
+        Some(Command::Silence { command }) => match command {
+            SilenceCommand::Add(args) => silence::add(args),
+            SilenceCommand::List(args) => silence::list(args),
+            SilenceCommand::Remove(args) => silence::remove(args),
         },
         Some(Command::Alerts(args)) => alerts::run(args),
         Some(Command::Completions { shell }) => docs::completions(shell),

@@ -11,6 +11,7 @@ use crate::cli::test::shown;
 use crate::cli::{config, output, report};
 use crate::error::Failure;
 use crate::flow::alert::{Alert, Notification};
+use crate::flow::time::Time;
 use crate::plan::setup::{self, Purpose};
 use crate::report::json::watched;
 use crate::report::text::number::counted;
@@ -55,15 +56,17 @@ fn counts(rehearsal: &Rehearsal) -> BTreeMap<&str, u64> {
     counts
 }
 
-/// Who would have been told of an alert, and how often if more than once.
-fn told(rehearsal: &Rehearsal, alert: &Alert) -> String {
+/// Who would have been told of an alert, how often if more than once, and when first.
+fn told(rehearsal: &Rehearsal, alert: &Alert) -> (String, Option<Time>) {
     let mut told: Vec<(&str, u64)> = Vec::new();
+    let mut at: Option<Time> = None;
     for notification in &rehearsal.notifications {
         let same = |told: &Alert| told.id == alert.id && told.status == alert.status;
         if !notification.alerts.iter().any(same) {
             continue;
         }
         let name = &*notification.notifier;
+        at = at.into_iter().chain([notification.made_at]).min();
         match told.iter_mut().find(|known| known.0 == name) {
             Some(known) => known.1 += 1,
             None => told.push((name, 1)),
@@ -76,24 +79,34 @@ fn told(rehearsal: &Rehearsal, alert: &Alert) -> String {
             times => format!("{name} ({times} times)"),
         })
         .collect();
-    match &*told {
+    let told = match &*told {
         [] => "nobody".to_owned(),
         told => told.join(", "),
-    }
+    };
+    (told, at)
 }
+
+/// What stands where a time would, of records that say none.
+const NO_TIME: &str = "no time";
 
 fn text(rehearsal: &Rehearsal) -> Vec<u8> {
     let mut text = String::new();
     let alerts = &rehearsal.alerts;
+    let is_timeless = rehearsal.outcome.state.first.is_none();
+    let mut rows: Vec<(Time, String)> = Vec::new();
     for alert in alerts {
-        let at = alert.ends_at.unwrap_or(alert.starts_at);
-        let who = told(rehearsal, alert);
-        text.push_str(&format!(
-            "{at}  {}  {}  -> {who}\n",
-            shown(alert),
-            alert.summary
-        ));
+        let (who, at) = told(rehearsal, alert);
+        let at = at.unwrap_or(alert.ends_at.unwrap_or(alert.starts_at));
+        let when = match is_timeless {
+            true => NO_TIME.to_owned(),
+            false => at.to_string(),
+        };
+        let row = format!("{when}  {}  {}  -> {who}\n", shown(alert), alert.summary);
+        rows.push((at, row));
     }
+    // In the order in which a person would have been told.
+    rows.sort_by_key(|row| row.0);
+    rows.iter().for_each(|(_, row)| text.push_str(row));
     let firing = alerts.iter().filter(|alert| alert.ends_at.is_none());
     let state = &rehearsal.outcome.state;
     let mut sums = vec![
@@ -114,6 +127,11 @@ fn text(rehearsal: &Rehearsal) -> Vec<u8> {
     if !known.is_empty() {
         bytes.push(b'\n');
         bytes.extend(known);
+    }
+    if !rehearsal.notes.is_empty() {
+        let notes = rehearsal.notes.iter().map(|note| format!("note: {note}\n"));
+        bytes.push(b'\n');
+        bytes.extend(plain(&notes.collect::<String>()).into_bytes());
     }
     bytes
 }
@@ -141,9 +159,10 @@ fn whole(rehearsal: &Rehearsal) -> Vec<u8> {
     let alerts: Vec<Value> = rehearsal.alerts.iter().map(watched::alert).collect();
     let notifications: Vec<Value> = rehearsal.notifications.iter().map(notification).collect();
     let mut bytes = format!(
-        "{{\"alerts\":{},\"notifications\":{},\"lines\":{},\"report\":",
+        "{{\"alerts\":{},\"notifications\":{},\"notes\":{},\"lines\":{},\"report\":",
         json!(alerts),
         json!(notifications),
+        json!(rehearsal.notes),
         memchr::memchr_iter(b'\n', &rehearsal.lines).count(),
     )
     .into_bytes();

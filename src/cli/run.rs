@@ -20,11 +20,12 @@ use crate::error::Failure;
 use crate::flow::format::Format;
 use crate::notifiers::delivery::{Delivery, Folder};
 use crate::parsers::documents;
+use crate::plan::Task;
 use crate::plan::setup::{self, LinesSink, Setup};
 use crate::process::diagnostics;
 use crate::process::signals::Hangup;
 use crate::process::systemd::Systemd;
-use crate::run::companion::Companion;
+use crate::run::companion::{Companion, silences_of};
 use crate::run::following::Following;
 use crate::run::purpose::Purpose;
 use crate::run::reload::Supervisor;
@@ -40,6 +41,7 @@ use crate::sources::prepared::Preparation;
 use crate::sources::{Source, Stream, file};
 use crate::state::State;
 use crate::stop::Stop;
+use crate::store::silences;
 
 pub fn run(args: RunArgs) -> Result<u8, Failure> {
     output::log_as(args.log_format);
@@ -221,7 +223,7 @@ impl Once {
 /// One run with one configuration.
 fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
     let Setup {
-        plan,
+        mut plan,
         shape,
         sources,
         notifiers,
@@ -236,6 +238,11 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
         grace,
         notes,
     } = setup;
+    if let (Some(dir), Task::Run(task)) = (&state_dir, &mut plan.task) {
+        // Also what fires with the first record is silenced.
+        let entries = silences::read(&silences::path(dir)).unwrap_or_default();
+        task.rules.mutes.silences = silences_of(&entries);
+    }
     start::say_notes(&notes, args.quiet);
     let of_summaries = summaries.iter();
     let of_summaries = of_summaries.filter_map(|target| Some(target.file()?.path.as_path()));
@@ -315,6 +322,9 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
         grace,
         told: 0,
         is_under_way: false,
+        look_for_fields: None,
+        silences: state_dir.as_deref().map(silences::Watch::new),
+        silences_looked_at: None,
     };
     let (files, following) = match follows {
         true => {

@@ -93,7 +93,8 @@ pub fn ack(args: StateAckArgs) -> Result<u8, Failure> {
 }
 
 /// The state directory that was named, or that the configuration names.
-fn place(place: &StatePlace) -> Result<PathBuf, Failure> {
+/// The state directory that is meant.
+pub fn place(place: &StatePlace) -> Result<PathBuf, Failure> {
     if let Some(dir) = &place.state {
         return Ok(dir.clone());
     }

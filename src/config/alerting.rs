@@ -54,6 +54,15 @@ pub struct Rule {
     /// The alert's line for people: a minijinja template over the alert.
     #[schemars(length(min = 1))]
     pub summary: Option<String>,
+    /// Names of the time intervals in which it is told; at any time if absent. What fires at another time and
+    /// still does is told when one begins.
+    #[serde(default)]
+    #[schemars(inner(length(min = 1)))]
+    pub active_time_intervals: Vec<String>,
+    /// Names of the time intervals in which it is not told. What still fires is told when they end.
+    #[serde(default)]
+    #[schemars(inner(length(min = 1)))]
+    pub mute_time_intervals: Vec<String>,
 }
 
 fn window() -> String {
@@ -92,6 +101,57 @@ impl Severity {
     }
 }
 
+/// Times that come again, by their name in `active_time_intervals` and `mute_time_intervals`. It holds if every
+/// list that is given holds.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub struct TimeInterval {
+    /// The name that rules, states and notifiers use.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// Days of the week.
+    #[serde(default)]
+    #[schemars(extend("items" = { "type": "string", "format": "weekdays" }))]
+    pub weekdays: Vec<String>,
+    /// Spans of the day, whose ends are not included; a span over midnight is two.
+    #[serde(default)]
+    #[schemars(extend("items" = { "type": "string", "format": "day-span" }))]
+    pub times: Vec<String>,
+    /// Days of the month; -1 is the last one.
+    #[serde(default)]
+    #[schemars(extend("items" = { "type": "string", "format": "days-of-month" }))]
+    pub days_of_month: Vec<String>,
+    /// Months, by name or number.
+    #[serde(default)]
+    #[schemars(extend("items" = { "type": "string", "format": "months" }))]
+    pub months: Vec<String>,
+    /// Years.
+    #[serde(default)]
+    #[schemars(extend("items" = { "type": "string", "format": "years" }))]
+    pub years: Vec<String>,
+    /// Time zone of all of this; that of `[run] tz` if absent.
+    #[schemars(extend("format" = "zone"))]
+    pub location: Option<String>,
+}
+
+/// Alerts that keep others quiet while they fire.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub struct Inhibit {
+    /// A condition over the labels of the alert that keeps others quiet, for example `severity == "critical"`.
+    #[schemars(extend("format" = "condition"))]
+    pub source: String,
+    /// A condition over the labels of the alerts that are not told meanwhile.
+    #[schemars(extend("format" = "condition"))]
+    pub target: String,
+    /// Labels that both must have the same values of; without any every alert that meets `target` is meant.
+    #[serde(default)]
+    #[schemars(inner(length(min = 1)))]
+    pub equal: Vec<String>,
+}
+
 /// A time in which alerts are not sent.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -127,10 +187,10 @@ pub struct Notifier {
     #[serde(default = "zero")]
     #[schemars(extend("format" = "duration"))]
     pub group_wait: String,
-    /// How long after a message the next one of the group tells of changes.
-    #[serde(default = "group_interval")]
+    /// How long after a message the next one of the group tells of changes: 5m, and at once where each alert
+    /// is told alone.
     #[schemars(extend("format" = "duration"))]
-    pub group_interval: String,
+    pub group_interval: Option<String>,
     /// How often what still fires is told again; `0s` is never.
     #[serde(default = "repeat_interval")]
     #[schemars(extend("format" = "duration"))]
@@ -156,12 +216,17 @@ pub struct Notifier {
     /// The message's text: a minijinja template over the notification.
     #[schemars(length(min = 1))]
     pub text: Option<String>,
+    /// Names of the time intervals in which it is told; at any time if absent. What fires at another time and
+    /// still does is told when one begins.
+    #[serde(default)]
+    #[schemars(inner(length(min = 1)))]
+    pub active_time_intervals: Vec<String>,
+    /// Names of the time intervals in which it is not told. What still fires is told when they end.
+    #[serde(default)]
+    #[schemars(inner(length(min = 1)))]
+    pub mute_time_intervals: Vec<String>,
     #[serde(flatten)]
     pub channel: notifiers::Config,
-}
-
-fn group_interval() -> String {
-    "5m".to_owned()
 }
 
 fn repeat_interval() -> String {

@@ -11,7 +11,7 @@ pub mod load;
 pub mod output;
 mod overlay;
 pub mod problem;
-mod references;
+pub mod references;
 pub mod schema;
 pub mod secret;
 pub mod show;
@@ -25,7 +25,7 @@ pub mod watching;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::alerting::{Notifier, Rule, Silence};
+use crate::config::alerting::{Inhibit, Notifier, Rule, Silence, TimeInterval};
 use crate::config::input::{Dedup, Filter, Source};
 use crate::config::output::Sink;
 use crate::config::watching::{Case, Metric, Set, State};
@@ -52,6 +52,10 @@ pub struct Config {
     pub rule: Vec<Rule>,
     /// Times in which alerts are not sent.
     pub silence: Vec<Silence>,
+    /// Times that come again, such as office hours, for `active_time_intervals` and `mute_time_intervals`.
+    pub time_interval: Vec<TimeInterval>,
+    /// Alerts that keep others quiet while they fire.
+    pub inhibit: Vec<Inhibit>,
     /// Whom to tell of alerts.
     pub notifier: Vec<Notifier>,
     /// Where lines, summaries and alerts are written.

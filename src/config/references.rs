@@ -10,8 +10,16 @@ use crate::notifiers;
 use crate::sinks;
 
 /// The lists whose elements have names that must differ.
-const NAMED: [&str; 8] = [
-    "source", "metric", "state", "set", "rule", "notifier", "sink", "test",
+const NAMED: [&str; 9] = [
+    "time_interval",
+    "source",
+    "metric",
+    "state",
+    "set",
+    "rule",
+    "notifier",
+    "sink",
+    "test",
 ];
 
 /// Findings after which remedies are no longer looked for: they will not be shown.
@@ -30,6 +38,9 @@ pub(super) fn check(root: &Node, findings: &mut Vec<Finding>) {
     }
     for list in ["rule", "state"] {
         checker.notifiers(list);
+    }
+    for list in ["rule", "state", "notifier"] {
+        checker.intervals(list);
     }
     checker.states();
     checker.tests();
@@ -130,6 +141,18 @@ impl<'a> Checker<'a> {
             let used = node.get("notify").and_then(Node::list).unwrap_or_default();
             for name in used {
                 self.must_be(name, "notifier", &known);
+            }
+        }
+    }
+
+    fn intervals(&mut self, list: &str) {
+        let known = self.names_of("time_interval");
+        for node in self.elements(list) {
+            for key in ["active_time_intervals", "mute_time_intervals"] {
+                let used = node.get(key).and_then(Node::list).unwrap_or_default();
+                for name in used {
+                    self.must_be(name, "time_interval", &known);
+                }
             }
         }
     }

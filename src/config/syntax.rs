@@ -11,6 +11,7 @@ use crate::expr::error::nearest;
 use crate::flow::format::Format;
 use crate::framing::Multiline;
 use crate::units;
+use crate::units::calendar;
 
 /// A form that a text may have.
 pub(super) struct Form {
@@ -41,8 +42,12 @@ impl Wrong {
     }
 }
 
+fn of_calendar(read: Result<(), String>) -> Result<(), Wrong> {
+    read.map_err(|message| Wrong::new(message, ""))
+}
+
 /// Every form. A name in the schema that is not here is a fault of ours that a test finds.
-pub(super) const FORMS: [Form; 16] = [
+pub(super) const FORMS: [Form; 22] = [
     Form {
         name: "duration",
         what: "a duration such as \"5m\"",
@@ -52,6 +57,36 @@ pub(super) const FORMS: [Form; 16] = [
         name: "span",
         what: "a duration such as \"5m\"",
         check: |text| duration(text, 1),
+    },
+    Form {
+        name: "clock",
+        what: "a time of day such as \"08:00\"",
+        check: |text| of_calendar(calendar::minute(text).map(drop)),
+    },
+    Form {
+        name: "day-span",
+        what: "a span of the day such as \"08:00-18:00\"",
+        check: |text| of_calendar(calendar::minutes(text).map(drop)),
+    },
+    Form {
+        name: "weekdays",
+        what: "days such as \"monday:friday\"",
+        check: |text| of_calendar(calendar::weekdays(text).map(drop)),
+    },
+    Form {
+        name: "days-of-month",
+        what: "days of the month such as \"1:5\" or \"-1\"",
+        check: |text| of_calendar(calendar::days_of_month(text).map(drop)),
+    },
+    Form {
+        name: "months",
+        what: "months such as \"june:august\"",
+        check: |text| of_calendar(calendar::months(text).map(drop)),
+    },
+    Form {
+        name: "years",
+        what: "years such as \"2026:2028\"",
+        check: |text| of_calendar(calendar::years(text).map(drop)),
     },
     Form {
         name: "size",

@@ -57,6 +57,21 @@ pub struct State {
     /// A key that is not heard of for this long is late; with `notify` it alerts as `NAME.missing`.
     #[schemars(extend("format" = "span"))]
     pub expect_within: Option<String>,
+    /// The time of day by which a key must have been heard of, on the days of `expect_on`, in the zone of
+    /// `[run] tz`; if not, it is late from then on. A record after one deadline counts for the next.
+    #[schemars(extend("format" = "clock"))]
+    pub expect_by: Option<String>,
+    /// Days of the week on which `expect_by` counts; every day if absent.
+    #[serde(default)]
+    #[schemars(extend("items" = { "type": "string", "format": "weekdays" }))]
+    pub expect_on: Vec<String>,
+    /// A key that is not on the roster and not heard of for this long is dropped, and what was wrong with it
+    /// ends: for builds, pods and other keys that go for good.
+    #[schemars(extend("format" = "span"))]
+    pub forget_after: Option<String>,
+    /// What a value in no list means; `ignore` leaves the value as it was. If absent, it falls to the first of
+    /// `ok`, `bad`, `pending` that is not given, and is bad if all are.
+    pub unlisted: Option<Unlisted>,
     /// A key that is pending for this long is stuck; with `notify` it alerts as `NAME.stuck`.
     #[schemars(extend("format" = "span"))]
     pub stuck_after: Option<String>,
@@ -74,6 +89,26 @@ pub struct State {
     /// Severity of the state's alerts.
     #[serde(default)]
     pub severity: Severity,
+    /// Names of the time intervals in which it is told; at any time if absent. What fires at another time and
+    /// still does is told when one begins.
+    #[serde(default)]
+    #[schemars(inner(length(min = 1)))]
+    pub active_time_intervals: Vec<String>,
+    /// Names of the time intervals in which it is not told. What still fires is told when they end.
+    #[serde(default)]
+    #[schemars(inner(length(min = 1)))]
+    pub mute_time_intervals: Vec<String>,
+}
+
+/// What a value in no list of a state means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Unlisted {
+    Bad,
+    Ok,
+    Pending,
+    Ignore,
 }
 
 /// The values of the key fields: a string for one field, a table for several.

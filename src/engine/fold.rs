@@ -5,6 +5,7 @@ use crate::flow::mapped::Mapped;
 use crate::flow::output::{Accepted, Output, Took};
 use crate::flow::time::Time;
 use crate::plan::{Plan, RunTask};
+use crate::rules::moment::Reads;
 use crate::rules::{self, Rules};
 use crate::state::lines::Lines;
 use crate::state::places::Places;
@@ -77,6 +78,8 @@ pub struct Fold {
     pub summaries: Option<Summaries>,
     /// Wall-clock time of a live run, set before batches are taken in.
     pub arrival: Option<Time>,
+    /// Whether all that was written has been taken in, set before batches are and before time passes.
+    pub reads: Reads,
     lines: Option<Lines>,
     sent: Accepted,
     /// Bytes of each branch in this run.
@@ -116,6 +119,7 @@ impl Fold {
             rules,
             summaries,
             arrival: None,
+            reads: Reads::Unknown,
             state: known.state,
             places: known.places,
             lines,
@@ -142,6 +146,15 @@ impl Fold {
 
     /// Takes in the next batch; returns what of it goes to the sink.
     pub fn absorb(&mut self, mapped: &mut Mapped) -> Output {
+        self.take_in(mapped, true)
+    }
+
+    /// The same for all but the rules, which are shown the batch apart.
+    pub fn absorb_tables(&mut self, mapped: &mut Mapped) -> Output {
+        self.take_in(mapped, false)
+    }
+
+    fn take_in(&mut self, mapped: &mut Mapped, shows_rules: bool) -> Output {
         if let Some(mark) = &mapped.mark {
             self.state.inputs.reserve(mark.births.len());
             for birth in &mark.births {
@@ -154,7 +167,9 @@ impl Fold {
         }
         let records = self.state.ledger.records;
         self.state.absorb(mapped);
-        self.watch(mapped, records);
+        if shows_rules {
+            self.watch(mapped, records);
+        }
         self.lost_bytes += mapped.lost_bytes;
         self.read_bytes += mapped.read_bytes;
         let faults = mapped.faults.iter().map(|fault| &*fault.bytes);
@@ -190,6 +205,7 @@ impl Fold {
         if mapped.counts.records == 0 {
             return;
         }
+        rules.reading(self.reads, self.state.inputs.len());
         let name = &self.state.inputs[mapped.source.0 as usize].name;
         let from = rules::From {
             source: mapped.source,
@@ -211,6 +227,7 @@ impl Fold {
     /// Lets time pass in a live run.
     pub fn tick(&mut self, now: Time) {
         let Some(rules) = &mut self.rules else { return };
+        rules.reading(self.reads, self.state.inputs.len());
         rules.tick(now);
         let Some(summaries) = &mut self.summaries else {
             return;

@@ -77,6 +77,7 @@ impl Follow {
         let mut is_ready = false;
         // Batches that a test made us lose; the numbers of the others close up.
         let mut lost = 0;
+        let mut handed_out = 0;
         loop {
             if !finishing && outlet.stop.asked() {
                 self.follower.finish();
@@ -103,16 +104,21 @@ impl Follow {
             }
             match step {
                 Step::Batch(mut batch) => {
+                    outlet.idle.store(0, Ordering::Release);
                     if failpoint::hit(Failpoint::Batch, batch.sequence) {
                         lost += 1;
                         continue;
                     }
                     batch.sequence -= lost;
+                    handed_out = batch.sequence + 1;
                     if !self.send(batch, outlet) {
                         return Ok(());
                     }
                 }
-                Step::Idle { until } => self.idle(until, finishing, outlet)?,
+                Step::Idle { until } => {
+                    outlet.idle.store(handed_out + 1, Ordering::Release);
+                    self.idle(until, finishing, outlet)?;
+                }
                 Step::End => return Ok(()),
             }
         }

@@ -35,7 +35,7 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -57,6 +57,7 @@ use crate::flow::batch::{Batch, Content};
 use crate::flow::mapped::Mapped;
 use crate::flow::time::Time;
 use crate::plan::Plan;
+use crate::rules::moment::Reads;
 use crate::sinks::Destination;
 use crate::state::State;
 use crate::stop::Stop;
@@ -191,7 +192,19 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
 
     let resumes = matches!(&reader, Reading::Follow(follow) if follow.resumes);
     let mut suspects = store.as_ref().map(|store| store.suspects.clone());
+    let follows = matches!(&reader, Reading::Follow(_));
+    let idle = Arc::new(AtomicU64::new(0));
+    // Whether everything that was written is taken in, with so many batches.
+    let reads = {
+        let idle = Arc::clone(&idle);
+        move |taken: u64| match idle.load(Ordering::Acquire) {
+            _ if !follows => Reads::Unknown,
+            handed_out if handed_out == taken + 1 => Reads::CaughtUp,
+            _ => Reads::Behind,
+        }
+    };
     let outlet = Outlet {
+        idle,
         batches: batches_in,
         opened: opened_in,
         buffers: buffers.clone(),
@@ -275,6 +288,7 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             fold.arrival = watcher.now();
+            fold.reads = reads(order.taken());
             while let Some((mut item, mut permit)) = order.take() {
                 for source in opened.try_iter() {
                     watcher.opened(&source.name, source.size);
@@ -284,6 +298,7 @@ pub fn run(run: Run, known: impl Into<Known>) -> anyhow::Result<Outcome> {
                 if let Some(batch) = item.suspect.take() {
                     item = map_suspect(&plan, &mut fold, *batch, &buffers_in);
                 }
+                fold.reads = reads(order.taken());
                 let output = fold.absorb(&mut item);
                 at.set(None);
                 for fault in &item.faults {

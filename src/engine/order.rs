@@ -32,6 +32,11 @@ impl<T> Order<T> {
         self.early[place] = Some(item);
     }
 
+    /// How many were taken.
+    pub fn taken(&self) -> u64 {
+        self.next
+    }
+
     /// The next item in order, if it is there.
     pub fn take(&mut self) -> Option<T> {
         let item = self.early.front_mut()?.take()?;

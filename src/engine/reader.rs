@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use crossbeam_channel::{Receiver, Sender};
 
@@ -59,6 +60,9 @@ pub struct Outlet {
     pub buffers: Receiver<Vec<u8>>,
     pub budget: Arc<Budget>,
     pub stop: Stop,
+    /// While a follower waits for more to be written: one more than the number of batches that it has handed
+    /// out; else 0.
+    pub idle: Arc<AtomicU64>,
 }
 
 impl Reader {

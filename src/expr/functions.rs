@@ -13,6 +13,8 @@ pub enum Meaning {
     Metric(Statistic),
     /// Records in a second.
     Rate,
+    /// The same number over the window that long before.
+    Ago,
     /// Distinct values of a field.
     Distinct,
     /// A message that nobody knows.
@@ -111,7 +113,7 @@ impl Function {
     }
 }
 
-pub const FUNCTIONS: [Function; 19] = [
+pub const FUNCTIONS: [Function; 20] = [
     record("has", Meaning::Has, "has(field)"),
     report("count", Meaning::Count, "count() or count(level >= error)"),
     report("sum", Meaning::Metric(Statistic::Sum), "sum(field)"),
@@ -148,9 +150,14 @@ pub const FUNCTIONS: [Function; 19] = [
         Meaning::Metric(Statistic::Quantile(0.999)),
         "p999(field)",
     ),
-    rule("rate", Meaning::Rate, "rate() or rate(level >= error)"),
+    rule(
+        "rate",
+        Meaning::Rate,
+        "rate(), rate(level >= error) or rate(counter)",
+    ),
+    rule("ago", Meaning::Ago, "ago(7d, count())"),
     rule("distinct", Meaning::Distinct, "distinct(field)"),
-    rule("new", Meaning::New, "new()"),
+    rule("new", Meaning::New, "new() or new(field)"),
     rule("last", Meaning::Last, "last(state) == \"failed\""),
     rule("age", Meaning::Age, "age(state) > 10m"),
     rule("missing", Meaning::Missing, "missing(state)"),

@@ -37,6 +37,7 @@ pub mod condition;
 pub mod error;
 pub mod functions;
 pub mod input;
+pub mod last;
 pub mod lexer;
 mod literals;
 mod parse;

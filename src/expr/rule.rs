@@ -11,12 +11,12 @@ use jiff::tz::TimeZone;
 
 use super::amount::{Amount, Kind, Operands, Reader, Verdict, metric_field};
 use super::ast::{Node, Order, Tree};
-use super::condition::{Condition, View};
+use super::condition::Condition;
 use super::error::{Error, nearest};
 use super::functions::{Function, Meaning, Place, Statistic};
+use super::last::LastTest;
 use super::parse::parse;
-use super::resolve::find_function;
-use crate::flow::row::{self, Row, Text, Value};
+use super::resolve::{constant_number, find_function};
 use crate::flow::wanted::Wanted;
 use crate::units::Unit;
 
@@ -57,8 +57,17 @@ pub enum Operand {
     Distinct {
         field: String,
     },
-    /// Whether the record's message is new.
-    New,
+    /// How much a counter grows in a second, which starts again from 0 now and then.
+    Counter {
+        field: String,
+    },
+    /// The number over the window that ended so many nanoseconds before.
+    Ago {
+        before: i64,
+        of: Box<Operand>,
+    },
+    /// Whether the record's message is new, or the value of a field.
+    New(Option<String>),
     /// Whether the last value of the state of this place passes.
     Last {
         state: usize,
@@ -81,26 +90,6 @@ pub enum Look {
     Whole,
 }
 
-/// What the last value of a state is compared with.
-#[derive(Clone, Debug)]
-pub struct LastTest(Condition);
-
-impl LastTest {
-    pub fn holds(&self, value: &[u8]) -> bool {
-        let mut row = Row::new(1);
-        row.values[0] = Value::new(row::Kind::String, Text::record(0, value.len()));
-        self.0.holds(&View {
-            row: &row,
-            record: value,
-            raw: value,
-            source: "",
-            line: 0,
-            fingerprint: None,
-            template: None,
-        })
-    }
-}
-
 impl Operand {
     /// Whether its value changes with a record, and not with time.
     pub fn is_edge(&self) -> bool {
@@ -109,7 +98,7 @@ impl Operand {
             Operand::Count {
                 look: Look::Edge,
                 ..
-            } | Operand::New
+            } | Operand::New(_)
                 | Operand::Last { .. }
         )
     }
@@ -122,6 +111,8 @@ impl Operand {
                 | Operand::Rate { .. }
                 | Operand::Number { .. }
                 | Operand::Distinct { .. }
+                | Operand::Counter { .. }
+                | Operand::Ago { .. }
         )
     }
 
@@ -145,7 +136,12 @@ impl Operand {
             Operand::Rate { condition, .. } => call("rate", condition.as_deref()),
             Operand::Number { field, statistic } => call(&statistic.name(), Some(field)),
             Operand::Distinct { field } => call("distinct", Some(field)),
-            Operand::New => "new()".to_owned(),
+            Operand::Counter { field } => call("rate", Some(field.as_str())),
+            Operand::Ago { before, of } => {
+                let before = jiff::SignedDuration::from_nanos(*before);
+                format!("ago({before:#}, {})", of.name(states))
+            }
+            Operand::New(field) => call("new", field.as_deref()),
             Operand::Last { state: place, .. } => state("last", *place),
             Operand::Age(place) => state("age", *place),
             Operand::Missing(place) => state("missing", *place),
@@ -163,7 +159,7 @@ impl Operand {
     }
 
     fn is_like(&self, other: &Operand) -> bool {
-        use Operand::{Age, Count, Distinct, Missing, New, Number, Rate, Stuck};
+        use Operand::{Age, Ago, Count, Counter, Distinct, Missing, New, Number, Rate, Stuck};
         match (self, other) {
             (
                 Count { condition, look },
@@ -187,7 +183,15 @@ impl Operand {
                 },
             ) => field == theirs && statistic == their_statistic,
             (Distinct { field }, Distinct { field: theirs }) => field == theirs,
-            (New, New) => true,
+            (Counter { field }, Counter { field: theirs }) => field == theirs,
+            (
+                Ago { before, of },
+                Ago {
+                    before: their_before,
+                    of: theirs,
+                },
+            ) => before == their_before && of.is_like(theirs),
+            (New(field), New(theirs)) => field == theirs,
             (Age(state), Age(theirs))
             | (Missing(state), Missing(theirs))
             | (Stuck(state), Stuck(theirs)) => state == theirs,
@@ -348,6 +352,23 @@ impl Operands for Known<'_> {
                 },
                 Kind::Count,
             ),
+            Meaning::Rate
+                if matches!(
+                    arguments,
+                    [Node {
+                        tree: Tree::Name(_),
+                        ..
+                    }]
+                ) =>
+            {
+                (
+                    Operand::Counter {
+                        field: self.field(node, name, function, arguments)?,
+                    },
+                    Kind::Natural,
+                )
+            }
+            Meaning::Ago => self.ago(node, function, arguments)?,
             Meaning::Rate => (
                 Operand::Rate {
                     condition: self.condition(node, name, function, arguments)?,
@@ -391,10 +412,15 @@ impl Operands for Known<'_> {
             Tree::Call { name, arguments } => {
                 let function = find_function(node, name, Place::Rule)?;
                 let operand = match function.meaning {
-                    Meaning::New if arguments.is_empty() => Operand::New,
+                    Meaning::New if arguments.is_empty() => Operand::New(None),
+                    Meaning::New if arguments.len() == 1 => {
+                        Operand::New(Some(self.field(node, name, function, arguments)?))
+                    }
                     Meaning::New => {
-                        return Err(Error::new(node.at.clone(), "new takes nothing")
-                            .hint("write new(); which records it looks at stands in where"));
+                        return Err(
+                            Error::new(node.at.clone(), "new takes nothing, or one field")
+                                .hint("write new(); which records it looks at stands in where"),
+                        );
                     }
                     Meaning::Missing => {
                         Operand::Missing(self.state(node, name, function, arguments)?)
@@ -582,6 +608,53 @@ impl Known<'_> {
             )
             .hint(format!("write {}", function.usage))),
         }
+    }
+
+    /// A number over the window that long before.
+    fn ago(
+        &mut self,
+        node: &Node,
+        function: Function,
+        arguments: &[Node],
+    ) -> Result<(Operand, Kind), Error> {
+        let wrong = |message: &str| {
+            Err(Error::new(node.at.clone(), message).hint(format!("write {}", function.usage)))
+        };
+        let [before, call] = arguments else {
+            return wrong("ago takes a duration and a number");
+        };
+        let before = match constant_number(before).transpose()? {
+            Some(quantity) if quantity.unit == Unit::Milliseconds && quantity.value > 0.0 => {
+                (quantity.value * 1e6) as i64
+            }
+            _ => return wrong("the first argument of ago is a duration"),
+        };
+        let Tree::Call { name, arguments } = &call.tree else {
+            return wrong("the second argument of ago is a number over records");
+        };
+        let inner = find_function(call, name, Place::Rule)?;
+        let (place, kind) = self.call(call, inner, arguments)?;
+        let of = self.list[place].clone();
+        self.uses[place] -= 1;
+        if self.uses[place] == 0 && place + 1 == self.list.len() {
+            self.list.pop();
+            self.constants.pop();
+            self.uses.pop();
+        }
+        let is_kept = match &of {
+            Operand::Count { .. } | Operand::Rate { .. } => true,
+            Operand::Number { statistic, .. } => !matches!(statistic, Statistic::Quantile(_)),
+            _ => false,
+        };
+        if !is_kept {
+            return Err(Error::new(
+                call.at.clone(),
+                format!("{name} is not kept from window to window"),
+            )
+            .hint("ago knows count, rate of records, sum, mean, min and max"));
+        }
+        let of = Box::new(of);
+        Ok((Operand::Ago { before, of }, kind))
     }
 
     /// The place of the state that a function is called with.

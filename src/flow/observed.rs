@@ -14,7 +14,7 @@ use crate::flow::time::Time;
 /// * a record with another text comes (states: `running, failed, running` are three runs), unless
 ///   messages are observed, whose order among each other does not matter;
 /// * a record of another second comes, if the input tells seconds apart;
-/// * the newest second of the batch has moved on since (see [`Observed::advances`]), if the input
+/// * the newest second of the batch has moved on since, if the input
 ///   tells seconds apart.
 #[derive(Debug, Default)]
 pub struct Observed {
@@ -32,9 +32,11 @@ pub struct Observed {
     /// Lines of the second and later records of runs, up to [`Observed::LINES_MAX`] of a run with its
     /// first, sorted by run: what an alert shows besides the first.
     pub lines: Vec<Line>,
-    /// Where the newest second of the batch moves on, by all its records and not only the observed
-    /// ones; the first record with a time makes the first. Watermarks move with these.
+    /// Where the second of the records changes, by all of them and not only the observed ones; the first
+    /// record with a time makes the first. Watermarks move with these.
     pub advances: Vec<Advance>,
+    /// How many records the inputs were shown, of those that were shown any.
+    pub met: Vec<Met>,
 }
 
 impl Observed {
@@ -51,7 +53,20 @@ pub struct Line {
     pub sample: Span,
 }
 
-/// A record whose second of event time is later than that of all records of the batch before it.
+/// Records of one input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Met {
+    /// Place in the plan's inputs.
+    pub input: u16,
+    /// Those that met its condition.
+    pub met: u32,
+    /// Those of them that lacked a field of its grouping.
+    pub ungrouped: u32,
+    /// Those of the rest that lacked the field that is observed.
+    pub unvalued: u32,
+}
+
+/// A record whose second of event time is another one than that of the record with a time before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Advance {
     /// Records of the batch before it.

@@ -2,6 +2,7 @@
 //! fetched. Every mistake is collected with the place of the value it is in.
 
 mod channels;
+mod quiet;
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -37,9 +38,11 @@ use crate::sinks::{Target, prometheus};
 use crate::sources::{Stream, file};
 use crate::stages::aggregate::Metric;
 use crate::state::Shape;
-use crate::state::keyed::KeyedSettings;
+use crate::state::keyed::deadlines::Deadlines;
+use crate::state::keyed::{KeyedSettings, Unlisted};
 use crate::state::sets::SetSettings;
 use crate::units;
+use crate::units::calendar;
 
 /// File in the state directory for what a receiver refuses for good.
 pub const DEAD_LETTERS: &str = "dead-letters.ndjson";
@@ -118,6 +121,7 @@ pub fn setup(
         loaded,
         purpose,
         zone: TimeZone::UTC,
+        zone_name: "UTC".to_owned(),
         wanted: Wanted::default(),
         inputs: Inputs::default(),
         groupings: Vec::new(),
@@ -138,6 +142,7 @@ struct Resolver<'l> {
     loaded: &'l Loaded,
     purpose: Purpose,
     zone: TimeZone,
+    zone_name: String,
     wanted: Wanted,
     inputs: Inputs,
     groupings: Vec<Grouping>,
@@ -194,6 +199,7 @@ impl Resolver<'_> {
             }
         };
         self.zone = zone.clone();
+        self.zone_name.clone_from(&zone_name);
         let multiline = flags::multiline(&run.multiline).unwrap_or_else(|failure| {
             self.wrong(&key("multiline"), said(failure), None);
             crate::framing::Multiline::Auto
@@ -240,6 +246,7 @@ impl Resolver<'_> {
         };
         let routes = self.routes(config);
         let silences = self.silences(&config.silence, now);
+        let mutes = self.mutes(config);
         let sources = self.sources(&config.source);
         // A replay writes to no file.
         if self.purpose != Purpose::Replay {
@@ -251,8 +258,10 @@ impl Resolver<'_> {
             sets,
             notifiers: routes,
             silences,
+            mutes,
             lateness: units::duration_nanoseconds(&run.lateness).unwrap_or(0),
-            live: self.purpose != Purpose::Replay,
+            live: true,
+            is_replay: self.purpose == Purpose::Replay,
             mask,
             summarise: Some(summarise),
         };
@@ -394,7 +403,8 @@ impl Resolver<'_> {
                     }
                 }
             }
-            let settings = keyed(state, encoded);
+            let settings = keyed(state, encoded, &self.zone_name);
+            self.contradictions(state, place);
             let condition = state.condition.as_deref();
             self.suspect_text(condition, &path("state", place, "where"));
             let resolved = StatePlan::resolve(
@@ -418,6 +428,28 @@ impl Resolver<'_> {
             }
         }
         made
+    }
+
+    /// Keys of a state that cannot both be meant.
+    fn contradictions(&mut self, state: &watching::State, place: usize) {
+        let within = optional(state.expect_within.as_deref());
+        let forget = optional(state.forget_after.as_deref());
+        if let (Some(within), Some(forget)) = (within, forget)
+            && forget <= within
+        {
+            self.wrong(
+                &path("state", place, "forget_after"),
+                "a key would be forgotten before it is late",
+                Some("let forget_after be longer than expect_within"),
+            );
+        }
+        if !state.expect_on.is_empty() && state.expect_by.is_none() {
+            self.wrong(
+                &path("state", place, "expect_on"),
+                "says on which days, but not by when",
+                Some("add expect_by = \"08:00\""),
+            );
+        }
     }
 
     fn sets(&mut self, sets: &[watching::Set]) -> Vec<SetPlan> {
@@ -450,7 +482,10 @@ impl Resolver<'_> {
         let states: Vec<KeyedSettings> = config
             .state
             .iter()
-            .map(|state| keyed(state, roster(state).filter_map(Result::ok).collect()))
+            .map(|state| {
+                let roster = roster(state).filter_map(Result::ok).collect();
+                keyed(state, roster, &self.zone_name)
+            })
             .collect();
         let mut made = Vec::new();
         for (place, rule) in config.rule.iter().enumerate() {
@@ -515,7 +550,7 @@ fn roster(state: &watching::State) -> impl Iterator<Item = Result<Vec<u8>, Strin
     state.roster.iter().map(|entry| encode(entry, &state.key))
 }
 
-fn keyed(state: &watching::State, roster: Vec<Vec<u8>>) -> KeyedSettings {
+fn keyed(state: &watching::State, roster: Vec<Vec<u8>>, zone: &str) -> KeyedSettings {
     KeyedSettings {
         name: state.name.clone(),
         key: state.key.clone(),
@@ -526,6 +561,25 @@ fn keyed(state: &watching::State, roster: Vec<Vec<u8>>) -> KeyedSettings {
         stuck_after: optional(state.stuck_after.as_deref()),
         roster,
         steps: state.steps.clone(),
+        expect_by: state.expect_by.as_deref().map(|by| Deadlines {
+            minute: calendar::minute(by).unwrap_or(0),
+            days: match state.expect_on.is_empty() {
+                true => 0b111_1111,
+                false => {
+                    let days = state.expect_on.iter();
+                    let days = days.filter_map(|days| calendar::weekdays(days).ok());
+                    days.fold(0, |all, days| all | days)
+                }
+            },
+            zone: zone.to_owned(),
+        }),
+        forget_after: optional(state.forget_after.as_deref()),
+        unlisted: state.unlisted.map(|unlisted| match unlisted {
+            watching::Unlisted::Bad => Unlisted::Bad,
+            watching::Unlisted::Ok => Unlisted::Ok,
+            watching::Unlisted::Pending => Unlisted::Pending,
+            watching::Unlisted::Ignore => Unlisted::Ignore,
+        }),
     }
 }
 

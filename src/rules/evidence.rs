@@ -1,7 +1,5 @@
 //! What alerts show and count beside the record that began them.
 
-use std::mem::replace;
-
 use crate::flow::alert::Evidence;
 use crate::flow::observed::Observed;
 use crate::flow::time::Time;
@@ -27,29 +25,6 @@ impl Rules {
             };
             self.mask.evidence(&mut before);
             self.before = before.samples;
-        }
-    }
-
-    /// Puts the numbers of each run together.
-    pub(super) fn sort_numbers(&mut self, observed: &Observed) {
-        self.ends.clear();
-        self.ends.resize(observed.runs.len(), 0);
-        self.numbers.clear();
-        let Some(first) = observed.numbers.first() else {
-            return;
-        };
-        for number in &observed.numbers {
-            self.ends[number.run as usize] += 1;
-        }
-        let mut sum = 0;
-        for end in &mut self.ends {
-            sum += replace(end, sum);
-        }
-        self.numbers.resize(observed.numbers.len(), *first);
-        for number in &observed.numbers {
-            let place = &mut self.ends[number.run as usize];
-            self.numbers[*place as usize] = *number;
-            *place += 1;
         }
     }
 }

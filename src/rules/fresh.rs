@@ -93,7 +93,9 @@ impl Fresh {
             return false;
         }
         self.seen.0.insert(fingerprint.0);
-        let is_covered = if self.texts < TEXTS_MAX && self.text_bytes < TEXT_BYTES_MAX {
+        let is_covered = if plan.field.is_some() {
+            false
+        } else if self.texts < TEXTS_MAX && self.text_bytes < TEXT_BYTES_MAX {
             self.texts += 1;
             self.text_bytes += masked.len();
             self.known.template(fingerprint, masked).1 != Novelty::New
@@ -159,6 +161,7 @@ mod tests {
     fn plan(learn: i64, baseline: Option<&str>) -> New {
         New {
             input: 0,
+            field: None,
             learn,
             baseline: baseline.map(|text| Arc::new(Baseline::read(text).unwrap())),
         }

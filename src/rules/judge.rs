@@ -11,10 +11,12 @@ use crate::flow::fingerprint::{Fingerprint, xxh64};
 use crate::flow::key;
 use crate::flow::observed::{Number, Observed};
 use crate::flow::time::Time;
+use crate::rules::ages::{ages, next_age};
 use crate::rules::fresh::Fresh;
 use crate::rules::life::{Judgement, Lives, Noted};
 use crate::rules::mask::Mask;
 use crate::rules::passed::Passed;
+use crate::rules::past::Past;
 use crate::rules::rule::{PartKind, Resolved, Rule, Source, What};
 use crate::rules::summary::{Holds, Said, Summarise, summary};
 use crate::rules::windows::{Cut, Refused, Window};
@@ -96,6 +98,9 @@ struct Group {
     /// the input is cut.
     #[serde(default)]
     second: (i64, u64),
+    /// By part of the rule, if it is asked what was before.
+    #[serde(default)]
+    past: Vec<Past>,
 }
 
 impl Group {
@@ -112,11 +117,14 @@ impl Group {
             clear: true,
             new: None,
             second: (0, 0),
+            past: Vec::new(),
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.new.is_none() && self.windows.iter().all(Window::is_empty)
+        self.new.is_none()
+            && self.windows.iter().all(Window::is_empty)
+            && self.past.iter().all(Past::is_empty)
     }
 
     fn next_change(&self, cut: Cut) -> Option<i64> {
@@ -129,7 +137,7 @@ impl Group {
 
 /// The steps that one advance of the watermark has passed.
 #[derive(Clone, Copy)]
-struct Gap {
+pub(super) struct Gap {
     /// How many steps are passed at once where each of them may change something.
     stride: i64,
     /// The last of them.
@@ -138,7 +146,7 @@ struct Gap {
 
 impl Gap {
     /// The step to look at after `bucket`. The last one is always looked at.
-    fn next(self, bucket: i64) -> i64 {
+    pub fn next(self, bucket: i64) -> i64 {
         (bucket + self.stride).min(self.end).max(bucket + 1)
     }
 }
@@ -172,6 +180,10 @@ impl Watch {
                 .windows
                 .iter()
                 .for_each(|window| budget.charge(window.bytes()));
+            group
+                .past
+                .iter()
+                .for_each(|past| budget.charge(past.bytes()));
         }
     }
 
@@ -216,6 +228,12 @@ impl Watch {
                 self.groups.get_mut(seen.key).expect("it was admitted")
             }
         };
+        if let Some(keeps) = rule.keeps(part) {
+            group.past.resize_with(rule.parts.len(), Past::default);
+            let (second, past) = (seen.second, &mut group.past[part]);
+            let fits = past.add(second, seen.count, seen.numbers, keeps, bench.budget);
+            self.is_approximate |= !fits;
+        }
         let window = &mut group.windows[part];
         if let Some(passed) = self.passed {
             window.advance(cut, passed, bench.budget);
@@ -341,11 +359,18 @@ impl Watch {
         bench: &mut Bench,
     ) {
         let new = rule.new.as_ref().expect("only rules with new() are shown");
+        let fingerprint = match &new.field {
+            Some(_) => Fingerprint(xxh64(seen.text)),
+            None => fingerprint,
+        };
         if !self.fresh.is_new(new, fingerprint, seen.text, time) {
             return;
         }
         let mut key = seen.key.to_vec();
-        key::push(&mut key, fingerprint.to_string().as_bytes());
+        match &new.field {
+            Some(_) => key::push(&mut key, seen.text),
+            None => key::push(&mut key, fingerprint.to_string().as_bytes()),
+        }
         if !self.admit(rule, &key, bench) {
             bench.passed.overflow += seen.count;
             return;
@@ -368,6 +393,15 @@ impl Watch {
     /// Messages that were not seen and found no room to be remembered.
     pub fn unknown(&self) -> u64 {
         self.fresh.unknown()
+    }
+
+    /// The second that the watermark has to reach for [`Watch::move_on`] to look at a step; at worst too
+    /// early.
+    pub fn next_due(&self, rule: &Rule, started: Option<i64>) -> Option<i64> {
+        let passed = self.passed?;
+        let whole = whole_from(rule, started).filter(|whole| *whole > passed);
+        let next = self.next.into_iter().chain(whole).min()?;
+        Some(rule.cut.end(next.max(passed + 1)))
     }
 
     /// The watermark has reached `second`: looks at every step that it has passed and that changes
@@ -417,6 +451,9 @@ impl Watch {
             for window in &mut group.windows {
                 window.go_back(cut, buckets);
             }
+            for past in &mut group.past {
+                past.go_back(back / Time::SECOND);
+            }
             group.judged = group.judged.map(|at| Time(at.0.saturating_sub(back)));
             group.new = group.new.map(|bucket| bucket - buckets);
         }
@@ -454,7 +491,13 @@ impl Watch {
         let all = take(&mut self.all) || is_timed || whole == Some(bucket);
         let mut changed: Vec<Vec<u8>> = Vec::new();
         let mut next: Option<i64> = None;
+        let end = cut.end(bucket);
         self.groups.retain(|key, group| {
+            for (part, past) in group.past.iter_mut().enumerate() {
+                if let Some(keeps) = rule.keeps(part) {
+                    past.drop_before(end - keeps, bench.budget);
+                }
+            }
             let mut is_changed = all;
             for window in &mut group.windows {
                 window.advance(cut, bucket, bench.budget);
@@ -478,6 +521,15 @@ impl Watch {
                 let window = &group.windows[step.part];
                 let value = match step.what {
                     _ if step.is_whole && !is_whole => None,
+                    What::Counter => window.growth(cut),
+                    What::Ago { before, what } => {
+                        let until = cut.end(bucket) - before;
+                        let from = until - cut.buckets * cut.step;
+                        let is_seen = bench.started.is_some_and(|started| started <= from);
+                        let past = group.past.get(step.part);
+                        past.filter(|_| is_seen)
+                            .and_then(|past| past.value(what, from, until))
+                    }
                     What::Count => Some(window.count() as f64),
                     What::Rate => Some(window.count() as f64 / (cut.buckets * cut.step) as f64),
                     What::Statistic(statistic) => window.statistic(cut, statistic),
@@ -526,60 +578,8 @@ fn whole_from(rule: &Rule, started: Option<i64>) -> Option<i64> {
 }
 
 /// The bucket at whose end a moment is over.
-fn bucket_after(cut: Cut, time: Time) -> i64 {
+pub(super) fn bucket_after(cut: Cut, time: Time) -> i64 {
     cut.bucket(time.second())
-}
-
-/// The smallest age of a key of the state that the rule asks for, in nanoseconds.
-fn ages(rule: &Rule, state: usize) -> Option<i64> {
-    let mut found: Option<i64> = None;
-    for resolved in rule.expressions() {
-        for (operand, source) in resolved.sources.iter().enumerate() {
-            if !matches!(source, Source::Age(of) if *of == state) {
-                continue;
-            }
-            let constants = resolved.expression.constants(operand);
-            let smallest = constants.iter().copied().fold(f64::INFINITY, f64::min);
-            // Without a constant it is calculated with, and every step counts.
-            let smallest = if smallest.is_finite() {
-                (smallest * 1e6) as i64
-            } else {
-                0
-            };
-            found = Some(found.map_or(smallest, |found| found.min(smallest)));
-        }
-    }
-    found
-}
-
-/// The next bucket after `bucket` at whose end an age has become what the rule compares it with.
-fn next_age(rule: &Rule, bucket: i64, gap: Gap, bench: &Bench) -> Option<i64> {
-    let mut next: Option<i64> = None;
-    for resolved in rule.expressions() {
-        for (operand, source) in resolved.sources.iter().enumerate() {
-            let Source::Age(state) = source else { continue };
-            let constants = resolved.expression.constants(operand);
-            let state = &bench.states[*state];
-            if constants.is_empty() && !state.keys().is_empty() {
-                return Some(gap.next(bucket));
-            }
-            for key in state.keys() {
-                let far = Time(i64::MAX);
-                let Some(age) = state.age(key, far) else {
-                    continue;
-                };
-                let last = far.0 - age;
-                for constant in constants {
-                    let due = last.saturating_add((constant * 1e6) as i64);
-                    let due = bucket_after(rule.cut, Time(due));
-                    if due > bucket {
-                        next = Some(next.map_or(due, |next| next.min(due)));
-                    }
-                }
-            }
-        }
-    }
-    next
 }
 
 /// Keeps the last `rest` records of a run as evidence of the alert of a group, if it has one.
@@ -693,9 +693,10 @@ fn judge(rule: &Rule, place: u32, key: &[u8], group: &mut Group, look: &Look, be
 /// The records that a judgement is about.
 fn shown(rule: &Rule, group: &Group, look: &Look) -> Evidence {
     if let Some((fingerprint, template)) = look.message {
+        let is_message = rule.new.as_ref().is_some_and(|new| new.field.is_none());
         return Evidence {
-            template: Some(String::from_utf8_lossy(template).into_owned()),
-            fingerprint: Some(fingerprint.to_string()),
+            template: is_message.then(|| String::from_utf8_lossy(template).into_owned()),
+            fingerprint: is_message.then(|| fingerprint.to_string()),
             count: 1,
             first: Some(look.at),
             last: Some(look.at),

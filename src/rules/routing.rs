@@ -4,6 +4,7 @@
 
 mod group;
 mod outbox;
+pub mod quiet;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,8 +13,10 @@ use serde_bytes::ByteBuf;
 
 use crate::flow::alert::{Alert, Notification, Status};
 use crate::flow::time::Time;
+use crate::rules::intervals::Hours;
 use crate::rules::routing::group::Group;
 use crate::rules::routing::outbox::{Outbox, group_key};
+use crate::rules::routing::quiet::{Mutes, Quiet, Sources};
 use crate::state::table::Table;
 
 /// Alerts listed in one notification: what a person reads and a receiver takes.
@@ -46,6 +49,9 @@ pub struct RouteSettings {
     /// multiple of `group_interval`; 0: never.
     pub repeat_interval: i64,
     pub send_resolved: bool,
+    /// When it is told at all. Of the configuration alone.
+    #[serde(skip)]
+    pub hours: Hours,
 }
 
 /// Alerts that nobody is to be told for some time.
@@ -105,14 +111,62 @@ pub struct Router {
     blocked: BTreeMap<String, BTreeSet<(Time, ByteBuf)>>,
     outbox: Outbox,
     counts: Counts,
+    /// Alerts that fire and inhibit others.
+    #[serde(default)]
+    sources: Sources,
+    #[serde(skip)]
+    mutes: Mutes,
 }
 
 impl Router {
-    pub fn new(routes: Vec<RouteSettings>, silences: Vec<Silence>) -> Router {
+    pub fn new(routes: Vec<RouteSettings>, silences: Vec<Silence>, mutes: Mutes) -> Router {
         Router {
             routes,
             silences,
+            mutes,
             ..Router::default()
+        }
+    }
+
+    /// Says in which hours alerts are told and which of them inhibit others, and adds silences that were made
+    /// by hand. What was held back by others is told now.
+    pub fn quieten(&mut self, mutes: Mutes, now: Time) {
+        self.sources.keep(&mutes.inhibitions);
+        self.mutes = mutes;
+        self.look_again(now);
+    }
+
+    /// Silences that were made by hand.
+    pub fn silence(&mut self, silences: Vec<Silence>, now: Time) {
+        if self.mutes.silences != silences {
+            self.mutes.silences = silences;
+            self.look_again(now);
+        }
+    }
+
+    /// Something that held alerts back is another one: every group is looked at.
+    fn look_again(&mut self, now: Time) {
+        let keys: Vec<Vec<u8>> = self.groups.iter().map(|(key, _)| key.to_vec()).collect();
+        for key in keys {
+            let Some(group) = self.groups.get(&key) else {
+                continue;
+            };
+            let mut routes = self.routes.iter();
+            let Some(route) = routes.find(|route| route.name == group.notifier) else {
+                continue;
+            };
+            let quiet = Quiet::of(&self.silences, &self.mutes, &self.sources, route);
+            let next = group.next(route, &quiet, now);
+            let due = next.into_iter().chain(group.due).min();
+            self.queue(&key, due);
+        }
+    }
+
+    /// An alert began or ended that may inhibit others: before those that begin at the same time are taken
+    /// in.
+    pub fn announce(&mut self, alert: &Alert, now: Time) {
+        if self.sources.take(&self.mutes.inhibitions, alert) {
+            self.look_again(now);
         }
     }
 
@@ -224,7 +278,8 @@ impl Router {
             }
         }
         let group = self.groups.get_mut(&key).expect("it is known or was added");
-        let wanted = group.put(alert, route, &self.silences, now, &mut self.counts);
+        let quiet = Quiet::of(&self.silences, &self.mutes, &self.sources, route);
+        let wanted = group.put(alert, route, &quiet, now, &mut self.counts);
         if let Some(wanted) = wanted {
             let due = group.due.map_or(wanted, |due| due.min(wanted));
             self.queue(&key, Some(due));
@@ -274,14 +329,15 @@ impl Router {
             self.groups.remove(key);
             return;
         };
-        for notification in group.flush(route, &self.silences, now, &mut self.counts) {
+        let quiet = Quiet::of(&self.silences, &self.mutes, &self.sources, route);
+        for notification in group.flush(route, &quiet, now, &mut self.counts) {
             self.outbox.push(notification);
         }
         if group.is_empty() {
             self.groups.remove(key);
             return;
         }
-        let next = group.next(route, &self.silences, now);
+        let next = group.next(route, &quiet, now);
         self.queue(key, next);
     }
 
@@ -341,7 +397,8 @@ impl Router {
                 group.is_blocked = false;
                 self.groups.insert(&key, group);
                 let group = self.groups.get(&key).expect("it was just added");
-                let next = group.next(&route, &self.silences, now);
+                let quiet = Quiet::of(&self.silences, &self.mutes, &self.sources, &route);
+                let next = group.next(&route, &quiet, now);
                 self.queue(&key, next.into_iter().chain(due).min());
                 continue;
             }

@@ -8,10 +8,13 @@ use jiff::tz::TimeZone;
 use crate::expr::error::Error;
 use crate::expr::functions::Statistic;
 use crate::expr::input::{Input, Inputs, Observe};
-use crate::expr::rule::{Expression, LastTest, Look, Operand};
+use crate::expr::last::LastTest;
+use crate::expr::rule::{Expression, Look, Operand};
+use crate::flow::time::Time;
 use crate::flow::wanted::Wanted;
 use crate::rules::baseline::Baseline;
 use crate::rules::life::LifeSettings;
+use crate::rules::past::{AGO_MAX, Kept};
 use crate::rules::watched::{add, condition, group_field, grouping, slot};
 use crate::rules::windows::Cut;
 use crate::state::keyed::KeyedSettings;
@@ -65,8 +68,9 @@ pub struct Rule {
     /// Names of notifiers.
     pub notify: Vec<String>,
     pub summary: Option<String>,
-    /// `when` as typed.
+    /// `when` and `where` as typed.
     pub text: String,
+    pub where_: Option<String>,
     pub cut: Cut,
     pub(super) when: Resolved,
     pub(super) clear: Option<Resolved>,
@@ -158,6 +162,12 @@ pub(super) struct Step {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum What {
+    Counter,
+    /// So many seconds before.
+    Ago {
+        before: i64,
+        what: Kept,
+    },
     Count,
     Rate,
     Statistic(Statistic),
@@ -168,6 +178,8 @@ pub(super) enum What {
 #[derive(Clone, Debug)]
 pub(super) struct New {
     pub input: u16,
+    /// Values of this field are new, and no messages.
+    pub field: Option<String>,
     pub learn: i64,
     pub baseline: Option<Arc<Baseline>>,
 }
@@ -220,14 +232,22 @@ impl Rule {
             steps: Vec::new(),
         };
         let new = match when.operands() {
-            [Operand::New] => {
+            [Operand::New(field)] => {
                 let learned = if settings.baseline.is_some() {
                     0
                 } else {
                     settings.learn
                 };
+                let observe = match field {
+                    None => Observe::Messages,
+                    Some(field) => Observe::Texts(
+                        group_field(field, resolver.wanted)
+                            .map_err(|error| Problem { key: "when", error })?,
+                    ),
+                };
                 Some(New {
-                    input: resolver.input(None, Observe::Messages, false)?,
+                    input: resolver.input(None, observe, false)?,
+                    field: field.clone(),
                     learn: learned,
                     baseline: settings.baseline.clone().map(Arc::new),
                 })
@@ -244,8 +264,11 @@ impl Rule {
             (0..parts.len()).map(|part| turning_points(std::iter::once(&when).chain(&clear), part));
         let edges = edges.collect();
         let mut labels = by.clone();
-        if new.is_some() {
-            labels.push("fingerprint".to_owned());
+        if let Some(new) = &new {
+            labels.push(match &new.field {
+                Some(field) => field.clone(),
+                None => "fingerprint".to_owned(),
+            });
         }
         Ok(Rule {
             life: LifeSettings {
@@ -258,10 +281,12 @@ impl Rule {
             notify: settings.notify.clone(),
             summary: settings.summary.clone(),
             text: settings.when.clone(),
+            where_: settings.where_.clone(),
             cut: Cut {
                 has_quantiles: steps
                     .iter()
                     .any(|step| matches!(step.what, What::Statistic(Statistic::Quantile(_)))),
+                has_counters: steps.iter().any(|step| step.what == What::Counter),
                 ..Cut::of(settings.window)
             },
             is_single: by.is_empty() && !parts.is_empty(),
@@ -278,6 +303,33 @@ impl Rule {
         })
     }
 
+    /// Names of the fields of `by`.
+    pub(super) fn grouped_by(&self) -> Vec<String> {
+        let mut names = self.life.by.clone();
+        if self.new.is_some() {
+            names.pop();
+        }
+        names
+    }
+
+    /// Names of the fields that it looks at.
+    pub(super) fn measured(&self) -> Vec<String> {
+        let operands = self
+            .expressions()
+            .flat_map(|resolved| resolved.expression.operands());
+        let mut names: Vec<String> = operands
+            .filter_map(|operand| match operand {
+                Operand::Number { field, .. }
+                | Operand::Distinct { field }
+                | Operand::Counter { field }
+                | Operand::New(Some(field)) => Some(field.clone()),
+                _ => None,
+            })
+            .collect();
+        names.dedup();
+        names
+    }
+
     /// Names of the fields that tell its alerts apart.
     pub fn by(&self) -> &[String] {
         &self.life.by
@@ -287,8 +339,27 @@ impl Rule {
         std::iter::once(&self.when).chain(&self.clear)
     }
 
+    /// Seconds for which the hours of a part are kept, if it is asked what was before.
+    pub(super) fn keeps(&self, part: usize) -> Option<i64> {
+        let steps = self.steps.iter().filter(|step| step.part == part);
+        let before = steps.filter_map(|step| match step.what {
+            What::Ago { before, .. } => Some(before),
+            _ => None,
+        });
+        Some(before.max()? + self.cut.buckets * self.cut.step)
+    }
+
+    /// Whether it is asked what was before, which changes with every step.
+    pub(super) fn looks_back(&self) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|step| matches!(step.what, What::Ago { .. }))
+    }
+
     /// Whether something in it changes with time alone.
     pub(super) fn is_timed(&self) -> bool {
+        if self.looks_back() {
+            return true;
+        }
         let mut sources = self.expressions().flat_map(|resolved| &resolved.sources);
         sources.any(|source| {
             matches!(
@@ -344,7 +415,7 @@ fn check(
                     .flat_map(|clear| clear.operands().iter().map(|operand| ("clear", operand))),
             )
     };
-    if all().any(|(_, operand)| operand.is_windowed() || matches!(operand, Operand::New)) {
+    if all().any(|(_, operand)| operand.is_windowed() || matches!(operand, Operand::New(_))) {
         if settings.window < WINDOW_MIN {
             return problem(
                 "window",
@@ -362,32 +433,41 @@ fn check(
     }
     for (key, operand) in all() {
         match operand {
-            Operand::New if key == "clear" => {
+            Operand::New(_) if key == "clear" => {
                 return problem(
                     key,
                     "new() ends by itself, when its window is over",
                     "remove clear",
                 );
             }
-            Operand::New if when.operands().len() > 1 || !when.is_one_truth() => {
+            Operand::New(_) if when.operands().len() > 1 || !when.is_one_truth() => {
                 return problem(
                     key,
                     "new() is about one record and stands alone",
                     "say in where which records it looks at",
                 );
             }
-            Operand::New if settings.for_ > 0 => {
+            Operand::New(_) if settings.for_ > 0 => {
                 return problem(
                     "for",
                     "a message is new only once, so this would never fire",
                     "remove for",
                 );
             }
-            Operand::New if clear.is_some() => {
+            Operand::New(_) if clear.is_some() => {
                 return problem(
                     "clear",
                     "new() ends by itself, when its window is over",
                     "remove clear",
+                );
+            }
+            Operand::Ago { before, .. }
+                if before.saturating_add(settings.window) > AGO_MAX * Time::SECOND =>
+            {
+                return problem(
+                    key,
+                    "ago and window together reach back further than the 35 days that are kept",
+                    "compare with an earlier time of these, such as ago(7d, …)",
                 );
             }
             Operand::Missing(state)
@@ -534,7 +614,37 @@ impl Resolver<'_> {
                 let part = self.part(input, PartKind::Texts);
                 self.step(part, What::Distinct, Look::Step)
             }
-            Operand::New => Source::New,
+            Operand::Counter { field } => {
+                let slot = slot(field, self.wanted);
+                let input = self.input(None, Observe::Numbers(slot), true)?;
+                let part = self.part(input, PartKind::Numbers);
+                self.step(part, What::Counter, Look::Step)
+            }
+            Operand::Ago { before, of } => {
+                let (part, what) = match &**of {
+                    Operand::Count { condition, .. } => {
+                        (self.records(condition.as_deref())?, Kept::Count)
+                    }
+                    Operand::Rate { condition, .. } => {
+                        (self.records(condition.as_deref())?, Kept::Rate)
+                    }
+                    Operand::Number { field, statistic } => {
+                        let slot = slot(field, self.wanted);
+                        let input = self.input(None, Observe::Numbers(slot), true)?;
+                        let kept = match statistic {
+                            Statistic::Sum => Kept::Sum,
+                            Statistic::Mean => Kept::Mean,
+                            Statistic::Min => Kept::Min,
+                            Statistic::Max | Statistic::Quantile(_) => Kept::Max,
+                        };
+                        (self.part(input, PartKind::Numbers), kept)
+                    }
+                    _ => unreachable!("the expression has refused it"),
+                };
+                let before = before / Time::SECOND;
+                self.step(part, What::Ago { before, what }, Look::Step)
+            }
+            Operand::New(_) => Source::New,
             Operand::Last { state, test } => Source::Last(*state, test.clone()),
             Operand::Age(state) => Source::Age(*state),
             Operand::Missing(state) => Source::Missing(*state),

@@ -22,6 +22,9 @@ pub struct StatePlan {
     pub severity: String,
     /// Place in the plan's inputs.
     pub input: u16,
+    /// The field of the value, and `where` as typed.
+    pub value: String,
+    pub where_: Option<String>,
     /// What the state is made of, so that a reload keeps what it knows if this is the same. Not the
     /// roster, which only says what is missed.
     pub definition: String,
@@ -33,6 +36,9 @@ pub struct SetPlan {
     pub settings: SetSettings,
     /// Place in the plan's inputs.
     pub input: u16,
+    /// The field of the value, and `where` as typed.
+    pub value: String,
+    pub where_: Option<String>,
     /// As [`StatePlan::definition`].
     pub definition: String,
 }
@@ -58,6 +64,8 @@ impl StatePlan {
             settings,
             notify: Vec::new(),
             severity: "warning".to_owned(),
+            value: value.to_owned(),
+            where_: where_.map(str::to_owned),
             input,
         })
     }
@@ -77,6 +85,8 @@ impl SetPlan {
         Ok(SetPlan {
             definition: format!("{:?} {value:?} {where_:?}", settings.key),
             settings,
+            value: value.to_owned(),
+            where_: where_.map(str::to_owned),
             input,
         })
     }

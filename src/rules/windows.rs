@@ -40,6 +40,9 @@ pub struct Cut {
     pub buckets: i64,
     /// Somebody asks for quantiles, so the window keeps the distribution of all its numbers.
     pub has_quantiles: bool,
+    /// It is asked how much a counter grows.
+    #[serde(default)]
+    pub has_counters: bool,
 }
 
 impl Cut {
@@ -52,6 +55,7 @@ impl Cut {
             step,
             buckets: seconds.div_ceil_by(step),
             has_quantiles: true,
+            has_counters: false,
         }
     }
 
@@ -105,6 +109,9 @@ pub struct Window {
     within: Within,
     /// Since the last look the content of the window of steps has changed.
     changed: bool,
+    /// The last value of a counter before the oldest bucket, and its second.
+    #[serde(default)]
+    before: Option<(f64, i64)>,
 }
 
 /// What the window of steps holds, kept up as buckets come and go.
@@ -140,6 +147,23 @@ struct Bucket {
     shape: Option<Arc<Shape>>,
     #[serde(rename = "x", default, skip_serializing_if = "BTreeSet::is_empty")]
     texts: BTreeSet<u64>,
+    #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
+    counter: Option<Counter>,
+}
+
+/// How far a counter has come within one bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Counter {
+    /// The first and the last value, with their seconds.
+    first: (f64, i64),
+    last: (f64, i64),
+    /// What it has grown by in between.
+    growth: f64,
+}
+
+/// What a counter has grown by from one value to the next: one that is smaller has begun again at 0.
+fn growth(from: f64, to: f64) -> f64 {
+    if to >= from { to - from } else { to }
 }
 
 /// How the numbers of a bucket are distributed; how many they are and what they come to stands beside.
@@ -191,6 +215,7 @@ impl Window {
             end: None,
             within: Within::default(),
             changed: false,
+            before: None,
         }
     }
 
@@ -240,6 +265,18 @@ impl Window {
         };
         for number in numbers.iter().filter(|number| number.bucket.is_number()) {
             bucket.totals.add(number.value, u64::from(number.weight));
+        }
+        if cut.has_counters {
+            for number in numbers.iter().filter(|number| number.bucket.is_number()) {
+                let at = (number.value, second);
+                let counter = bucket.counter.get_or_insert(Counter {
+                    first: at,
+                    last: at,
+                    growth: 0.0,
+                });
+                counter.growth += growth(counter.last.0, number.value);
+                counter.last = at;
+            }
         }
         if !cut.has_quantiles || numbers.is_empty() {
             return Ok(());
@@ -330,6 +367,7 @@ impl Window {
                 totals: Totals::default(),
                 shape: None,
                 texts: BTreeSet::new(),
+                counter: None,
             },
         );
         Ok(place)
@@ -367,6 +405,7 @@ impl Window {
                 self.within.remove(&bucket);
             }
             self.changed = true;
+            self.before = bucket.counter.map(|counter| counter.last).or(self.before);
             budget.release(bucket.bytes());
         }
         let mut shown = 0;
@@ -399,7 +438,14 @@ impl Window {
             bucket.number -= buckets;
             bucket.first -= buckets * cut.step;
             bucket.last -= buckets * cut.step;
+            if let Some(counter) = &mut bucket.counter {
+                counter.first.1 -= buckets * cut.step;
+                counter.last.1 -= buckets * cut.step;
+            }
         }
+        self.before = self
+            .before
+            .map(|(value, second)| (value, second - buckets * cut.step));
         self.front = self.front.map(|front| front - buckets);
         self.end = self.end.map(|end| end - buckets);
     }
@@ -475,6 +521,32 @@ impl Window {
             Statistic::Max => all.max,
             Statistic::Quantile(quantile) => self.within.quantile(quantile, &all),
         })
+    }
+
+    /// What a counter grows by in a second: from the last value before the window of steps, if that is not
+    /// older than another window, to the last one in it. None without two values.
+    pub fn growth(&self, cut: Cut) -> Option<f64> {
+        let end = self.end?;
+        let oldest = cut.end(end) - 2 * cut.buckets * cut.step;
+        let mut last = self.before.filter(|(_, second)| *second >= oldest);
+        let mut start = last.map(|(_, second)| second);
+        let mut sum = 0.0;
+        let mut is_there = false;
+        for bucket in &self.buckets {
+            let is_within = bucket.number <= end && bucket.number > end - cut.buckets;
+            let Some(counter) = bucket.counter.filter(|_| is_within) else {
+                continue;
+            };
+            if let Some((value, _)) = last {
+                sum += growth(value, counter.first.0);
+            }
+            sum += counter.growth;
+            start.get_or_insert(counter.first.1);
+            last = Some(counter.last);
+            is_there = true;
+        }
+        let seconds = last?.1 - start?;
+        (is_there && seconds > 0).then(|| sum / seconds as f64)
     }
 
     /// The records of the window that ends with the newest one, or of the window of steps.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
+use jiff::Timestamp;
 
 use crate::clock::Clock;
 use crate::engine::fold::Fold;
@@ -13,8 +14,10 @@ use crate::flow::time::Time;
 use crate::notifiers::delivery::{Delivery, Outcome};
 use crate::process::diagnostics;
 use crate::report::prometheus::{self, Extra, Kind};
+use crate::rules::routing::Silence;
 use crate::run::summaries::Writer;
 use crate::sinks::prometheus::{Health, PageRequest};
+use crate::store::silences;
 
 /// Longest wait of the fold while windows may close by time alone.
 const TICK: Duration = Duration::from_secs(1);
@@ -36,7 +39,25 @@ pub struct Companion {
     pub told: u64,
     /// What was not delivered before was handed to the delivery.
     pub is_under_way: bool,
+    /// When what no record came to was looked for, or is to be: set by the first step.
+    pub look_for_fields: Option<LookForFields>,
+    /// Silences that are made by hand, if there is a state directory, and when they were looked at last.
+    pub silences: Option<silences::Watch>,
+    pub silences_looked_at: Option<Time>,
 }
+
+/// What no record comes to for want of a field is named once.
+#[derive(Clone, Copy, Debug)]
+pub enum LookForFields {
+    At(Time),
+    Done,
+}
+
+/// After so many records of a run.
+const FIELDS_RECORDS: u64 = 1000;
+
+/// Or after so long.
+const FIELDS_AFTER: i64 = 600 * Time::SECOND;
 
 impl Companion {
     fn wall(&self) -> Time {
@@ -87,6 +108,49 @@ impl Companion {
         any
     }
 
+    /// Takes in silences that were made by hand since the last look.
+    fn hear_silences(&mut self, fold: &mut Fold) {
+        let now = self.wall();
+        let Some(watch) = &mut self.silences else {
+            return;
+        };
+        // Once a second is at once for a person; the clock may have been set back.
+        let looked_at = self.silences_looked_at;
+        if looked_at.is_some_and(|at| (at.0..at.0.saturating_add(Time::SECOND)).contains(&now.0)) {
+            return;
+        }
+        self.silences_looked_at = Some(now);
+        match watch.changed() {
+            None => {}
+            Some(Ok(entries)) => {
+                if let Some(rules) = &mut fold.rules {
+                    rules.silence(silences_of(&entries));
+                }
+            }
+            Some(Err(error)) => diagnostics::say(&format!(
+                "{}: {error}; the silences that were made before go on",
+                watch.path().display()
+            )),
+        }
+    }
+
+    /// Names states, sets and rules that wait for a field that no record has.
+    fn name_missing_fields(&mut self, fold: &Fold) {
+        let now = self.wall();
+        let due = self
+            .look_for_fields
+            .get_or_insert(LookForFields::At(Time(now.0.saturating_add(FIELDS_AFTER))));
+        let LookForFields::At(due) = *due else { return };
+        let records = fold.state.ledger.records;
+        let Some(rules) = &fold.rules else { return };
+        if records >= FIELDS_RECORDS || (now >= due && records > 0) {
+            self.look_for_fields = Some(LookForFields::Done);
+            for note in rules.without_fields() {
+                diagnostics::say(&note);
+            }
+        }
+    }
+
     fn summarise(&mut self, fold: &mut Fold) -> bool {
         let (Some(writer), Some(summaries)) = (&mut self.summaries, &mut fold.summaries) else {
             return false;
@@ -117,6 +181,25 @@ impl Companion {
             let _ = request.reply.send(page.clone());
         }
     }
+}
+
+/// Silences as the rules have them.
+pub fn silences_of(entries: &[silences::Entry]) -> Vec<Silence> {
+    entries.iter().filter_map(silence).collect()
+}
+
+/// A silence as the rules have it; none if its times cannot be read.
+fn silence(entry: &silences::Entry) -> Option<Silence> {
+    let time = |text: &str| {
+        let time: Timestamp = text.parse().ok()?;
+        i64::try_from(time.as_nanosecond()).ok().map(Time)
+    };
+    Some(Silence {
+        matchers: entry.labels.clone().into_iter().collect(),
+        from: Some(time(&entry.from)?),
+        until: time(&entry.until)?,
+        comment: entry.comment.clone(),
+    })
 }
 
 /// How well the run is, by its books.
@@ -229,7 +312,9 @@ impl Watcher for Companion {
     }
 
     fn step(&mut self, fold: &mut Fold) -> bool {
+        self.hear_silences(fold);
         fold.tick(self.wall());
+        self.name_missing_fields(fold);
         let told = self.tell(fold);
         let received = self.receive(fold);
         let summarised = self.summarise(fold);

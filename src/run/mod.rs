@@ -3,6 +3,7 @@
 
 pub mod companion;
 pub mod following;
+pub mod merged;
 pub mod purpose;
 pub mod rehearse;
 pub mod reload;

@@ -3,23 +3,23 @@
 //! of it.
 
 use std::ffi::OsString;
-use std::io::{self, Cursor};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io::Cursor;
 
+use crate::engine::Outcome;
 use crate::engine::fold::Fold;
-use crate::engine::{End, Outcome, Watcher};
 use crate::error::Failure;
 use crate::flow::alert::{Alert, Notification};
+use crate::flow::output::{Accepted, Output};
 use crate::flow::time::Time;
-use crate::parsers::documents;
+use crate::framing::chunker::Policy;
+use crate::parsers::{csv, documents};
 use crate::plan::overlap::Outputs;
 use crate::plan::setup::Setup;
-use crate::run::purpose::Purpose;
-use crate::run::start::{self, Start};
-use crate::sinks::Sink;
-use crate::sources::Source;
-use crate::sources::globs::Files;
+use crate::rules::Rules;
+use crate::run::merged::{Input, Merged};
+use crate::run::start;
 use crate::sources::prepared::Preparation;
+use crate::sources::{Source, reading};
 use crate::state::State;
 use crate::stop::Stop;
 
@@ -41,61 +41,76 @@ pub struct Rehearsal {
     pub alerts: Vec<Alert>,
     /// In the order in which they would have been made.
     pub notifications: Vec<Notification>,
+    /// What nothing of the input came to, and why.
+    pub notes: Vec<String>,
 }
+
+/// Bytes that are read of a file at once: many files are open side by side.
+const CHUNK_BYTES: usize = 128 << 10;
 
 /// Reads everything to its end.
 pub fn rehearse(setup: Setup, recorded: Recorded, stop: Stop) -> Result<Rehearsal, Failure> {
-    let lines = Collected::default();
-    let heard = Arc::new(Mutex::new(Heard::default()));
-    let (files, opened) = match recorded {
+    let mut problems = Vec::new();
+    let inputs = match recorded {
         Recorded::Files(files) => {
             let mut outputs = Outputs::default();
             outputs.add_stdout();
-            (start::files(files, None, &mut outputs)?, None)
+            let files = start::files(files, None, &mut outputs)?;
+            problems.extend(files.refused);
+            let mut named = files.named;
+            if named.is_empty() {
+                named.push("-".into());
+            }
+            named.into_iter().map(Input::Named).collect()
         }
-        Recorded::Lines(lines) => (Files::default(), Some(source(&lines, setup.now))),
+        Recorded::Lines(lines) => vec![Input::Opened(source(&lines, setup.now))],
     };
-    let state = State::new(setup.shape, 0);
-    let has_lines = setup.plan.task.lines().is_some();
-    let start = Start {
-        files,
-        opened,
-        tail: None,
-        following: None,
-        state: None,
-        purpose: Purpose::new("weir replay"),
-        append: None,
+    let plan = setup.plan;
+    let settings = reading::Settings {
+        policy: Policy {
+            multiline: plan.multiline.clone(),
+            as_they_come: false,
+            counts_lines: true,
+            chunk_bytes: CHUNK_BYTES,
+        },
         zone: setup.zone,
         format: setup.format,
         prepare: Preparation::new(documents::recognise),
-        now: setup.now,
+        csv_header: csv::header_unless,
         live: false,
-        quiet: true,
-        grace: setup.grace,
-        engine: setup.engine,
-        stop,
-        sink: setup
-            .plan
-            .task
-            .lines()
-            .map(|_| Box::new(lines.clone()) as Box<dyn Sink>),
-        writes: Vec::new(),
-        further: Vec::new(),
-        beside: None,
-        watcher: Box::new(Listener {
-            heard: Arc::clone(&heard),
-        }),
-        reload: None,
-        ready: Default::default(),
     };
-    let outcome = start::run(setup.plan, start, state)?;
-    let heard = std::mem::take(&mut *heard.lock().unwrap_or_else(PoisonError::into_inner));
+    let has_lines = plan.task.lines().is_some();
+    let mut rehearsal = Heard::default();
+    let mut accepted = Accepted::default();
+    let mut lines = Vec::new();
+    let mut put = |output: Output| {
+        accepted.records += output.records;
+        accepted.bytes += output.bytes.len() as u64;
+        lines.extend_from_slice(&output.bytes);
+    };
+    let mut fold = Fold::new(&plan, State::new(setup.shape, 0).into());
+    let mut merged = Merged::new(&settings, &plan, inputs, setup.now, stop);
+    merged.run(&mut fold, &mut put, &mut |fold| rehearsal.listen(fold));
+    fold.end_watch();
+    rehearsal.listen(&mut fold);
+    put(fold.finish());
+    let notes = fold.rules.as_ref().map(Rules::unreached);
+    problems.append(&mut merged.problems);
+    let bytes = merged.bytes;
+    let state = fold.close(bytes, has_lines.then_some(accepted), &[]);
     Ok(Rehearsal {
-        outcome,
-        lines: std::mem::take(&mut *lines.0.lock().unwrap_or_else(PoisonError::into_inner)),
+        lines,
         has_lines,
-        alerts: heard.alerts,
-        notifications: heard.notifications,
+        alerts: rehearsal.alerts,
+        notifications: rehearsal.notifications,
+        notes: notes.unwrap_or_default(),
+        outcome: Outcome {
+            state,
+            problems,
+            pipe_closed: false,
+            kept: None,
+            known: None,
+        },
     })
 }
 
@@ -117,54 +132,20 @@ pub fn source(lines: &[String], now: Time) -> Source {
     }
 }
 
-/// A sink that keeps everything.
-#[derive(Clone, Default)]
-struct Collected(Arc<Mutex<Vec<u8>>>);
-
-impl Sink for Collected {
-    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
-        let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        bytes.extend_from_slice(lines);
-        Ok(())
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Takes what rules have to tell, and tells nobody.
-struct Listener {
-    heard: Arc<Mutex<Heard>>,
-}
-
+/// What rules have told.
 #[derive(Default)]
 struct Heard {
     alerts: Vec<Alert>,
     notifications: Vec<Notification>,
 }
 
-impl Listener {
-    fn listen(&self, fold: &mut Fold) {
+impl Heard {
+    fn listen(&mut self, fold: &mut Fold) {
         let Some(rules) = &mut fold.rules else { return };
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.alerts.extend(rules.take_alerts());
+        self.alerts.extend(rules.take_alerts());
         for notification in rules.take_notifications() {
             rules.acknowledge(notification.number);
-            heard.notifications.push(notification);
+            self.notifications.push(notification);
         }
-    }
-}
-
-impl Watcher for Listener {
-    fn step(&mut self, fold: &mut Fold) -> bool {
-        self.listen(fold);
-        false
-    }
-
-    fn ended(&mut self, fold: &mut Fold, _end: End) -> bool {
-        fold.end_watch();
-        self.listen(fold);
-        false
     }
 }

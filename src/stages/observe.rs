@@ -10,7 +10,7 @@ use crate::expr::condition::{Condition, View};
 use crate::expr::input::{Input, Observe};
 use crate::flow::fingerprint::Fingerprint;
 use crate::flow::key::Grouping;
-use crate::flow::observed::{Advance, Line, Number, Observed, Run};
+use crate::flow::observed::{Advance, Line, Met, Number, Observed, Run};
 use crate::flow::row::Row;
 use crate::flow::sample::WEIGHT_MAX;
 use crate::flow::span::Span;
@@ -42,6 +42,9 @@ pub struct Observer {
     observed: Observed,
     /// When each run began.
     moments: Vec<Moment>,
+    /// The newest second of the batch, and how often it has moved on.
+    newest: Option<i64>,
+    epoch: u32,
     /// Some condition looks at the fingerprint.
     pub labels: bool,
 }
@@ -56,6 +59,7 @@ struct Watched {
     grouping: usize,
     /// The last run of each key of the batch.
     runs: Vec<u32>,
+    met: Met,
 }
 
 /// A grouping, and what is known of its groups.
@@ -128,6 +132,7 @@ impl Observer {
                     each: input.each,
                     grouping,
                     runs: Vec::new(),
+                    met: Met::default(),
                 }
             })
             .collect();
@@ -145,6 +150,8 @@ impl Observer {
             key: Vec::new(),
             observed: Observed::default(),
             moments: Vec::new(),
+            newest: None,
+            epoch: 0,
         }
     }
 
@@ -159,8 +166,12 @@ impl Observer {
             return;
         };
         let advances = &mut self.observed.advances;
-        if advances.last().is_none_or(|last| last.second < second) {
+        if advances.last().is_none_or(|last| last.second != second) {
             advances.push(Advance { ordinal, second });
+            if self.newest.is_none_or(|newest| newest < second) {
+                self.newest = Some(second);
+                self.epoch += 1;
+            }
         }
     }
 
@@ -187,7 +198,7 @@ impl Observer {
             *verdict = None;
         }
         let moment = Moment {
-            epoch: self.observed.advances.len() as u32,
+            epoch: self.epoch,
             second: row.time.map(|time| time.second()),
         };
         let weight = if row.weight == 1.0 {
@@ -206,18 +217,24 @@ impl Observer {
                 }
             }
             let (observe, by_second, each) = (watched.observe, watched.by_second, watched.each);
+            let grouping = watched.grouping;
+            self.inputs[place].met.met += 1;
             let measured = match observe {
                 Observe::Numbers(slot) => match quantities.of(slot, row, record) {
                     Some(measured) => Some(measured),
-                    None => continue,
+                    None => {
+                        self.inputs[place].met.unvalued += 1;
+                        continue;
+                    }
                 },
                 _ => None,
             };
-            let mut group = self.groupings[watched.grouping].at;
+            let mut group = self.groupings[grouping].at;
             if group == UNKNOWN {
                 group = self.look_up(place, row, record, view.source, sighting.groups);
             }
             if group == NONE {
+                self.inputs[place].met.ungrouped += 1;
                 continue;
             }
             let mut fingerprint = Fingerprint::default();
@@ -225,7 +242,10 @@ impl Observer {
                 Observe::Records | Observe::Numbers(_) => b"",
                 Observe::Texts(field) => match group_key::text(field, row, record, view.source) {
                     Some(text) => &text[..text.len().min(group_key::VALUE_BYTES_MAX)],
-                    None => continue,
+                    None => {
+                        self.inputs[place].met.unvalued += 1;
+                        continue;
+                    }
                 },
                 Observe::Messages => {
                     if message.is_none() {
@@ -396,9 +416,15 @@ impl Observer {
         for watching in &mut self.groupings {
             watching.last = NONE;
         }
-        self.inputs
-            .iter_mut()
-            .for_each(|watched| watched.runs.clear());
+        (self.newest, self.epoch) = (None, 0);
+        for (place, watched) in self.inputs.iter_mut().enumerate() {
+            watched.runs.clear();
+            let met = std::mem::take(&mut watched.met);
+            if met.met > 0 {
+                let input = place as u16;
+                self.observed.met.push(Met { input, ..met });
+            }
+        }
         // Stable: the lines of a run stay in their order.
         self.observed.lines.sort_by_key(|line| line.run);
         let observed = std::mem::take(&mut self.observed);

@@ -4,6 +4,7 @@
 //!
 //! Records of one key must come one by one or in runs of the same value, in record order.
 
+pub mod deadlines;
 mod entry;
 mod steps;
 
@@ -15,6 +16,7 @@ use serde_bytes::{ByteBuf, Bytes};
 
 use crate::flow::alert::SampleLine;
 use crate::flow::time::Time;
+use crate::state::keyed::deadlines::Deadlines;
 use crate::state::keyed::entry::{Changes, Entry, Sighting};
 use crate::state::table::Table;
 
@@ -42,12 +44,12 @@ const REFUSED_MIN: u32 = 100;
 
 /// What a `[[state]]` says.
 ///
-/// A value has the meaning of the list it stands in (ASCII case is ignored). A value in no list falls
-/// to the first list that is not given: `ok`, else `bad`, else `pending`; with all three given it is
-/// bad. So `ok` alone makes everything else bad, `bad` alone makes everything else ok, and between `ok`
-/// and `bad` there is pending. `steps` stand for a list of pending values and, the last one, of ok
-/// values, where no list names them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A value has the meaning of the list it stands in (ASCII case is ignored). What a value in no list means
+/// is said by `unlisted`; without it the value falls to the first list that is not given: `ok`, else
+/// `bad`, else `pending`; with all three given it is bad. So `ok` alone makes everything else bad, `bad`
+/// alone makes everything else ok, and between `ok` and `bad` there is pending. `steps` stand for a list of
+/// pending values and, the last one, of ok values, where no list names them.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyedSettings {
     pub name: String,
     /// Names of the fields of the key.
@@ -63,6 +65,54 @@ pub struct KeyedSettings {
     pub roster: Vec<Vec<u8>>,
     /// Values through which a key goes in this order.
     pub steps: Vec<String>,
+    /// Moments of the calendar by which a key must have been heard of again.
+    #[serde(default)]
+    pub expect_by: Option<Deadlines>,
+    /// Nanoseconds of silence after which a key that is not on the roster is dropped.
+    #[serde(default)]
+    pub forget_after: Option<i64>,
+    /// What a value in no list means.
+    #[serde(default)]
+    pub unlisted: Option<Unlisted>,
+}
+
+/// A state is the same after a restart if this text is the same, so what was added later stands in it only
+/// where it is used: a state directory of an earlier build keeps what it knows.
+impl std::fmt::Debug for KeyedSettings {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = formatter.debug_struct("KeyedSettings");
+        shown
+            .field("name", &self.name)
+            .field("key", &self.key)
+            .field("ok", &self.ok)
+            .field("pending", &self.pending)
+            .field("bad", &self.bad)
+            .field("expect_within", &self.expect_within)
+            .field("stuck_after", &self.stuck_after)
+            .field("roster", &self.roster)
+            .field("steps", &self.steps);
+        if let Some(expect_by) = &self.expect_by {
+            shown.field("expect_by", expect_by);
+        }
+        if let Some(forget_after) = &self.forget_after {
+            shown.field("forget_after", forget_after);
+        }
+        if let Some(unlisted) = &self.unlisted {
+            shown.field("unlisted", unlisted);
+        }
+        shown.finish()
+    }
+}
+
+/// What a value in no list means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unlisted {
+    Bad,
+    Ok,
+    Pending,
+    /// The key was heard of, and its value stays.
+    Ignore,
 }
 
 /// How a key stands. The first that is true, from the top; a bad value is not hidden by silence.
@@ -279,8 +329,22 @@ impl Keyed {
         count: u64,
         sample: &dyn Fn(&mut SampleLine),
     ) -> bool {
-        if let Some(first) = first {
-            self.begin(first);
+        self.absorb_heard(key, value, [first, newest, first], count, sample)
+    }
+
+    /// The same where a record says another time than that at which it was written, as far as that is
+    /// known: `times` are those that the first and the newest record say, and when the first one was
+    /// written. Silence is counted from the latter, so a clock that runs ahead or behind does not matter.
+    pub fn absorb_heard(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        [first, newest, heard]: [Option<Time>; 3],
+        count: u64,
+        sample: &dyn Fn(&mut SampleLine),
+    ) -> bool {
+        if let Some(heard) = heard.or(first) {
+            self.begin(heard);
         }
         let newest = newest.max(first);
         // In whole seconds, so that records that came together as one run move it no further than its
@@ -291,18 +355,33 @@ impl Keyed {
             value: &value[..value.len().min(VALUE_BYTES_MAX)],
             first,
             newest,
+            heard: heard.or(first),
+            // Where the records are believed, the newest of them is.
+            heard_last: if heard.or(first) == first {
+                newest
+            } else {
+                heard
+            },
             count,
             sample,
             at: first.or(self.newest).or(self.started).unwrap_or(Time(0)),
         };
+        let is_ignored = entry::is_ignored(sighting.value, &self.settings);
         if let Some(entry) = self.keys.get_mut(key) {
             let mut changes = Changes::new(&self.settings, key, &mut self.changes);
-            let is_change = entry.absorb(&sighting, &mut changes);
+            let is_change = if is_ignored {
+                entry.hear(&sighting, &mut changes);
+                false
+            } else {
+                entry.absorb(&sighting, &mut changes)
+            };
             // Fast path: its place in the queue is early enough.
             if !entry.is_queued(&self.settings) {
                 self.queue(key);
             }
             return is_change;
+        } else if is_ignored {
+            return false;
         } else if self.unseen.contains(Bytes::new(key)) {
             self.seen_at_last(key, &sighting);
         } else if key.len() > KEY_BYTES_MAX || !self.has_room(first) {
@@ -319,13 +398,14 @@ impl Keyed {
     /// The first record of a key of the roster.
     fn seen_at_last(&mut self, key: &[u8], sighting: &Sighting<'_>) {
         let deadline = self.roster_deadline();
-        let passed = deadline.filter(|deadline| sighting.first.is_some_and(|at| at > *deadline));
+        let passed = deadline.filter(|deadline| sighting.heard.is_some_and(|at| at > *deadline));
         let mut changes = Changes::new(&self.settings, key, &mut self.changes);
         if let (Some(deadline), false) = (passed, self.unseen_told) {
             changes.unseen(deadline);
         }
         if passed.is_some() || self.unseen_told {
-            let at = sighting.at.max(deadline.unwrap_or(sighting.at));
+            let heard = sighting.heard.unwrap_or(sighting.at);
+            let at = heard.max(deadline.unwrap_or(heard));
             changes.seen(at, &sighting.sample());
         }
         self.unseen.remove(Bytes::new(key));
@@ -340,7 +420,17 @@ impl Keyed {
 
     /// When keys of the roster that are unseen by then are missing.
     fn roster_deadline(&self) -> Option<Time> {
-        later(self.started?, self.settings.expect_within?)
+        let started = self.started?;
+        let within = self.settings.expect_within;
+        let within = within.and_then(|within| later(started, within));
+        let by = self.settings.expect_by.as_ref();
+        let by = by.and_then(|deadlines| deadlines.after(started));
+        within.into_iter().chain(by).min()
+    }
+
+    /// Whether silence of a key is something that is told.
+    fn expects(&self) -> bool {
+        self.settings.expect_within.is_some() || self.settings.expect_by.is_some()
     }
 
     /// Whether one more key fits, perhaps in the place of one that is idle.
@@ -354,7 +444,7 @@ impl Keyed {
         };
         self.refused = 0;
         // A key that is expected must stay to be missed.
-        if self.settings.expect_within.is_some() {
+        if self.expects() {
             return false;
         }
         let guests = &mut self.guests;
@@ -431,6 +521,12 @@ impl Keyed {
                 entry.queued = None;
                 let mut changes = Changes::new(&self.settings, &key, &mut self.changes);
                 entry.look(now, &mut changes);
+                if let Some(at) = entry.is_forgotten(&self.settings, now) {
+                    entry.end(at, entry::FORGOTTEN, &mut changes);
+                    self.keys.remove(&key);
+                    self.guests -= 1;
+                    continue;
+                }
             }
             self.queue(&key);
         }
@@ -440,7 +536,7 @@ impl Keyed {
     /// Tells that the input has ended: keys of the roster that were not seen are missing, even if
     /// nothing says within which time they were expected.
     pub fn finish(&mut self) {
-        if self.settings.expect_within.is_none()
+        if !self.expects()
             && let Some(started) = self.started
         {
             self.tell_unseen(started);
@@ -474,7 +570,7 @@ impl Keyed {
 
     /// Nanoseconds since the newest record of a key.
     pub fn age(&self, key: &[u8], now: Time) -> Option<i64> {
-        let last = self.keys.get(key)?.last()?;
+        let last = self.keys.get(key)?.heard()?;
         Some(now.0.saturating_sub(last.0).max(0))
     }
 
@@ -532,7 +628,7 @@ impl Keyed {
             return false;
         };
         let mut changes = Changes::new(&self.settings, key, &mut self.changes);
-        entry.end(at, &mut changes);
+        entry.end(at, "acknowledged", &mut changes);
         if let Some(queued) = entry.queued {
             self.due.remove(&(queued, ByteBuf::from(key)));
         }

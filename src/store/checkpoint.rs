@@ -41,7 +41,7 @@ pub struct Checkpoint {
 /// What a `weir run` knows besides its tables.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Watched {
-    pub rules: rules::Saved,
+    pub rules: rules::saved::Saved,
     pub summaries: Option<Summaries>,
 }
 

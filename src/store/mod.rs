@@ -15,6 +15,7 @@ pub mod checkpoint;
 pub mod journal;
 pub mod look;
 pub mod recover;
+pub mod silences;
 pub mod suspects;
 
 use std::fmt;

@@ -40,3 +40,4 @@ mod tidy;
 mod torture;
 mod truth;
 mod vectors;
+mod watching;

@@ -177,6 +177,7 @@ fn stage(steps: Vec<Step>, notes: Vec<Note>, change: impl FnOnce(&mut Follow)) -
         buffers,
         budget: Arc::clone(&budget),
         stop: stop.clone(),
+        idle: Arc::default(),
     };
     Stage {
         calls,

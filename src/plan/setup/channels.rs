@@ -20,7 +20,9 @@ use crate::notifiers::text::{Escape, Texts};
 use crate::notifiers::{self, Rate, Settings, stdout};
 use crate::plan::flags;
 use crate::plan::overlap::Outputs;
+use crate::plan::setup::quiet::hours_of;
 use crate::plan::{Branch, KeptLines};
+use crate::rules::intervals::Hours;
 use crate::rules::routing::{RouteSettings, Silence};
 use crate::sinks::{self, Target, What, prometheus};
 use crate::sources::file::Settings as Files;
@@ -226,9 +228,18 @@ impl Resolver<'_> {
                 notifier.group_by.clone()
             },
             group_wait: nanoseconds(&notifier.group_wait),
-            group_interval: nanoseconds(&notifier.group_interval),
+            group_interval: match &notifier.group_interval {
+                Some(interval) => nanoseconds(interval),
+                None if is_alone(notifier) => 0,
+                None => GROUP_INTERVAL,
+            },
             repeat_interval: nanoseconds(&notifier.repeat_interval),
             send_resolved: notifier.send_resolved,
+            hours: hours_of(
+                config,
+                &notifier.active_time_intervals,
+                &notifier.mute_time_intervals,
+            ),
         };
         let mut routes: Vec<RouteSettings> = config.notifier.iter().map(route).collect();
         let alone = |name: String| RouteSettings {
@@ -239,6 +250,7 @@ impl Resolver<'_> {
             // A file is not told twice.
             repeat_interval: i64::MAX / 4,
             send_resolved: true,
+            hours: Hours::default(),
         };
         routes.extend(alert_sinks(config).map(|(place, _)| alone(sink_name(place))));
         if routes.is_empty() {
@@ -480,4 +492,12 @@ fn rate(text: &str) -> Rate {
         count: count.trim().parse().unwrap_or(1),
         per: units::duration(per.trim()),
     }
+}
+
+/// What `group_interval` is where alerts are told together and it is not given.
+const GROUP_INTERVAL: i64 = 300 * Time::SECOND;
+
+/// Whether each alert is told by itself.
+fn is_alone(notifier: &Notifier) -> bool {
+    notifier.group_by.is_empty() || notifier.group_by.iter().any(|name| name == "...")
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::flow::alert::{Alert, Notification, Status};
 use crate::flow::time::Time;
 use crate::rules::routing::outbox::{sort, status};
-use crate::rules::routing::{Counts, LISTED_MAX, RouteSettings, Silence};
+use crate::rules::routing::quiet::Quiet;
+use crate::rules::routing::{Counts, LISTED_MAX, RouteSettings};
 
 /// Alerts of one notifier that share the labels of its `group_by`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,7 +65,7 @@ impl Group {
         &mut self,
         alert: &Alert,
         route: &RouteSettings,
-        silences: &[Silence],
+        quiet: &Quiet<'_>,
         now: Time,
         counts: &mut Counts,
     ) -> Option<Time> {
@@ -88,7 +89,8 @@ impl Group {
                 member.alert.clone_from(alert);
             }
         }
-        Some(self.opportunity(route, uncovered(alert, silences, now), now))
+        // What is inhibited is looked at again when that ends.
+        Some(self.opportunity(route, quiet.until(alert, now).unwrap_or(now), now))
     }
 
     /// Takes over the evidence of an alert that it holds; false if it does not hold it.
@@ -122,7 +124,7 @@ impl Group {
     pub fn flush(
         &mut self,
         route: &RouteSettings,
-        silences: &[Silence],
+        quiet: &Quiet<'_>,
         now: Time,
         counts: &mut Counts,
     ) -> Vec<Notification> {
@@ -132,10 +134,7 @@ impl Group {
         let mut firing = Vec::new();
         let mut ended = Vec::new();
         for (id, member) in &mut self.members {
-            if silences
-                .iter()
-                .any(|silence| silence.covers(&member.alert, now))
-            {
+            if quiet.holds(&member.alert, now) {
                 counts.silenced += u64::from(!member.silenced);
                 member.silenced = true;
                 continue;
@@ -208,14 +207,14 @@ impl Group {
     }
 
     /// When there will be something to tell if no alert changes, after a flush at `now`.
-    pub fn next(&self, route: &RouteSettings, silences: &[Silence], now: Time) -> Option<Time> {
+    pub fn next(&self, route: &RouteSettings, quiet: &Quiet<'_>, now: Time) -> Option<Time> {
         let wanted = self.members.values().filter_map(|member| {
             let wanted = if member.told && member.alert.status == Status::Firing {
                 self.repeats_at(route)?
             } else {
                 now
             };
-            Some(uncovered(&member.alert, silences, wanted))
+            quiet.until(&member.alert, wanted)
         });
         Some(self.opportunity(route, wanted.min()?, now))
     }
@@ -248,20 +247,6 @@ impl Group {
         };
         self.members.insert(member.alert.id.clone(), member);
     }
-}
-
-/// The first moment from `from` on at which no silence covers an alert.
-fn uncovered(alert: &Alert, silences: &[Silence], from: Time) -> Time {
-    let mut at = from;
-    // Each silence can move it once.
-    for _ in 0..silences.len() {
-        let covering = silences.iter().filter(|silence| silence.covers(alert, at));
-        let Some(until) = covering.map(|silence| silence.until).max() else {
-            break;
-        };
-        at = until;
-    }
-    at
 }
 
 fn later(time: Time, nanoseconds: i64) -> Time {

@@ -15,6 +15,7 @@ fn route(name: &str, group_by: &[&str], wait: i64, interval: i64, repeat: i64) -
         group_interval: interval * Time::SECOND,
         repeat_interval: repeat * Time::SECOND,
         send_resolved: true,
+        ..RouteSettings::default()
     }
 }
 
@@ -53,7 +54,7 @@ impl Line {
     fn new(route: RouteSettings, silences: Vec<Silence>) -> Line {
         Line {
             notify: vec![route.name.clone()],
-            router: Router::new(vec![route], silences),
+            router: Router::new(vec![route], silences, Mutes::default()),
         }
     }
 
@@ -197,7 +198,7 @@ fn groups_are_made_by_labels_and_each_notifier_has_its_own() {
         route("alone", &["..."], 0, 0, 0),
         route("nobody", &[], 0, 0, 0),
     ];
-    let mut router = Router::new(routes, Vec::new());
+    let mut router = Router::new(routes, Vec::new(), Mutes::default());
     let notify = ["alone", "clusters", "all", "unknown"].map(str::to_owned);
     router.take(alert("a", "c1", 0, None), &notify, at(0));
     router.take(alert("b", "c2", 1, None), &notify, at(1));
@@ -364,7 +365,7 @@ fn notifications_stay_until_they_are_acknowledged() {
 fn a_full_outbox_delays_and_loses_nothing() {
     // Each of four notifiers may use a quarter.
     let routes = ["away", "there", "c", "d"].map(|name| route(name, &["..."], 0, 0, 0));
-    let mut router = Router::new(routes.to_vec(), Vec::new());
+    let mut router = Router::new(routes.to_vec(), Vec::new(), Mutes::default());
     let notify = ["away", "there"].map(str::to_owned);
     let part = OUTBOX_MAX as i64 / 4;
     let mut told = Vec::new();
@@ -461,6 +462,7 @@ fn new_settings_keep_what_was_told() {
             route("goes", &[], 0, 300, 0),
         ],
         Vec::new(),
+        Mutes::default(),
     );
     let notify = ["stays", "changes", "goes"].map(str::to_owned);
     router.take(alert("a", "c1", 0, None), &notify, at(0));
@@ -499,7 +501,7 @@ fn run(
     happenings: &[Happening],
     often: bool,
 ) -> (Router, Vec<Notification>, u64) {
-    let mut router = Router::new(vec![settings.clone()], silences.to_vec());
+    let mut router = Router::new(vec![settings.clone()], silences.to_vec(), Mutes::default());
     let notify = [settings.name.clone()];
     let mut active: BTreeMap<usize, i64> = BTreeMap::new();
     let mut now = 0;

@@ -8,11 +8,14 @@ use crate::flow::key;
 use crate::flow::time::Time;
 use crate::state::keyed::steps::{Broken, Change, Walk};
 use crate::state::keyed::{
-    CHANGES_MAX, Condition, IDLE, KeyedSettings, Kind, Row, Status, Steps, earlier, later,
+    CHANGES_MAX, Condition, IDLE, KeyedSettings, Kind, Row, Status, Steps, Unlisted, earlier, later,
 };
 
 /// Why something is not wrong any more.
 const CLOCK_SET_BACK: &str = "the clock was set back";
+
+/// Why something is not wrong any more with a key that was dropped after `forget_after`.
+pub const FORGOTTEN: &str = "forgotten, it was not heard of again";
 
 /// What a value means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,8 +57,29 @@ impl Meaning {
         let rest = lists
             .iter()
             .find(|(list, meaning)| !is_given(list, *meaning));
-        rest.map_or(Meaning::Bad, |(_, meaning)| *meaning)
+        let rest = rest.map_or(Meaning::Bad, |(_, meaning)| *meaning);
+        match settings.unlisted {
+            Some(Unlisted::Bad) => Meaning::Bad,
+            Some(Unlisted::Ok) => Meaning::Ok,
+            Some(Unlisted::Pending) => Meaning::Pending,
+            Some(Unlisted::Ignore) | None => rest,
+        }
     }
+}
+
+/// Whether a value stands in no list and is to change nothing.
+pub fn is_ignored(value: &[u8], settings: &KeyedSettings) -> bool {
+    if settings.unlisted != Some(Unlisted::Ignore) {
+        return false;
+    }
+    let lists = [
+        &settings.ok,
+        &settings.pending,
+        &settings.bad,
+        &settings.steps,
+    ];
+    let mut listed = lists.into_iter().flatten();
+    !listed.any(|word| word.as_bytes().eq_ignore_ascii_case(value))
 }
 
 /// The place of the step that a value names.
@@ -70,6 +94,9 @@ pub struct Sighting<'a> {
     pub value: &'a [u8],
     pub first: Option<Time>,
     pub newest: Option<Time>,
+    /// When the first and the newest were written, as far as that is known.
+    pub heard: Option<Time>,
+    pub heard_last: Option<Time>,
     pub count: u64,
     /// Writes the line that is shown of it: asked for only when something changes.
     pub sample: &'a dyn Fn(&mut SampleLine),
@@ -129,10 +156,7 @@ impl<'a> Changes<'a> {
 
     /// A key of the roster was not seen until its time was over, or the input was.
     pub fn unseen(&mut self, at: Time) {
-        let what = match self.settings.expect_within {
-            Some(within) => format!("never seen, expected within {}", duration(within)),
-            None => "never seen".to_owned(),
-        };
+        let what = format!("never seen{}", expected(self.settings, at));
         self.push(Kind::Missing, true, at, &what, None);
     }
 
@@ -150,6 +174,15 @@ impl<'a> Changes<'a> {
     pub fn seen(&mut self, at: Time, sample: &SampleLine) {
         let what = format!("seen for the first time at {at}");
         self.push(Kind::Missing, false, at, &what, Some(sample));
+    }
+}
+
+/// What was expected, for the text of a silence that is told from `at` on.
+fn expected(settings: &KeyedSettings, at: Time) -> String {
+    match (settings.expect_within, &settings.expect_by) {
+        (_, Some(deadlines)) if deadlines.is_one(at) => format!(", expected by {at}"),
+        (Some(within), _) => format!(", expected within {}", duration(within)),
+        _ => String::new(),
     }
 }
 
@@ -174,6 +207,16 @@ pub struct Entry {
     since: Option<Time>,
     last: Option<Time>,
     last_ok: Option<Time>,
+    /// When the newest record was written, and the one that set the value, where that is another time than
+    /// they say.
+    #[serde(default)]
+    heard: Option<Time>,
+    #[serde(default)]
+    changed: Option<Time>,
+    /// The last moment of the calendar that the key has missed: what comes soon after counts for that one
+    /// and not for the next.
+    #[serde(default)]
+    owed: Option<Time>,
     count: u64,
     transitions: u64,
     /// The record that set the value.
@@ -194,6 +237,9 @@ impl Entry {
             since: None,
             last: None,
             last_ok: None,
+            heard: None,
+            changed: None,
+            owed: None,
             count: 0,
             transitions: 0,
             sample: SampleLine::default(),
@@ -209,8 +255,9 @@ impl Entry {
         &self.value
     }
 
-    pub fn last(&self) -> Option<Time> {
-        self.last
+    /// When the newest record was written.
+    pub fn heard(&self) -> Option<Time> {
+        self.heard.or(self.last)
     }
 
     pub fn count(&self) -> u64 {
@@ -220,28 +267,16 @@ impl Entry {
     /// Takes in records of the key. What happened between them and the one before is told first, so
     /// that it does not matter whether somebody asked in between. Returns whether the value is another.
     pub fn absorb(&mut self, sighting: &Sighting<'_>, changes: &mut Changes<'_>) -> bool {
-        if let Some(first) = sighting.first {
-            self.look_for_silence(first, changes);
-            if self.is_told(Kind::Missing) && self.last.is_none_or(|last| first > last) {
-                let deadline = self.silent_from(changes.settings);
-                let at = deadline.map_or(first, |deadline| first.max(deadline));
-                self.end_of(
-                    Kind::Missing,
-                    at,
-                    &format!("seen again at {first}"),
-                    changes,
-                );
-                self.sample_of_end(changes, sighting.sample());
-            }
-        }
+        self.look_for_return(sighting, changes);
         let is_change = self.value != sighting.value;
         if is_change {
-            if let Some(first) = sighting.first {
-                self.look_for_delay(first, changes);
+            if let Some(heard) = sighting.heard {
+                self.look_for_delay(heard, changes);
             }
             if self.is_told(Kind::Stuck) {
                 let deadline = self.stuck_from(changes.settings);
-                let at = deadline.map_or(sighting.at, |deadline| sighting.at.max(deadline));
+                let heard = sighting.heard.unwrap_or(sighting.at);
+                let at = deadline.map_or(heard, |deadline| heard.max(deadline));
                 let what = format!("went on to {}", quoted(sighting.value));
                 self.end_of(Kind::Stuck, at, &what, changes);
                 self.sample_of_end(changes, sighting.sample());
@@ -255,25 +290,49 @@ impl Entry {
         is_change
     }
 
+    /// Takes in records that only say that the key is there.
+    pub fn hear(&mut self, sighting: &Sighting<'_>, changes: &mut Changes<'_>) {
+        self.look_for_return(sighting, changes);
+        self.add(sighting);
+    }
+
+    /// A silence that was too long is over, or was too long before this record.
+    fn look_for_return(&mut self, sighting: &Sighting<'_>, changes: &mut Changes<'_>) {
+        let Some(heard) = sighting.heard else { return };
+        self.look_for_silence(heard, changes);
+        if !self.is_told(Kind::Missing) || self.heard().is_some_and(|last| heard <= last) {
+            return;
+        }
+        let deadline = self.silent_from(changes.settings);
+        let at = deadline.map_or(heard, |deadline| heard.max(deadline));
+        let said = sighting.first.unwrap_or(heard);
+        let what = format!("seen again at {said}");
+        self.end_of(Kind::Missing, at, &what, changes);
+        self.sample_of_end(changes, sighting.sample());
+    }
+
     /// The key has a new value.
     fn set(&mut self, sighting: &Sighting<'_>, changes: &mut Changes<'_>) {
         let at = sighting.at;
         self.since = sighting.first;
+        self.changed = sighting.heard;
         self.meaning = Meaning::of(&self.value, changes.settings);
         // A key in order that nobody waits for has nothing to show.
         let settings = changes.settings;
         let is_shown = self.meaning != Meaning::Ok
             || self.told != 0
             || settings.expect_within.is_some()
+            || settings.expect_by.is_some()
             || !settings.steps.is_empty();
         if is_shown {
             (sighting.sample)(&mut self.sample);
         } else {
             self.sample.clear();
         }
-        match (self.meaning == Meaning::Bad, self.is_told(Kind::Bad)) {
-            (true, false) => self.start_of(Kind::Bad, at, &quoted(&self.value), changes),
-            (false, true) => self.end_of(Kind::Bad, at, &quoted(&self.value), changes),
+        match (self.meaning, self.is_told(Kind::Bad)) {
+            (Meaning::Bad, false) => self.start_of(Kind::Bad, at, &quoted(&self.value), changes),
+            // What failed and was started again is not good yet.
+            (Meaning::Ok, true) => self.end_of(Kind::Bad, at, &quoted(&self.value), changes),
             _ => {}
         }
         if let Some(step) = step(&self.value, changes.settings) {
@@ -297,6 +356,7 @@ impl Entry {
     fn add(&mut self, sighting: &Sighting<'_>) {
         self.count = self.count.saturating_add(sighting.count);
         self.last = self.last.max(sighting.newest);
+        self.heard = self.heard.max(sighting.heard_last);
         if self.meaning == Meaning::Ok {
             self.last_ok = self.last_ok.max(sighting.newest);
         }
@@ -312,18 +372,18 @@ impl Entry {
         if self.is_told(Kind::Missing) || !self.is_late(changes.settings, now) {
             return;
         }
-        let (Some(at), Some(last), Some(within)) = (
-            self.silent_from(changes.settings),
-            self.last,
-            changes.settings.expect_within,
-        ) else {
+        let (Some(at), Some(last)) = (self.silent_from(changes.settings), self.last.or(self.heard))
+        else {
             return;
         };
         let what = format!(
-            "last seen at {last} with {}, expected within {}",
+            "last seen at {last} with {}{}",
             quoted(&self.value),
-            duration(within)
+            expected(changes.settings, at)
         );
+        if changes.settings.expect_by.is_some() {
+            self.owed = Some(at);
+        }
         self.start_of(Kind::Missing, at, &what, changes);
     }
 
@@ -333,7 +393,7 @@ impl Entry {
         }
         let (Some(at), Some(since), Some(after)) = (
             self.stuck_from(changes.settings),
-            self.since,
+            self.since.or(self.changed),
             changes.settings.stuck_after,
         ) else {
             return;
@@ -348,7 +408,13 @@ impl Entry {
 
     /// The wall clock was set back by `back` nanoseconds to `now`.
     pub fn go_back(&mut self, now: Time, back: i64, changes: &mut Changes<'_>) {
-        for time in [&mut self.since, &mut self.last, &mut self.last_ok] {
+        for time in [
+            &mut self.since,
+            &mut self.last,
+            &mut self.last_ok,
+            &mut self.heard,
+            &mut self.changed,
+        ] {
             *time = time.map(|time| earlier(time, now, back));
         }
         self.queued = None;
@@ -362,10 +428,10 @@ impl Entry {
     }
 
     /// Nothing is wrong with this key any more: it is dropped.
-    pub fn end(&mut self, at: Time, changes: &mut Changes<'_>) {
+    pub fn end(&mut self, at: Time, why: &str, changes: &mut Changes<'_>) {
         for kind in Kind::ALL {
             if self.is_told(kind) {
-                self.end_of(kind, at, "acknowledged", changes);
+                self.end_of(kind, at, why, changes);
             }
         }
     }
@@ -393,13 +459,30 @@ impl Entry {
 
     /// The time after which silence is too long.
     fn silent_from(&self, settings: &KeyedSettings) -> Option<Time> {
-        later(self.last?, settings.expect_within?)
+        let heard = self.heard()?;
+        let within = settings
+            .expect_within
+            .and_then(|within| later(heard, within));
+        let by = settings.expect_by.as_ref();
+        let by = by.and_then(|deadlines| deadlines.missed_after(heard, self.owed));
+        within.into_iter().chain(by).min()
+    }
+
+    /// When a key of no roster has been silent for so long that it is dropped.
+    fn forgotten_from(&self, settings: &KeyedSettings) -> Option<Time> {
+        let after = settings.forget_after.filter(|_| !self.on_roster)?;
+        later(self.heard()?, after)
+    }
+
+    /// The moment at which the key was to be dropped, if that has passed.
+    pub fn is_forgotten(&self, settings: &KeyedSettings, now: Time) -> Option<Time> {
+        self.forgotten_from(settings).filter(|from| now > *from)
     }
 
     /// The time after which the value has been pending for too long.
     fn stuck_from(&self, settings: &KeyedSettings) -> Option<Time> {
         (self.meaning == Meaning::Pending).then_some(())?;
-        later(self.since?, settings.stuck_after?)
+        later(self.changed.or(self.since)?, settings.stuck_after?)
     }
 
     pub fn is_late(&self, settings: &KeyedSettings, now: Time) -> bool {
@@ -414,7 +497,7 @@ impl Entry {
     pub fn is_idle(&self, now: Time) -> bool {
         let is_settled = self.meaning == Meaning::Ok && self.told == 0;
         let leaves = |last| later(last, IDLE).is_some_and(|end| now > end);
-        is_settled && self.last.is_some_and(leaves)
+        is_settled && self.heard().is_some_and(leaves)
     }
 
     /// When the next limit will have passed that was not told yet.
@@ -423,7 +506,8 @@ impl Entry {
         let silent = silent.filter(|_| !self.is_told(Kind::Missing));
         let stuck = self.stuck_from(settings);
         let stuck = stuck.filter(|_| !self.is_told(Kind::Stuck));
-        let next = silent.into_iter().chain(stuck).min()?;
+        let forgotten = self.forgotten_from(settings);
+        let next = silent.into_iter().chain(stuck).chain(forgotten).min()?;
         Some(Time(next.0.saturating_add(1)))
     }
 
@@ -443,12 +527,15 @@ impl Entry {
             .saturating_add(other.transitions.saturating_add(u64::from(changes_at_seam)));
         if changes_at_seam || other.transitions > 0 {
             self.since = other.since;
+            self.changed = other.changed;
             self.value.clone_from(&other.value);
             self.meaning = other.meaning;
             self.sample.clone_from(&other.sample);
         }
         self.last = self.last.max(other.last);
         self.last_ok = self.last_ok.max(other.last_ok);
+        self.heard = self.heard.max(other.heard);
+        self.owed = self.owed.max(other.owed);
         self.walk.merge(&other.walk);
         self.told = other.told;
     }

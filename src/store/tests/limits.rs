@@ -335,7 +335,7 @@ fn summaries_that_wait() {
     assert!(waiting.given_up > 0);
     let mut checkpoint = sample(3);
     checkpoint.watched = Some(Watched {
-        rules: rules::Saved::default(),
+        rules: rules::saved::Saved::default(),
         summaries: Some(waiting),
     });
     let bytes = encode(&checkpoint).concat();
