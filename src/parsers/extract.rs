@@ -129,6 +129,8 @@ fn put(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flow::facts::Facts;
+    use crate::flow::time::Time;
     use crate::parsers::detect::Parsers;
 
     /// What a pattern finds in a record, as `name=value` words.
@@ -150,7 +152,14 @@ mod tests {
             ..Wanted::default()
         };
         let mut row = Row::new(0);
-        Parsers::new(&wanted).parse(record.as_bytes(), &mut row);
+        let mut parsers = Parsers::new(&wanted);
+        parsers.set_facts(&Facts {
+            zone: jiff::tz::TimeZone::UTC,
+            anchor: Time(0),
+            format: None,
+            csv: None,
+        });
+        parsers.parse(record.as_bytes(), &mut row);
         let words: Vec<String> = row
             .fields
             .iter()
