@@ -63,7 +63,7 @@ pub enum Command {
     /// Silence alerts for a time by hand; a run that goes on sees it within a second
     Silence {
         #[command(subcommand)]
-        command: SilenceCommand,
+        command: crate::cli::silence::SilenceCommand,
     },
     /// List every attempt to send a notification: its alerts, its time, the notifier and the answer
     Alerts(AlertsArgs),
@@ -89,64 +89,6 @@ pub enum ConfigCommand {
     /// Print the configuration that all files make together, and the file and line of each value; secrets
     /// are masked
     Show(ShowArgs),
-}
-
-#[derive(Debug, Subcommand)]
-pub enum SilenceCommand {
-    /// Do not send alerts that have all of these labels; what still fires at the end is sent then
-    Add(SilenceAddArgs),
-    /// List the silences that were added
-    List(SilenceListArgs),
-    /// Remove silences before their time is over
-    Remove(SilenceRemoveArgs),
-}
-
-#[derive(Debug, Args)]
-pub struct SilenceAddArgs {
-    /// Labels of the alerts: alertname, severity, and the fields of by or key, such as host=db-1
-    #[arg(value_name = "NAME=VALUE", required = true)]
-    pub labels: Vec<String>,
-    /// How long
-    #[arg(
-        long = "for",
-        value_name = "DURATION",
-        default_value = "4h",
-        conflicts_with = "until"
-    )]
-    pub span: String,
-    /// Until when, such as 2026-11-23T12:00:00Z
-    #[arg(long, value_name = "TIME")]
-    pub until: Option<String>,
-    /// Why
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    pub comment: String,
-    #[command(flatten)]
-    pub place: StatePlace,
-}
-
-#[derive(Debug, Args)]
-pub struct SilenceListArgs {
-    #[command(flatten)]
-    pub place: StatePlace,
-    /// Output format: text for people, json for programs
-    #[arg(
-        short,
-        long,
-        value_enum,
-        default_value = "text",
-        env = "WEIR_OUTPUT",
-        help_heading = "Output"
-    )]
-    pub output: Format,
-}
-
-#[derive(Debug, Args)]
-pub struct SilenceRemoveArgs {
-    /// Numbers of the silences, as `weir silence list` shows them
-    #[arg(value_name = "NUMBER", required = true)]
-    pub ids: Vec<u64>,
-    #[command(flatten)]
-    pub place: StatePlace,
 }
 
 #[derive(Debug, Subcommand)]

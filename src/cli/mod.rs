@@ -27,7 +27,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use crate::cli::args::{Cli, Command, ConfigCommand, SchemaKind, SilenceCommand, StateCommand};
+use crate::cli::args::{Cli, Command, ConfigCommand, SchemaKind, StateCommand};
 use crate::engine::faults;
 use crate::process::diagnostics;
 
@@ -59,9 +59,9 @@ pub fn main() -> ExitCode {
             StateCommand::Ack(args) => state::ack(args),
         },
         Some(Command::Silence { command }) => match command {
-            SilenceCommand::Add(args) => silence::add(args),
-            SilenceCommand::List(args) => silence::list(args),
-            SilenceCommand::Remove(args) => silence::remove(args),
+            silence::SilenceCommand::Add(args) => silence::add(args),
+            silence::SilenceCommand::List(args) => silence::list(args),
+            silence::SilenceCommand::Remove(args) => silence::remove(args),
         },
         Some(Command::Alerts(args)) => alerts::run(args),
         Some(Command::Completions { shell }) => docs::completions(shell),
