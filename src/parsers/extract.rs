@@ -196,8 +196,8 @@ mod tests {
                 "bytes=3.5 MiB",
             ),
             (
-                "{}: user={user} {rest}",
-                "INFO x: user=bob a b c",
+                "started {} by {user} {rest}",
+                "INFO started x by bob a b c",
                 "user=bob rest=a b c",
             ),
             ("load {load:float}", "INFO load -1.5e3 now", "load=-1.5e3"),
