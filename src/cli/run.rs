@@ -19,6 +19,7 @@ use crate::engine::writer::Further;
 use crate::error::Failure;
 use crate::flow::format::Format;
 use crate::notifiers::delivery::{Delivery, Folder};
+use crate::notifiers::heartbeat::{Heartbeats, Pulse};
 use crate::parsers::documents;
 use crate::plan::Task;
 use crate::plan::setup::{self, LinesSink, Setup};
@@ -38,7 +39,7 @@ use crate::sinks::{Destination, Opening, Target};
 use crate::sources::follow::From;
 use crate::sources::globs::Files;
 use crate::sources::prepared::Preparation;
-use crate::sources::{Source, Stream, file};
+use crate::sources::{Again, Source, Stream, file};
 use crate::state::State;
 use crate::stop::Stop;
 use crate::store::silences;
@@ -67,7 +68,7 @@ pub fn run(args: RunArgs) -> Result<u8, Failure> {
     }
     let only = setup.sources.only_stream().cloned();
     let outcome = match only {
-        Some(Stream { name, origin }) => {
+        Some(Stream { name, origin, .. }) if origin.again() == Again::default() => {
             if let Some(argv) = origin.program() {
                 return wrapped::run_source(&args, setup, &name, argv);
             }
@@ -84,7 +85,7 @@ pub fn run(args: RunArgs) -> Result<u8, Failure> {
             };
             once(&args, setup, one)?
         }
-        None => follow(&args, setup, &start::stop()?)?,
+        _ => follow(&args, setup, &start::stop()?)?,
     };
     Ok(output::problems(&outcome))
 }
@@ -227,6 +228,7 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
         shape,
         sources,
         notifiers,
+        heartbeats,
         lines,
         summaries,
         endpoint,
@@ -266,6 +268,11 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
     }
     let delivery = Delivery::start(notifiers, folder, diagnostics::note)
         .map_err(|error| Failure::io(format!("notifiers: {error}")))?;
+    let pulse = Pulse::default();
+    let heartbeats = (!heartbeats.is_empty())
+        .then(|| Heartbeats::start(heartbeats, pulse.clone(), diagnostics::say))
+        .transpose()
+        .map_err(|error| Failure::io(format!("heartbeats: {error}")))?;
     let mut append = None;
     let mut first = None;
     let mut further = Vec::new();
@@ -321,6 +328,8 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
         health,
         grace,
         told: 0,
+        pulse: heartbeats.is_some().then_some(pulse),
+        streams: one.beside.iter().flat_map(|it| it.asked.clone()).collect(),
         is_under_way: false,
         look_for_fields: None,
         silences: state_dir.as_deref().map(silences::Watch::new),
@@ -376,6 +385,7 @@ fn once(args: &RunArgs, setup: Setup, one: Once) -> Result<Outcome, Failure> {
     };
     let outcome = start::run(plan, start, state)?;
     drop(endpoint);
+    drop(heartbeats);
     Ok(outcome)
 }
 

@@ -171,6 +171,30 @@ pub struct Silence {
     pub comment: Option<String>,
 }
 
+/// An address that is pinged while the run is healthy.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub struct Heartbeat {
+    /// Where an empty POST goes.
+    #[schemars(extend("format" = "url", "secret" = true))]
+    pub url: Option<String>,
+    /// Environment variable that holds the URL.
+    #[schemars(extend("format" = "variable", "secret" = true))]
+    pub url_env: Option<String>,
+    /// File that holds the URL.
+    #[schemars(length(min = 1), extend("secret" = true))]
+    pub url_file: Option<String>,
+    /// Time between two pings.
+    #[serde(default = "minute")]
+    #[schemars(extend("format" = "span"))]
+    pub every: String,
+}
+
+fn minute() -> String {
+    "1m".to_owned()
+}
+
 /// Somebody to tell of alerts.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[schemars(inline)]
@@ -195,6 +219,11 @@ pub struct Notifier {
     #[serde(default = "repeat_interval")]
     #[schemars(extend("format" = "duration"))]
     pub repeat_interval: String,
+    /// One message for each span with all that happened in it, a row for each rule, key and template; it takes
+    /// the place of `group_wait` and `group_interval`, and alerts are told together whatever their labels
+    /// unless `group_by` says otherwise.
+    #[schemars(extend("format" = "span"))]
+    pub digest: Option<String>,
     /// Whether the end of alerts is told.
     #[serde(default = "send_resolved")]
     pub send_resolved: bool,

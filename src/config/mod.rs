@@ -25,7 +25,7 @@ pub mod watching;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::alerting::{Inhibit, Notifier, Rule, Silence, TimeInterval};
+use crate::config::alerting::{Heartbeat, Inhibit, Notifier, Rule, Silence, TimeInterval};
 use crate::config::input::{Dedup, Filter, Source};
 use crate::config::output::Sink;
 use crate::config::watching::{Case, Metric, Set, State};
@@ -58,6 +58,8 @@ pub struct Config {
     pub inhibit: Vec<Inhibit>,
     /// Whom to tell of alerts.
     pub notifier: Vec<Notifier>,
+    /// Addresses that are pinged while the run is healthy, so that another service notices when it is not.
+    pub heartbeat: Vec<Heartbeat>,
     /// Where lines, summaries and alerts are written.
     pub sink: Vec<Sink>,
     /// How the process runs.

@@ -46,6 +46,7 @@ pub(super) fn check(root: &Node, findings: &mut Vec<Finding>) {
     checker.tests();
     checker.keys("notifier", notifiers::Config::keys);
     checker.keys("sink", sinks::Config::keys);
+    checker.heartbeats();
 }
 
 struct Checker<'a> {
@@ -236,6 +237,14 @@ impl<'a> Checker<'a> {
                     self.must_be(name, what, known);
                 }
             }
+        }
+    }
+
+    /// A heartbeat has one address.
+    fn heartbeats(&mut self) {
+        for (number, table) in self.tables("heartbeat") {
+            let keys = ["url", "url_env", "url_file"];
+            self.one_of("heartbeat", number, table, &keys, true);
         }
     }
 

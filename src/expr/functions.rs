@@ -27,6 +27,8 @@ pub enum Meaning {
     Missing,
     /// Whether a key of a state stays unfinished for too long.
     Stuck,
+    /// Whether a source is read.
+    Up,
 }
 
 /// One number about a metric.
@@ -113,7 +115,7 @@ impl Function {
     }
 }
 
-pub const FUNCTIONS: [Function; 20] = [
+pub const FUNCTIONS: [Function; 21] = [
     record("has", Meaning::Has, "has(field)"),
     report("count", Meaning::Count, "count() or count(level >= error)"),
     report("sum", Meaning::Metric(Statistic::Sum), "sum(field)"),
@@ -162,6 +164,7 @@ pub const FUNCTIONS: [Function; 20] = [
     rule("age", Meaning::Age, "age(state) > 10m"),
     rule("missing", Meaning::Missing, "missing(state)"),
     rule("stuck", Meaning::Stuck, "stuck(state)"),
+    rule("up", Meaning::Up, "not up(source)"),
 ];
 
 /// The function of that name: one of the table, or any other percentile.

@@ -77,6 +77,8 @@ pub enum Operand {
     Age(usize),
     Missing(usize),
     Stuck(usize),
+    /// Whether the source of this name is read.
+    Up(String),
 }
 
 /// When a number of records is looked at.
@@ -146,6 +148,7 @@ impl Operand {
             Operand::Age(place) => state("age", *place),
             Operand::Missing(place) => state("missing", *place),
             Operand::Stuck(place) => state("stuck", *place),
+            Operand::Up(source) => call("up", Some(source)),
         }
     }
 
@@ -159,7 +162,7 @@ impl Operand {
     }
 
     fn is_like(&self, other: &Operand) -> bool {
-        use Operand::{Age, Ago, Count, Counter, Distinct, Missing, New, Number, Rate, Stuck};
+        use Operand::{Age, Ago, Count, Counter, Distinct, Missing, New, Number, Rate, Stuck, Up};
         match (self, other) {
             (
                 Count { condition, look },
@@ -192,6 +195,7 @@ impl Operand {
                 },
             ) => before == their_before && of.is_like(theirs),
             (New(field), New(theirs)) => field == theirs,
+            (Up(source), Up(theirs)) => source == theirs,
             (Age(state), Age(theirs))
             | (Missing(state), Missing(theirs))
             | (Stuck(state), Stuck(theirs)) => state == theirs,
@@ -388,7 +392,7 @@ impl Operands for Known<'_> {
                 Operand::Age(self.state(node, name, function, arguments)?),
                 Kind::Duration,
             ),
-            Meaning::New | Meaning::Missing | Meaning::Stuck => {
+            Meaning::New | Meaning::Missing | Meaning::Stuck | Meaning::Up => {
                 return Err(Error::new(
                     node.at.clone(),
                     format!("{name}(…) is true or false and no number"),
@@ -426,6 +430,7 @@ impl Operands for Known<'_> {
                         Operand::Missing(self.state(node, name, function, arguments)?)
                     }
                     Meaning::Stuck => Operand::Stuck(self.state(node, name, function, arguments)?),
+                    Meaning::Up => Operand::Up(source_name(node, name, function, arguments)?),
                     Meaning::Last => {
                         self.state(node, name, function, arguments)?;
                         return Err(Error::new(
@@ -525,6 +530,28 @@ impl Operands for Known<'_> {
             }
             _ => operand,
         })
+    }
+}
+
+/// The name of the source that a function is called with.
+fn source_name(
+    node: &Node,
+    name: &str,
+    function: Function,
+    arguments: &[Node],
+) -> Result<String, Error> {
+    match arguments {
+        [
+            Node {
+                tree: Tree::Name(source) | Tree::Text(source),
+                ..
+            },
+        ] => Ok(source.clone()),
+        _ => Err(Error::new(
+            node.at.clone(),
+            format!("{name} takes the name of one source"),
+        )
+        .hint(format!("write {}", function.usage))),
     }
 }
 

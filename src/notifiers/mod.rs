@@ -4,6 +4,7 @@
 
 pub mod body;
 pub mod delivery;
+pub mod heartbeat;
 pub mod journal;
 mod lane;
 mod queue;

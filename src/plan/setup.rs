@@ -16,7 +16,7 @@ use crate::config::load::{Loaded, PathStep};
 use crate::config::problem::{Problem, Problems};
 use crate::config::watching::{self, Key};
 use crate::expr::condition::Condition;
-use crate::expr::error::Error;
+use crate::expr::error::{Error, nearest};
 use crate::expr::input::Inputs;
 use crate::flow::alert::SampleLine;
 use crate::flow::format::Format;
@@ -25,6 +25,7 @@ use crate::flow::level::Level;
 use crate::flow::time::Time;
 use crate::flow::wanted::Wanted;
 use crate::notifiers;
+use crate::notifiers::heartbeat;
 use crate::plan::baseline;
 use crate::plan::flags;
 use crate::plan::setup::channels::{Branching, told};
@@ -96,6 +97,7 @@ pub struct Setup {
     pub shape: Shape,
     pub sources: Sources,
     pub notifiers: Vec<notifiers::Settings>,
+    pub heartbeats: Vec<heartbeat::Settings>,
     pub lines: Vec<LinesSink>,
     pub summaries: Vec<Target>,
     /// The Prometheus endpoint.
@@ -225,6 +227,7 @@ impl Resolver<'_> {
         let states = self.states(config);
         let sets = self.sets(&config.set);
         let notifiers = self.notifiers(config);
+        let heartbeats = self.heartbeats(&config.heartbeat);
         let rules = self.rules(config);
         let branching = Branching::of(config);
         let lines = self.lines(config, &branching);
@@ -290,6 +293,7 @@ impl Resolver<'_> {
             shape,
             sources,
             notifiers,
+            heartbeats,
             lines: places.lines,
             summaries,
             endpoint: places.endpoint,
@@ -537,11 +541,38 @@ impl Resolver<'_> {
                 &mut self.inputs,
             );
             match resolved {
-                Ok(rule) => made.push(rule),
+                Ok(rule) => {
+                    self.look_for_sources(&rule, config, place);
+                    made.push(rule);
+                }
                 Err(problem) => self.wrong_rule("rule", place, problem),
             }
         }
         made
+    }
+}
+
+impl Resolver<'_> {
+    /// Finds names of sources in a rule that no source has.
+    fn look_for_sources(&mut self, rule: &Rule, config: &Config, place: usize) {
+        let names = config.source.iter().filter_map(|source| {
+            let origin = source.from.resolve();
+            let name = || source.name.clone().unwrap_or_else(|| origin.name());
+            origin.files().is_none().then(name)
+        });
+        let known: Vec<String> = names.collect();
+        let unknown = rule
+            .ups()
+            .find(|name| !known.iter().any(|known| known == name));
+        if let Some(name) = unknown {
+            let names = known.iter().map(String::as_str);
+            let hint = match nearest(name, names) {
+                Some(near) => format!("did you mean \"{near}\"?"),
+                None => format!("commands and standard input are {}", known.join(", ")),
+            };
+            let message = format!("unknown source \"{name}\"");
+            self.wrong(&path("rule", place, "when"), message, Some(&hint));
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! record that changes a count or a state and at the borders of steps that the watermark has passed.
 //! Everything in here is a function of the runs in record order, however they were cut (law 1).
 
+use std::collections::BTreeMap;
 use std::mem::take;
 
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,8 @@ const GROUP_BYTES: usize = 256;
 /// What rules share while they judge.
 pub(super) struct Bench<'a> {
     pub states: &'a [Keyed],
+    /// Whether sources are read, by name.
+    pub ups: &'a BTreeMap<String, bool>,
     pub lives: &'a mut Lives,
     pub budget: &'a mut Budget,
     /// Alerts that began or ended, with the places of their rules.
@@ -390,6 +393,19 @@ impl Watch {
         judge(rule, place, &key, group, &look, bench);
     }
 
+    /// A source that the rule looks at has come or gone.
+    pub fn source(&mut self, rule: &Rule, place: u32, at: Time, bench: &mut Bench) {
+        for (key, group) in self.groups.iter_mut() {
+            let look = Look {
+                at,
+                counted: None,
+                sample: None,
+                message: None,
+            };
+            judge(rule, place, key, group, &look, bench);
+        }
+    }
+
     /// Messages that were not seen and found no room to be remembered.
     pub fn unknown(&self) -> u64 {
         self.fresh.unknown()
@@ -630,6 +646,8 @@ fn judge(rule: &Rule, place: u32, key: &[u8], group: &mut Group, look: &Look, be
             Source::Missing(state) => truth(states[*state].is_missing(key, at)),
             Source::Stuck(state) => truth(states[*state].is_stuck(key, at)),
             Source::New => truth(new.is_some()),
+            // What is not read here, as in a replay, is not down.
+            Source::Up(name) => truth(bench.ups.get(name).is_none_or(|up| *up)),
         }
     };
     let holds = |resolved: &Resolved| {

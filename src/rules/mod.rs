@@ -24,7 +24,7 @@ mod unreached;
 pub mod watched;
 pub mod windows;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::mem::take;
 
 use crate::flow::alert::{Alert, Evidence, Notification, SampleLine, Status};
@@ -52,6 +52,7 @@ macro_rules! bench {
     ($rules:ident) => {
         Bench {
             states: &$rules.states,
+            ups: &$rules.ups,
             lives: &mut $rules.lives,
             budget: &mut $rules.budget,
             told: &mut $rules.told,
@@ -133,6 +134,8 @@ pub struct Rules {
     told: Vec<(u32, Alert)>,
     alerts: VecDeque<Alert>,
     went_back: bool,
+    /// Whether sources are read, by name.
+    ups: BTreeMap<String, bool>,
     /// What alerts of the batch at hand show besides its records.
     before: Vec<SampleLine>,
     /// Scratch.
@@ -231,6 +234,7 @@ impl Rules {
             told: Vec::new(),
             alerts: VecDeque::new(),
             went_back: false,
+            ups: BTreeMap::new(),
             before: Vec::new(),
             sorted: Sorted::default(),
             met: Vec::new(),
@@ -550,6 +554,21 @@ impl Rules {
     /// in and before a tick.
     pub fn reading(&mut self, reads: Reads, inputs: usize) {
         (self.moment.reads, self.moment.inputs) = (reads, inputs);
+    }
+
+    /// Whether the source of this name is read, as of `now`.
+    pub fn set_up(&mut self, name: &str, up: bool, now: Time) {
+        if self.ups.get(name) == Some(&up) {
+            return;
+        }
+        self.ups.insert(name.to_owned(), up);
+        let mut bench = bench!(self);
+        for (place, (rule, watch)) in self.plan.rules.iter().zip(&mut self.watches).enumerate() {
+            if rule.ups().any(|looked| looked == name) {
+                watch.source(rule, place as u32, now, &mut bench);
+            }
+        }
+        self.tell();
     }
 
     /// Time has passed: `now` is wall-clock time. Only for live rules.

@@ -52,6 +52,10 @@ pub struct RouteSettings {
     /// When it is told at all. Of the configuration alone.
     #[serde(skip)]
     pub hours: Hours,
+    /// One message for all of a span: alerts that have ended before they are told stand in it too, and those
+    /// of one rule, key and template share a row.
+    #[serde(default)]
+    pub is_digest: bool,
 }
 
 /// Alerts that nobody is to be told for some time.

@@ -109,6 +109,7 @@ pub(super) enum Source {
     Missing(usize),
     Stuck(usize),
     New,
+    Up(String),
 }
 
 /// The counts at which an expression about the edge of a part may change, in order; none if there is no
@@ -263,6 +264,11 @@ impl Rule {
         let edges =
             (0..parts.len()).map(|part| turning_points(std::iter::once(&when).chain(&clear), part));
         let edges = edges.collect();
+        let is_up = [Some(&when), clear.as_ref()]
+            .into_iter()
+            .flatten()
+            .flat_map(|resolved| &resolved.sources)
+            .any(|source| matches!(source, Source::Up(_)));
         let mut labels = by.clone();
         if let Some(new) = &new {
             labels.push(match &new.field {
@@ -289,7 +295,7 @@ impl Rule {
                 has_counters: steps.iter().any(|step| step.what == What::Counter),
                 ..Cut::of(settings.window)
             },
-            is_single: by.is_empty() && !parts.is_empty(),
+            is_single: by.is_empty() && (!parts.is_empty() || is_up),
             definition: format!(
                 "{:?} {:?} {:?} {by:?} {} {}",
                 settings.when, settings.clear, settings.where_, settings.window, settings.for_
@@ -366,6 +372,15 @@ impl Rule {
                 source,
                 Source::Age(_) | Source::Missing(_) | Source::Stuck(_)
             )
+        })
+    }
+
+    /// Names of the sources that it looks at.
+    pub fn ups(&self) -> impl Iterator<Item = &str> {
+        let sources = self.expressions().flat_map(|resolved| &resolved.sources);
+        sources.filter_map(|source| match source {
+            Source::Up(name) => Some(&**name),
+            _ => None,
         })
     }
 
@@ -649,6 +664,7 @@ impl Resolver<'_> {
             Operand::Age(state) => Source::Age(*state),
             Operand::Missing(state) => Source::Missing(*state),
             Operand::Stuck(state) => Source::Stuck(*state),
+            Operand::Up(source) => Source::Up(source.clone()),
         })
     }
 

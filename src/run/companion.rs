@@ -1,6 +1,7 @@
 //! What goes along with a run on the fold's thread: lets time pass for rules, hands notifications to
 //! their delivery and receipts back, sends summaries, and answers those who ask for pages.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,11 +13,13 @@ use crate::engine::fold::Fold;
 use crate::engine::{End, Watcher};
 use crate::flow::time::Time;
 use crate::notifiers::delivery::{Delivery, Outcome};
+use crate::notifiers::heartbeat::Pulse;
 use crate::process::diagnostics;
 use crate::report::prometheus::{self, Extra, Kind};
 use crate::rules::routing::Silence;
 use crate::run::summaries::Writer;
 use crate::sinks::prometheus::{Health, PageRequest};
+use crate::sources::Stream;
 use crate::store::silences;
 
 /// Longest wait of the fold while windows may close by time alone.
@@ -37,6 +40,10 @@ pub struct Companion {
     pub grace: Duration,
     /// Alerts that were told, for the last words of a run with a command.
     pub told: u64,
+    /// What heartbeats look at, if there are any.
+    pub pulse: Option<Pulse>,
+    /// Streams that are read beside files or each other.
+    pub streams: Vec<Stream>,
     /// What was not delivered before was handed to the delivery.
     pub is_under_way: bool,
     /// When what no record came to was looked for, or is to be: set by the first step.
@@ -169,13 +176,13 @@ impl Companion {
 
     fn answer(&mut self, fold: &mut Fold) {
         let Some(pages) = &self.pages else { return };
-        *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health(fold);
+        *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health(fold, &self.streams);
         let requests: Vec<PageRequest> = pages.try_iter().collect();
         if requests.is_empty() {
             return;
         }
         let state = fold.reported();
-        let page = prometheus::page(&state, &figures(fold));
+        let page = prometheus::page(&state, &[figures(fold), sources(&self.streams)].concat());
         for request in requests {
             // Who asked may have gone.
             let _ = request.reply.send(page.clone());
@@ -203,12 +210,27 @@ fn silence(entry: &silences::Entry) -> Option<Silence> {
 }
 
 /// How well the run is, by its books.
-fn health(fold: &Fold) -> Health {
+fn health(fold: &Fold, streams: &[Stream]) -> Health {
     let (missing, faulted) = (fold.unaccounted(), fold.state.ledger.faulted);
     if missing > 0 {
         return Health::Ill(format!(
             "{missing} lines are unaccounted for, a fault of weir; checkpoints are held back"
         ));
+    }
+    let down = |stream: &&Stream| !stream.status.up.load(Ordering::Relaxed);
+    let down: Vec<&Stream> = streams.iter().filter(down).collect();
+    let names: Vec<&str> = down.iter().map(|stream| &*stream.name).collect();
+    let names = names.join(", ");
+    if down
+        .iter()
+        .any(|stream| stream.status.failed.load(Ordering::Relaxed))
+    {
+        return Health::Ill(format!(
+            "sources that failed and are not read any more: {names}"
+        ));
+    }
+    if !down.is_empty() {
+        return Health::Degraded(format!("sources that are down: {names}"));
     }
     match faulted {
         0 => Health::Well,
@@ -289,6 +311,45 @@ fn figures(fold: &Fold) -> Vec<Extra> {
     figures
 }
 
+/// Whether each stream is read, and how often its program ran.
+fn sources(streams: &[Stream]) -> Vec<Extra> {
+    let mut figures = Vec::new();
+    for stream in streams {
+        let status = &stream.status;
+        let mut add = |name, help, kind, value: u64| {
+            figures.push(Extra {
+                name,
+                help,
+                kind,
+                labels: vec![("source", stream.name.clone())],
+                value: value as f64,
+            });
+        };
+        let up = u64::from(status.up.load(Ordering::Relaxed));
+        add(
+            "weir_source_up",
+            "1 if the source is read, else 0.",
+            Kind::Gauge,
+            up,
+        );
+        if stream.origin.program().is_some() {
+            add(
+                "weir_source_runs_total",
+                "Runs of the program of a source.",
+                Kind::Counter,
+                status.runs.load(Ordering::Relaxed),
+            );
+            add(
+                "weir_source_skipped_total",
+                "Runs that were left out because one was still going on.",
+                Kind::Counter,
+                status.skipped.load(Ordering::Relaxed),
+            );
+        }
+    }
+    figures
+}
+
 impl Watcher for Companion {
     fn now(&self) -> Option<Time> {
         Some(self.wall())
@@ -305,20 +366,33 @@ impl Watcher for Companion {
             .as_ref()
             .is_some_and(|summaries| summaries.is_open());
         let pages = self.pages.as_ref().map(|_| PAGES);
+        let pulse = self.pulse.is_some() || !self.streams.is_empty();
         due.into_iter()
             .chain(summaries.then_some(TICK))
             .chain(pages)
+            .chain(pulse.then_some(TICK))
             .min()
     }
 
     fn step(&mut self, fold: &mut Fold) -> bool {
         self.hear_silences(fold);
         fold.tick(self.wall());
+        if let Some(rules) = &mut fold.rules {
+            for stream in &self.streams {
+                let up = stream.status.up.load(Ordering::Relaxed);
+                rules.set_up(&stream.name, up, Time(self.clock.wall_nanoseconds()));
+            }
+        }
         self.name_missing_fields(fold);
         let told = self.tell(fold);
         let received = self.receive(fold);
         let summarised = self.summarise(fold);
         self.answer(fold);
+        if let Some(pulse) = &self.pulse
+            && !matches!(health(fold, &self.streams), Health::Ill(_))
+        {
+            pulse.beat();
+        }
         told || received || summarised
     }
 

@@ -30,7 +30,8 @@ use crate::flow::alert::{Evidence, SampleLine};
 use crate::flow::mapped::SAMPLE_BYTES_MAX;
 use crate::flow::time::Time;
 use crate::framing::LINE_BYTES_MAX;
-use crate::sources::{Configured, Ending, Open, OpenError, Opened, Source};
+use crate::sources::{Again, Configured, Ending, Open, OpenError, Opened, Source};
+use crate::units;
 
 /// Bytes of one read of what the program writes.
 const READ_BYTES: usize = 64 << 10;
@@ -48,6 +49,24 @@ pub struct Config {
     /// The program and its arguments. No shell takes part.
     #[schemars(length(min = 1))]
     argv: Vec<String>,
+    /// Poll: start the program each time this span is over, and read each run's output to its end. A run that
+    /// is still going on then is not started twice. Without it, the program runs on.
+    #[schemars(extend("format" = "span"))]
+    every: Option<String>,
+    /// Whether a program that has ended is started again, after 1 s at first and at most 60 s; not for a polled
+    /// one. `never` if absent.
+    restart: Option<Restart>,
+}
+
+/// When a program that has ended is started again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum Restart {
+    OnFailure,
+    Always,
+    #[default]
+    Never,
 }
 
 impl Configured for Config {
@@ -56,6 +75,11 @@ impl Configured for Config {
     fn resolve(&self) -> Settings {
         Settings {
             argv: self.argv.iter().map(OsString::from).collect(),
+            every: self.every.as_deref().map(|text| {
+                let span = units::duration_nanoseconds(text).unwrap_or(0);
+                Duration::from_nanos(span.unsigned_abs())
+            }),
+            restart: self.restart,
         }
     }
 }
@@ -64,6 +88,8 @@ impl Configured for Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     pub argv: Vec<OsString>,
+    pub every: Option<Duration>,
+    pub restart: Option<Restart>,
 }
 
 impl Open for Settings {
@@ -82,7 +108,28 @@ impl Open for Settings {
             .iter()
             .map(|word| word.to_string_lossy())
             .collect();
-        argv.join(" ")
+        let when = match (self.every, self.restart) {
+            (Some(every), _) => format!("  each {every:?}"),
+            (None, Some(Restart::OnFailure)) => "  started again if it fails".to_owned(),
+            (None, Some(Restart::Always)) => "  started again when it ends".to_owned(),
+            (None, Some(Restart::Never) | None) => String::new(),
+        };
+        format!("{}{when}", argv.join(" "))
+    }
+
+    fn again(&self) -> Again {
+        Again {
+            every: self.every,
+            restart: self.restart.unwrap_or_default(),
+        }
+    }
+
+    fn mistake(&self) -> Option<(&'static str, &'static str, &'static str)> {
+        (self.every.is_some() && self.restart.is_some()).then_some((
+            "restart",
+            "\"every\" starts the command again by itself",
+            "remove \"restart\", or \"every\" if the command runs on",
+        ))
     }
 
     fn program(&self) -> Option<&[OsString]> {
@@ -90,7 +137,7 @@ impl Open for Settings {
     }
 
     fn open(&self, name: &str, now: Time) -> Result<Opened, OpenError> {
-        let (running, source) = start(name, &self.argv, Tee::No, Group::Ours, now)?;
+        let (running, source) = start(name, &self.argv, Tee::No, Group::Own, now)?;
         Ok(Opened {
             source,
             running: Some(running),

@@ -14,8 +14,11 @@ pub mod streams;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
+use std::ops::Deref;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 use schemars::JsonSchema;
@@ -96,6 +99,48 @@ pub struct Stream {
     /// As it is shown; no other stream of the run has it.
     pub name: String,
     pub origin: Origin,
+    pub status: Shared,
+}
+
+/// How a stream is, for whoever looks at the run.
+#[derive(Debug, Default)]
+pub struct Status {
+    /// It is read; of a polled program, its last run ended well and in time.
+    pub up: AtomicBool,
+    /// It has ended, by itself and badly, and is not started again.
+    pub failed: AtomicBool,
+    /// Runs of a program, and those that were left out because one was still going on.
+    pub runs: AtomicU64,
+    pub skipped: AtomicU64,
+}
+
+/// A [`Status`] that several threads share. Two streams are the same stream whatever their statuses.
+#[derive(Clone, Debug, Default)]
+pub struct Shared(Arc<Status>);
+
+impl Deref for Shared {
+    type Target = Status;
+
+    fn deref(&self) -> &Status {
+        &self.0
+    }
+}
+
+impl PartialEq for Shared {
+    fn eq(&self, _: &Shared) -> bool {
+        true
+    }
+}
+
+impl Eq for Shared {}
+
+/// When a program is started again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Again {
+    /// It is polled: started each time this span is over.
+    pub every: Option<Duration>,
+    /// What its end leads to if it is not polled.
+    pub restart: command::Restart,
 }
 
 /// The configuration of a source: the keys of `[[source]]` beside those that every source has.
@@ -129,6 +174,16 @@ pub(crate) trait Open {
 
     /// A program that is started. If it is all that a run reads, the run ends as it does.
     fn program(&self) -> Option<&[OsString]> {
+        None
+    }
+
+    /// When its program is started again.
+    fn again(&self) -> Again {
+        Again::default()
+    }
+
+    /// What its keys say that cannot be: the key, and a sentence with the remedy.
+    fn mistake(&self) -> Option<(&'static str, &'static str, &'static str)> {
         None
     }
 
@@ -221,6 +276,16 @@ impl Origin {
     /// A program that is started.
     pub fn program(&self) -> Option<&[OsString]> {
         self.contract().program()
+    }
+
+    /// When its program is started again.
+    pub fn again(&self) -> Again {
+        self.contract().again()
+    }
+
+    /// What its keys say that cannot be: the key, the message and the remedy.
+    pub fn mistake(&self) -> Option<(&'static str, &'static str, &'static str)> {
+        self.contract().mistake()
     }
 
     pub fn open(&self, name: &str, now: Time) -> Result<Opened, OpenError> {

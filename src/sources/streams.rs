@@ -5,6 +5,8 @@
 //! [`Streams`] lives as long as the process, so a reload loses nothing of what is between two runs;
 //! [`Several`] is what one run sees of it, behind the trait of a follower.
 
+mod keeper;
+
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -17,17 +19,13 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::process::Signal;
 
-use crate::clock::{Clock, System};
+use crate::clock::Clock;
 use crate::flow::batch::{Batch, SourceId};
 use crate::flow::time::Time;
-use crate::sources::command::{Process, Running};
 use crate::sources::follow::{Note, Step};
-use crate::sources::reading::{Reading, Settings};
-use crate::sources::{Follower, OpenError, Opened, Source, Stream};
-use crate::stop::Stop;
-
-/// How long what a program's own children write is waited for after it has ended.
-const AFTER_END: Duration = Duration::from_secs(1);
+use crate::sources::reading::Settings;
+use crate::sources::streams::keeper::{Begun, Keeper, News, Round};
+use crate::sources::{Follower, OpenError, Stream};
 
 /// How long a program may go on after SIGTERM until it is killed: well within the grace of a run.
 const TO_END: Duration = Duration::from_secs(5);
@@ -73,27 +71,20 @@ pub struct Streams {
 
 /// One stream.
 struct One {
-    name: String,
+    asked: Stream,
     batches: Receiver<Batch>,
     news: Receiver<News>,
-    stop: Stop,
-    /// Of a program.
-    process: Option<Arc<Process>>,
-    /// How many of its threads still run: the one that reads it, and the one that waits for a program.
-    awaits: usize,
-    /// Bytes that were handed on.
+    round: Arc<Round>,
+    /// Wakes the thread of the stream while it waits for its next round.
+    nap: Sender<()>,
+    /// Its thread still runs.
+    awaits: bool,
+    /// Bytes that were handed on, and that were read.
     handed: u64,
+    read: u64,
     exit: Option<ExitStatus>,
-    /// It is asked to end: that it does is no event.
-    ending: Arc<AtomicBool>,
-}
-
-/// What the threads of a stream have to tell at their end.
-enum News {
-    /// So many bytes were read, and what kept it from reading on to the end.
-    Read(u64, Option<io::Error>),
-    /// The program has ended.
-    Exited(io::Result<ExitStatus>),
+    /// Its thread has told that no other round begins.
+    is_over: bool,
 }
 
 impl Streams {
@@ -113,13 +104,16 @@ impl Streams {
             was_killed: false,
         };
         for stream in asked {
-            let Opened { source, running } = stream.origin.open(&stream.name, now)?;
-            let source = Source {
-                name: stream.name.clone(),
-                ..source
-            };
-            let wake = streams.wake.clone();
-            let one = One::start(source, running, settings, buffers.clone(), wake);
+            let round = Arc::new(Round::default());
+            let first = Begun::open(stream, &round, now)?;
+            let one = One::start(
+                stream,
+                first,
+                round,
+                settings,
+                buffers.clone(),
+                &streams.wake,
+            );
             streams.list.push(one.map_err(fail)?);
         }
         Ok(streams)
@@ -137,15 +131,19 @@ impl Streams {
                     self.turn = place + 1;
                     return Some((place, batch));
                 }
-                Err(TryRecvError::Empty) => {}
-                Err(TryRecvError::Disconnected) => one.hear(tell, self.ending.is_some()),
+                Err(error) => {
+                    let heard = one.hear(tell);
+                    if error == TryRecvError::Disconnected && one.awaits {
+                        one.finish(heard, tell, self.ending.is_some());
+                    }
+                }
             }
         }
         None
     }
 
     fn are_over(&self) -> bool {
-        self.list.iter().all(|one| one.awaits == 0)
+        self.list.iter().all(|one| !one.awaits)
     }
 
     /// Asks all of them to end. What was read is still handed on, and what programs write until they
@@ -155,10 +153,11 @@ impl Streams {
             return;
         }
         for one in &self.list {
-            one.ending.store(true, Ordering::Relaxed);
-            match &one.process {
-                Some(process) => process.send(Signal::TERM),
-                None => one.stop.ask(),
+            one.round.now().ending = true;
+            let _ = one.nap.try_send(());
+            match one.asked.origin.program() {
+                Some(_) => one.round.signal(Signal::TERM),
+                None => one.round.stop(),
             }
         }
     }
@@ -169,15 +168,16 @@ impl Streams {
             return now + LONG;
         };
         let (kill_at, leave_at) = (since + TO_END, since + 2 * TO_END);
-        let late = self.list.iter_mut().filter(|one| one.awaits > 0);
+        let late = self.list.iter_mut().filter(|one| one.awaits);
         if now < kill_at {
             return kill_at;
         }
         if now >= leave_at {
             for one in late {
-                one.awaits = 0;
+                one.awaits = false;
+                let name = &one.asked.name;
                 tell.notes.push(Note {
-                    text: format!("{}: does not end; what it still holds is left", one.name),
+                    text: format!("{name}: does not end; what it still holds is left"),
                     is_problem: true,
                 });
             }
@@ -185,10 +185,8 @@ impl Streams {
         }
         if !mem::replace(&mut self.was_killed, true) {
             for one in late {
-                if let Some(process) = &one.process {
-                    process.send(Signal::KILL);
-                }
-                one.stop.ask();
+                one.round.signal(Signal::KILL);
+                one.round.stop();
             }
         }
         leave_at
@@ -197,11 +195,11 @@ impl Streams {
 
 impl Drop for Streams {
     fn drop(&mut self) {
-        for one in self.list.iter().filter(|one| one.awaits > 0) {
-            one.stop.ask();
-            if let Some(process) = &one.process {
-                process.send(Signal::TERM);
-            }
+        for one in self.list.iter().filter(|one| one.awaits) {
+            one.round.now().ending = true;
+            let _ = one.nap.try_send(());
+            one.round.stop();
+            one.round.signal(Signal::TERM);
         }
     }
 }
@@ -217,90 +215,59 @@ struct Tell {
 
 impl One {
     fn start(
-        source: Source,
-        running: Option<Running>,
+        asked: &Stream,
+        first: Begun,
+        round: Arc<Round>,
         settings: &Settings,
         buffers: Receiver<Vec<u8>>,
-        wake: Wake,
+        wake: &Wake,
     ) -> io::Result<One> {
-        let name = source.name.clone();
         // The budget of the run is asked for when a batch has come: a permit that a stream held here would
         // be waited for by the very thread that is to take the batch.
         let (batches_in, batches) = bounded(WAITING_MAX);
         let (news_in, news) = unbounded();
-        let stop = Stop::new()?;
-        let process = running.as_ref().map(Running::process);
-        let awaits = 1 + usize::from(running.is_some());
-        {
-            let (news_in, wake, stop) = (news_in.clone(), wake.clone(), stop.clone());
-            let settings = settings.clone();
-            let thread = thread::Builder::new().name("stream".to_owned());
-            thread.spawn(move || {
-                let mut reading = Reading::new(&settings, source, SourceId::default(), 0, None);
-                while let Some(batch) = reading.next(&stop) {
-                    if batches_in.send(batch).is_err() {
-                        break;
-                    }
-                    wake.wake();
-                    if let Ok(buffer) = buffers.try_recv() {
-                        reading.give_back(buffer);
-                    }
-                }
-                drop(batches_in);
-                let _ = news_in.send(News::Read(reading.bytes(), reading.problem()));
-                wake.wake();
-            })?;
-        }
-        let ending = Arc::new(AtomicBool::new(false));
-        if let Some(mut running) = running {
-            let (stop, ending) = (stop.clone(), Arc::clone(&ending));
-            let thread = thread::Builder::new().name("program".to_owned());
-            thread.spawn(move || {
-                let status = running.wait();
-                let is_drained = running.drain(AFTER_END);
-                if let Ok(status) = status
-                    && !ending.load(Ordering::Relaxed)
-                {
-                    let now = Time(System::new().wall_nanoseconds());
-                    running.report(&running.end(status, None), now);
-                }
-                if !is_drained {
-                    stop.ask();
-                }
-                let _ = news_in.send(News::Exited(status));
-                wake.wake();
-            })?;
-        }
+        let (nap, napping) = bounded(1);
+        let keeper = Keeper {
+            asked: asked.clone(),
+            round: Arc::clone(&round),
+            settings: settings.clone(),
+            batches: batches_in,
+            news: news_in,
+            nap: napping,
+            buffers,
+            wake: wake.clone(),
+        };
+        let thread = thread::Builder::new().name("stream".to_owned());
+        // Before the thread runs: a rule that looks now must not take the source for a dead one.
+        asked.status.up.store(true, Ordering::Relaxed);
+        thread.spawn(move || keeper.run(first))?;
         Ok(One {
-            name,
+            asked: asked.clone(),
             batches,
             news,
-            stop,
-            process,
-            awaits,
+            round,
+            nap,
+            awaits: true,
             handed: 0,
+            read: 0,
             exit: None,
-            ending,
+            is_over: false,
         })
     }
 
-    /// All batches were taken: hears how it ended, and says so once.
-    fn hear(&mut self, tell: &mut Tell, was_asked: bool) {
-        while self.awaits > 0 {
+    /// Hears all that its thread tells until now. Returns whether it may tell more.
+    fn hear(&mut self, tell: &mut Tell) -> TryRecvError {
+        let name = self.asked.name.clone();
+        loop {
             let news = match self.news.try_recv() {
                 Ok(news) => news,
-                Err(TryRecvError::Empty) => return,
-                Err(TryRecvError::Disconnected) => {
-                    self.awaits = 0;
-                    return tell.problems.push((self.died(), 3));
-                }
+                Err(error) => return error,
             };
-            self.awaits -= 1;
             match news {
                 News::Read(bytes, problem) => {
-                    tell.missing_bytes += bytes.saturating_sub(self.handed);
+                    self.read += bytes;
                     if let Some(error) = problem {
-                        let text = format!("{}: {error}", self.name);
+                        let text = format!("{name}: {error}");
                         // Said now: the run, which asks for the exit code, may go on for months.
                         tell.notes.push(Note {
                             text: text.clone(),
@@ -310,18 +277,37 @@ impl One {
                     }
                 }
                 News::Exited(Ok(status)) => self.exit = Some(status),
-                News::Exited(Err(error)) => {
-                    tell.problems.push((format!("{}: {error}", self.name), 74));
-                }
-            }
-            if self.awaits == 0 && !was_asked {
-                tell.notes.push(self.ended());
+                News::Exited(Err(error)) => tell.problems.push((format!("{name}: {error}"), 74)),
+                News::Note(text) => tell.notes.push(Note {
+                    text,
+                    is_problem: true,
+                }),
+                News::Over => self.is_over = true,
             }
         }
     }
 
+    /// All batches were taken, and no other comes.
+    fn finish(&mut self, heard: TryRecvError, tell: &mut Tell, was_asked: bool) {
+        if self.is_over {
+            tell.missing_bytes += self.read.saturating_sub(self.handed);
+            if !was_asked {
+                tell.notes.push(self.ended());
+            }
+        } else if heard == TryRecvError::Disconnected {
+            tell.problems.push((self.died(), 3));
+        } else {
+            // It tells that it is over in a moment, after its last batch.
+            return;
+        }
+        self.awaits = false;
+    }
+
     fn died(&self) -> String {
-        format!("{}: its thread stopped by an error of ours", self.name)
+        format!(
+            "{}: its thread stopped by an error of ours",
+            self.asked.name
+        )
     }
 
     fn ended(&self) -> Note {
@@ -333,8 +319,8 @@ impl One {
             },
             _ => None,
         };
-        let name = match self.process {
-            Some(_) => &*self.name,
+        let name = match self.asked.origin.program() {
+            Some(_) => &*self.asked.name,
             None => "standard input",
         };
         Note {

@@ -85,7 +85,7 @@ fn text(to: &[String], names: &[String]) -> Result<String, Failure> {
     }
     text.push_str(&format!(
         "[[state]]\nname = \"{STATE}\"\nkey = [\"source\"]\nvalue = \"exit_code\"\nok = [\"0\"]\n\
-         where = 'message =~ \" (ended (with exit code|by signal)|could not be started)\"'\n\
+         where = 'raw =~ \"^msg=.+ (ended (with exit code|by signal)|could not be started)\"'\n\
          severity = \"critical\"\nnotify = [{}]\n",
         notify.join(", ")
     ));

@@ -170,6 +170,9 @@ fn row(alert: &Alert, escape: Escape, out: &mut String) {
         Some(sample) => escape.put(&sample.line, out),
         None => escape.put(&alert.summary, out),
     }
+    if alert.evidence.count > 1 {
+        let _ = write!(out, " ({} records)", alert.evidence.count);
+    }
     out.push('\n');
 }
 

@@ -16,6 +16,7 @@ use crate::config::secret::variable;
 use crate::flow::output::{Branches, Dedup, DedupMode, LinesTask};
 use crate::flow::secret::Secret;
 use crate::flow::time::Time;
+use crate::notifiers::heartbeat;
 use crate::notifiers::text::{Escape, Texts};
 use crate::notifiers::{self, Rate, Settings, stdout};
 use crate::plan::flags;
@@ -27,7 +28,7 @@ use crate::rules::routing::{RouteSettings, Silence};
 use crate::sinks::{self, Target, What, prometheus};
 use crate::sources::file::Settings as Files;
 use crate::sources::follow::patterns::is_glob;
-use crate::sources::{Origin, Stream};
+use crate::sources::{Origin, Shared, Stream};
 use crate::stages::literals::Literals;
 use crate::units;
 
@@ -218,28 +219,45 @@ impl Resolver<'_> {
         }
     }
 
+    /// Which addresses are pinged, and how often.
+    pub(super) fn heartbeats(&mut self, list: &[alerting::Heartbeat]) -> Vec<heartbeat::Settings> {
+        let mut made = Vec::new();
+        for (place, heartbeat) in list.iter().enumerate() {
+            if let Some(url) = self.secret("heartbeat", place, "url") {
+                let every = units::duration(&heartbeat.every);
+                made.push(heartbeat::Settings { url, every });
+            }
+        }
+        made
+    }
+
     /// How alerts are grouped for each notifier.
     pub(super) fn routes(&mut self, config: &Config) -> Vec<RouteSettings> {
-        let route = |notifier: &Notifier| RouteSettings {
-            name: notifier.name.clone(),
-            group_by: if notifier.group_by.is_empty() {
-                vec!["...".to_owned()]
-            } else {
-                notifier.group_by.clone()
-            },
-            group_wait: nanoseconds(&notifier.group_wait),
-            group_interval: match &notifier.group_interval {
-                Some(interval) => nanoseconds(interval),
-                None if is_alone(notifier) => 0,
-                None => GROUP_INTERVAL,
-            },
-            repeat_interval: nanoseconds(&notifier.repeat_interval),
-            send_resolved: notifier.send_resolved,
-            hours: hours_of(
-                config,
-                &notifier.active_time_intervals,
-                &notifier.mute_time_intervals,
-            ),
+        let route = |notifier: &Notifier| {
+            let digest = notifier.digest.as_deref().map(nanoseconds);
+            RouteSettings {
+                name: notifier.name.clone(),
+                group_by: if notifier.group_by.is_empty() && digest.is_none() {
+                    vec!["...".to_owned()]
+                } else {
+                    notifier.group_by.clone()
+                },
+                group_wait: digest.unwrap_or(nanoseconds(&notifier.group_wait)),
+                group_interval: match (digest, &notifier.group_interval) {
+                    (Some(digest), _) => digest,
+                    (None, Some(interval)) => nanoseconds(interval),
+                    (None, None) if is_alone(notifier) => 0,
+                    (None, None) => GROUP_INTERVAL,
+                },
+                repeat_interval: nanoseconds(&notifier.repeat_interval),
+                send_resolved: notifier.send_resolved,
+                hours: hours_of(
+                    config,
+                    &notifier.active_time_intervals,
+                    &notifier.mute_time_intervals,
+                ),
+                is_digest: digest.is_some(),
+            }
         };
         let mut routes: Vec<RouteSettings> = config.notifier.iter().map(route).collect();
         let alone = |name: String| RouteSettings {
@@ -251,6 +269,7 @@ impl Resolver<'_> {
             repeat_interval: i64::MAX / 4,
             send_resolved: true,
             hours: Hours::default(),
+            is_digest: false,
         };
         routes.extend(alert_sinks(config).map(|(place, _)| alone(sink_name(place))));
         if routes.is_empty() {
@@ -421,6 +440,9 @@ impl Resolver<'_> {
                 self.files(source, place, &mut found.files);
                 continue;
             }
+            if let Some((key, message, hint)) = origin.mistake() {
+                self.wrong(&path("source", place, key), message, Some(hint));
+            }
             let mut streams = found.streams.iter();
             if origin.is_stdin() && streams.any(|stream| stream.origin.is_stdin()) {
                 let message = "standard input is read by another source already";
@@ -430,6 +452,7 @@ impl Resolver<'_> {
             found.streams.push(Stream {
                 name: unlike(&name, &found.streams),
                 origin,
+                status: Shared::default(),
             });
         }
         if sources.is_empty() {
@@ -437,6 +460,7 @@ impl Resolver<'_> {
             found.streams.push(Stream {
                 name: origin.name(),
                 origin,
+                status: Shared::default(),
             });
         }
         found

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::flow::alert::{Alert, Notification, Status};
+use crate::flow::alert::{Alert, Evidence, Notification, Status};
 use crate::flow::time::Time;
 use crate::rules::routing::outbox::{sort, status};
 use crate::rules::routing::quiet::Quiet;
@@ -81,7 +81,7 @@ impl Group {
             }
             Status::Resolved => {
                 let member = self.members.get_mut(&alert.id)?;
-                if !member.told {
+                if !member.told && !route.is_digest {
                     self.members.remove(&alert.id);
                     counts.short += 1;
                     return None;
@@ -148,7 +148,7 @@ impl Group {
                 }
                 Status::Resolved => {
                     ended.push(id.clone());
-                    if route.send_resolved {
+                    if route.send_resolved || route.is_digest {
                         counts.resolved += 1;
                         changed.push(member.alert.clone());
                     }
@@ -160,6 +160,9 @@ impl Group {
         }
         sort(&mut firing);
         sort(&mut changed);
+        if route.is_digest {
+            changed = rows(changed);
+        }
         let notifications = if changed.is_empty() {
             let repeats = self.repeats_at(route).is_some_and(|at| at <= now);
             if !repeats || firing.is_empty() {
@@ -167,6 +170,9 @@ impl Group {
             }
             counts.repeats += 1;
             vec![self.notification(&firing, &[], firing.len(), now)]
+        } else if route.is_digest {
+            let total = changed.len();
+            vec![self.notification(&changed, &[], total, now)]
         } else {
             // Every change is listed somewhere; what else is firing fills the last.
             let total = changed.len() + firing.len();
@@ -247,6 +253,33 @@ impl Group {
         };
         self.members.insert(member.alert.id.clone(), member);
     }
+}
+
+/// One alert for each rule, key and template: the newest, with the records of all of them.
+fn rows(alerts: Vec<Alert>) -> Vec<Alert> {
+    let mut rows: Vec<Alert> = Vec::new();
+    for mut alert in alerts {
+        let is_it = |row: &Alert| {
+            let (before, after) = (&row.evidence, &alert.evidence);
+            row.rule == alert.rule
+                && row.labels == alert.labels
+                && before.template == after.template
+        };
+        let Some(row) = rows.iter_mut().find(|row| is_it(row)) else {
+            rows.push(alert);
+            continue;
+        };
+        let before = std::mem::take(&mut row.evidence);
+        let evidence = &mut alert.evidence;
+        evidence.count = evidence.count.saturating_add(before.count);
+        evidence.first = before.first.into_iter().chain(evidence.first).min();
+        evidence.last = evidence.last.max(before.last);
+        evidence.samples.splice(0..0, before.samples);
+        let excess = evidence.samples.len().saturating_sub(Evidence::SAMPLES_MAX);
+        evidence.samples.drain(..excess);
+        *row = alert;
+    }
+    rows
 }
 
 fn later(time: Time, nanoseconds: i64) -> Time {

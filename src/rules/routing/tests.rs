@@ -583,3 +583,45 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_digest_is_one_message_with_a_row_for_each_rule_and_key() {
+    let digest = RouteSettings {
+        is_digest: true,
+        ..route("mail", &[], 3600, 3600, 0)
+    };
+    let mut router = Router::new(vec![digest], Vec::new(), Mutes::default());
+    let at = |second: i64| Time(second * Time::SECOND);
+    let notify = ["mail".to_owned()];
+    for second in [10, 400, 900] {
+        // The same key begins and ends three times, another one stays.
+        let mut firing = alert("a", "eu", second, None);
+        firing.id = format!("a{second}");
+        firing.evidence.count = 2;
+        let mut ended = alert("a", "eu", second, Some(second + 5));
+        ended.id.clone_from(&firing.id);
+        ended.evidence.count = 2;
+        router.take(firing, &notify, at(second));
+        router.take(ended, &notify, at(second + 5));
+    }
+    router.take(alert("b", "us", 1000, None), &notify, at(1000));
+    assert!(router.take_notifications().is_empty());
+    // What waits survives a restart.
+    let saved = rmp_serde::to_vec_named(&router).unwrap();
+    let mut router: Router = rmp_serde::from_slice(&saved).unwrap();
+    router.tick(at(3610));
+    let told = router.take_notifications();
+    let [one] = &told[..] else {
+        panic!("{told:?}");
+    };
+    let rows: Vec<(Status, u64)> = one
+        .alerts
+        .iter()
+        .map(|alert| (alert.status, alert.evidence.count))
+        .collect();
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    assert!(rows.contains(&(Status::Resolved, 6)), "{rows:?}");
+    // Nothing happened in the next span, so nothing is told.
+    router.tick(at(7300));
+    assert!(router.take_notifications().is_empty());
+}

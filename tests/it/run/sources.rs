@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::{configured, start};
 use crate::follow::scene::{Following, Scene, Source, compare, exactly, until};
+use crate::notify::server::{Server, status};
 use crate::program::{let_pass, setting};
 
 const SINK: &str =
@@ -336,4 +337,97 @@ fn a_kill_leaves_files_exact_and_doubles_nothing_of_streams() {
         missing.is_empty() && surplus.is_empty(),
         "{missing:?} {surplus:?}"
     );
+}
+
+const ALERTS: &str = "[[notifier]]\nname = \"file\"\ntype = \"file\"\npath = \"alerts\"\n";
+
+fn alerts(scene: &Scene) -> String {
+    String::from_utf8(scene.read("alerts")).unwrap()
+}
+
+#[test]
+fn a_polled_command_runs_each_time_its_span_is_over() {
+    let scene = configured(&format!(
+        "[[source]]\ntype = \"command\"\nname = \"disks\"\nargv = [\"sh\", \"-c\", \"echo run >> runs; printf 'a,b\\\\n1,2\\\\n'\"]\nevery = \"200ms\"\n{SINK}{SUMMARY}"
+    ));
+    let running = scene.start(&[], &["run", "-c", "weir.toml"]);
+    until("three runs", || scene.read("runs").len() >= 3 * 4);
+    let ran = running.terminate();
+    let out = String::from_utf8(scene.read("out")).unwrap();
+    let ends = out.matches("msg=\"disks ended with exit code 0").count();
+    assert!(ends >= 2, "{out}");
+    let report = ran.last_json();
+    assert_eq!(report["ledger"]["unaccounted"], 0);
+    assert_eq!(records_by_input(&report)[0].0, "disks");
+}
+
+#[test]
+fn a_run_that_takes_longer_than_its_span_is_not_started_twice() {
+    let scene = configured(&format!(
+        "[[source]]\ntype = \"command\"\nname = \"slow\"\nargv = [\"sh\", \"-c\", \"echo x >> runs; sleep 30\"]\nevery = \"100ms\"\n{SINK}"
+    ));
+    let running = scene.start(&[], &["run", "-c", "weir.toml"]);
+    until("it is said", || {
+        running
+            .stderr()
+            .contains("slow: still runs when its next run is due")
+    });
+    running.terminate();
+    assert_eq!(scene.read("runs"), b"x\n");
+    // Ended with the run: that is no event of the command.
+    assert_eq!(scene.read("out"), b"");
+}
+
+#[test]
+fn a_command_that_fails_is_started_again_and_a_dead_one_is_told() {
+    let scene = configured(&format!(
+        "{FILES}[[source]]\ntype = \"command\"\nname = \"flaky\"\nargv = [\"sh\", \"-c\", \"echo up >> runs; exit 1\"]\nrestart = \"on-failure\"\n\
+         [[source]]\ntype = \"command\"\nname = \"journal\"\nargv = [\"sh\", \"-c\", \"exit 4\"]\n\
+         [[rule]]\nname = \"dead\"\nwhen = \"not up(journal)\"\nnotify = [\"file\"]\n{ALERTS}"
+    ));
+    let running = scene.start(&[], &["run", "-c", "weir.toml"]);
+    until("a second start", || scene.read("runs").len() >= 6);
+    until("the dead one is told", || {
+        alerts(&scene).contains("\"dead\"")
+    });
+    let stderr = running.stderr();
+    assert!(
+        stderr.contains("flaky: ended; it is started again in 1s"),
+        "{stderr}"
+    );
+    assert!(
+        stderr.contains("journal: ended with exit code 4"),
+        "{stderr}"
+    );
+    running.terminate();
+}
+
+#[test]
+fn keys_of_commands_that_cannot_be_are_named() {
+    let scene = configured(
+        "[[source]]\ntype = \"command\"\nname = \"journal\"\nargv = [\"true\"]\nevery = \"1m\"\nrestart = \"always\"\n\
+         [[rule]]\nname = \"dead\"\nwhen = \"not up(jurnal)\"\n",
+    );
+    let ran = scene
+        .start(&[], &["check", "-c", "weir.toml"])
+        .ended()
+        .exits(78);
+    let said = format!("{}{}", ran.stderr, ran.text());
+    assert!(
+        said.contains("weir.toml:6:") && said.contains("starts the command again by itself"),
+        "{said}"
+    );
+    assert!(said.contains("did you mean \"journal\"?"), "{said}");
+}
+
+#[test]
+fn a_healthy_run_pings_its_heartbeat_also_while_nothing_comes() {
+    let server = Server::start(|_, _| status(200));
+    let url = server.url("/ping");
+    let scene = configured(&format!(
+        "{FILES}[[heartbeat]]\nurl = \"{url}\"\nevery = \"100ms\"\n"
+    ));
+    let running = scene.start(&[], &["run", "-c", "weir.toml"]);
+    until("three pings", || server.requests().len() >= 3);
+    running.terminate();
 }
