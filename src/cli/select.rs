@@ -52,9 +52,12 @@ pub struct Common {
 pub fn common(args: &SelectArgs) -> Result<Common, Failure> {
     let now = flags::now();
     let (zone, zone_name) = flags::zone(args.tz.as_deref())?;
-    let mut wanted = Wanted::default();
-    wanted.extracts = extracts(&args.extract)?;
-    wanted.message |= !wanted.extracts.is_empty();
+    let extracts = extracts(&args.extract)?;
+    let mut wanted = Wanted {
+        message: !extracts.is_empty(),
+        extracts,
+        ..Wanted::default()
+    };
     let mut notes = Vec::new();
     let condition = match &args.condition {
         Some(text) => {

@@ -30,6 +30,8 @@ macro_rules! make {
 
 formats!(make);
 
+// The variants come from the list, where none can be marked.
+#[allow(clippy::derivable_impls)]
 impl Default for Format {
     fn default() -> Format {
         Format::Plain

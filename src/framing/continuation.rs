@@ -284,8 +284,9 @@ impl State {
                 }
             }
             Kind::Comment => {
-                let opens = lone && text.starts_with(b"# A fatal error has been detected by the ")
-                    || lone && text.starts_with(b"# There is insufficient memory for the ");
+                let opens = lone
+                    && (text.starts_with(b"# A fatal error has been detected by the ")
+                        || text.starts_with(b"# There is insufficient memory for the "));
                 if self.expect != Expect::JavaCrash || !(opens || self.trace) {
                     return None;
                 }

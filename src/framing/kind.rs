@@ -407,10 +407,8 @@ fn is_exception(text: &[u8]) -> bool {
         b"Uncaught ",
     ]
     .iter()
-    .any(|opening| {
-        text.strip_prefix(*opening)
-            .is_some_and(|rest| is_exception(rest))
-    }) {
+    .any(|opening| text.strip_prefix(*opening).is_some_and(is_exception))
+    {
         // .NET and JavaScript
         return true;
     }

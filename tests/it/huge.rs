@@ -58,7 +58,7 @@ fn merge(value: Value) {
 fn every_number_of_a_snapshot_may_be_as_large_as_it_can_be() {
     let home = tempfile::tempdir().unwrap();
     fs::write(home.path().join("app.log"), input()).unwrap();
-    let mut command = weir(&[
+    let mut command = weir([
         "--by",
         "service",
         "--metric",

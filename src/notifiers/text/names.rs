@@ -32,10 +32,10 @@ pub fn watched(
     unknown: &Unknown,
 ) -> Value {
     let globals = environment.globals().map(|(name, _)| name.to_owned());
-    value("", example, closed, &globals.collect(), unknown)
+    value("", example, closed, &globals.collect::<Vec<_>>(), unknown)
 }
 
-fn value(path: &str, of: &Json, closed: bool, globals: &Vec<String>, unknown: &Unknown) -> Value {
+fn value(path: &str, of: &Json, closed: bool, globals: &[String], unknown: &Unknown) -> Value {
     match of {
         Json::Object(table) => {
             let name = path.rsplit('.').next().unwrap_or(path);
@@ -52,7 +52,7 @@ fn value(path: &str, of: &Json, closed: bool, globals: &Vec<String>, unknown: &U
             Value::from_object(Table {
                 path: path.to_owned(),
                 values: values.collect(),
-                globals: globals.clone(),
+                globals: globals.to_vec(),
                 is_open: OPEN.contains(&name) && !closed,
                 unknown: Arc::clone(unknown),
             })

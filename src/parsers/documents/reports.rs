@@ -44,7 +44,7 @@ impl Report {
 pub fn of(text: &[u8]) -> Found {
     let mut keys: Vec<&[u8]> = Vec::new();
     let mut read = members(text);
-    while let Some((key, value)) = read.next() {
+    for (key, value) in read.by_ref() {
         keys.push(unquoted(key));
         if let Some(report) = known(&keys, value) {
             return Found::Report(report);
