@@ -614,9 +614,13 @@ mod tests {
     fn output(script: &str) -> (i32, Vec<u8>) {
         let argv = ["sh", "-c", script].map(OsString::from);
         let (mut running, mut source) = start("sh", &argv, Tee::No, Group::Ours, Time(0)).unwrap();
+        let code = running.wait().unwrap().code().unwrap();
+        assert!(running.drain(Duration::from_secs(30)));
+        // The end of the stream comes once nothing can add the record of the program's end any more.
+        drop(running);
         let mut bytes = Vec::new();
         source.bytes.read_to_end(&mut bytes).unwrap();
-        (running.wait().unwrap().code().unwrap(), bytes)
+        (code, bytes)
     }
 
     #[test]

@@ -440,7 +440,7 @@ fn piece() -> impl Strategy<Value = Bytes> {
         1 => Just(b"   \n\t\n".to_vec()),
         1 => Just(b"    indented line\n".to_vec()),
         1 => prop::collection::vec(any::<u8>(), 0..40).prop_map(|mut bytes| { bytes.push(b'\n'); bytes }),
-        1 => Just(b"\xff\xfe bad \x00 bytes \xc3\n".to_vec()),
+        1 => Just(b"\xff\xfd bad \x00 bytes \xc3\n".to_vec()),
         1 => (second, n, levels).prop_map(move |(s, n, level)| text(format!("2024-03-01T10:00:{s:02}Z {level} crlf line {n}\r\n"))),
     ].prop_map(Bytes)
 }
