@@ -76,7 +76,7 @@ const MARK_BYTES: usize = 4;
 
 type Peeked = io::Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>;
 
-/// Reads from `input` until `is_enough`, or to its end; gives what was read, and the whole input.
+/// Reads from `input` until `is_enough`, to its end or to an error; gives what was read, and the whole input.
 fn peek(
     mut input: Box<dyn Read + Send>,
     mut is_enough: impl FnMut(&[u8]) -> bool,
@@ -92,10 +92,23 @@ fn peek(
             }
         };
         head.truncate(held + *count.as_ref().unwrap_or(&0));
-        if count? == 0 || is_enough(&head) {
-            let whole = Cursor::new(head.clone()).chain(input);
-            return Ok((head, whole));
-        }
+        let rest: Box<dyn Read + Send> = match count {
+            Ok(count) if count > 0 && !is_enough(&head) => continue,
+            Ok(_) => input,
+            // What was read before goes out first.
+            Err(error) => Box::new(Broken(Some(error))),
+        };
+        let whole = Cursor::new(head.clone()).chain(rest);
+        return Ok((head, whole));
+    }
+}
+
+/// An input that could not be read on.
+struct Broken(Option<io::Error>);
+
+impl Read for Broken {
+    fn read(&mut self, _buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
     }
 }
 

@@ -260,7 +260,10 @@ fn many_alerts_get_a_line_each_the_worst_first() {
     );
     let lines: Vec<&str> = words.text.lines().collect();
     assert_eq!(lines.len(), 10, "{}", words.text);
-    assert_eq!(lines[0], "host=web-7b severity=critical: cpu=95 (12 records)");
+    assert_eq!(
+        lines[0],
+        "host=web-7b severity=critical: cpu=95 (12 records)"
+    );
     assert_eq!(lines[1], "host=web-1 severity=warning: cpu=95 (12 records)");
     assert_eq!(lines[9], "host=web-9 severity=warning: cpu=95 (12 records)");
 }

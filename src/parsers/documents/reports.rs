@@ -40,22 +40,49 @@ impl Report {
     }
 }
 
+/// The keys of reports that [`known`] looks at.
+const KEYS: [&str; 14] = [
+    "SchemaVersion",
+    "ArtifactName",
+    "CreatedAt",
+    "ReportID",
+    "Results",
+    "runs",
+    "version",
+    "$schema",
+    "matches",
+    "distro",
+    "descriptor",
+    "results",
+    "errors",
+    "paths",
+];
+
 /// By the keys of the object that `text` begins with.
 pub fn of(text: &[u8]) -> Found {
     let mut keys: Vec<&[u8]> = Vec::new();
+    let mut tells = |key, value| {
+        // All other keys are passed over, so that an object of very many keys costs no more than its bytes.
+        let key = unquoted(key);
+        if !KEYS.iter().any(|name| name.as_bytes() == key) {
+            return None;
+        }
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+        known(&keys, value)
+    };
     let mut read = members(text);
     for (key, value) in read.by_ref() {
-        keys.push(unquoted(key));
-        if let Some(report) = known(&keys, value) {
+        if let Some(report) = tells(key, value) {
             return Found::Report(report);
         }
     }
     // The value that is cut off tells, too: the findings of Grype come first of all.
-    if let Some((key, rest)) = read.unfinished() {
-        keys.push(unquoted(key));
-        if let Some(report) = known(&keys, rest) {
-            return Found::Report(report);
-        }
+    if let Some((key, rest)) = read.unfinished()
+        && let Some(report) = tells(key, rest)
+    {
+        return Found::Report(report);
     }
     if read.is_closed() || read.is_broken() {
         Found::None

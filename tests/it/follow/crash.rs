@@ -501,7 +501,7 @@ fn f46_no_memory_left_is_an_error_and_no_abort() {
     }
     scene.append("app.log", text.as_bytes());
     let ran = scene
-        .start(&["prlimit", "--as=60000000"], &["-l", "trace", "app.log"])
+        .start(&["prlimit", "--as=80000000"], &["-l", "trace", "app.log"])
         .ended();
     assert_eq!(ran.code, 74, "{}", ran.stderr);
     assert!(ran.stderr.contains("out of memory"), "{}", ran.stderr);

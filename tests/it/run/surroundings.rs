@@ -136,7 +136,7 @@ fn it_runs_as_a_user_who_may_write_its_folders_alone() {
 #[test]
 fn bad_input_does_not_flood_standard_error() {
     const KINDS: [&[u8]; 8] = [
-        b"\xff\xfe\x80 not text\n",
+        b"\xff\xfd\x80 not text\n",
         b"{\"broken\": \n",
         b"2099-01-01T00:00:00Z ERROR from the future\n",
         b"2026-99-99T99:99:99Z ERROR no such day\n",
