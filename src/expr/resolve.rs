@@ -580,3 +580,25 @@ fn read_time(text: &str, zone: &TimeZone) -> Option<Time> {
     };
     i64::try_from(timestamp.as_nanosecond()).ok().map(Time)
 }
+
+/// The name of the source that a function is called with.
+pub fn source_name(
+    node: &Node,
+    name: &str,
+    function: Function,
+    arguments: &[Node],
+) -> Result<String, Error> {
+    match arguments {
+        [
+            Node {
+                tree: Tree::Name(source) | Tree::Text(source),
+                ..
+            },
+        ] => Ok(source.clone()),
+        _ => Err(Error::new(
+            node.at.clone(),
+            format!("{name} takes the name of one source"),
+        )
+        .hint(format!("write {}", function.usage))),
+    }
+}

@@ -16,7 +16,7 @@ use super::error::{Error, nearest};
 use super::functions::{Function, Meaning, Place, Statistic};
 use super::last::LastTest;
 use super::parse::parse;
-use super::resolve::{constant_number, find_function};
+use super::resolve::{constant_number, find_function, source_name};
 use crate::flow::wanted::Wanted;
 use crate::units::Unit;
 
@@ -530,28 +530,6 @@ impl Operands for Known<'_> {
             }
             _ => operand,
         })
-    }
-}
-
-/// The name of the source that a function is called with.
-fn source_name(
-    node: &Node,
-    name: &str,
-    function: Function,
-    arguments: &[Node],
-) -> Result<String, Error> {
-    match arguments {
-        [
-            Node {
-                tree: Tree::Name(source) | Tree::Text(source),
-                ..
-            },
-        ] => Ok(source.clone()),
-        _ => Err(Error::new(
-            node.at.clone(),
-            format!("{name} takes the name of one source"),
-        )
-        .hint(format!("write {}", function.usage))),
     }
 }
 

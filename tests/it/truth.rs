@@ -409,7 +409,19 @@ fn json_that_must_be_read_is_json_and_nothing_is_lost() {
         };
         fs::write(&file, &bytes).unwrap();
         let report = shared::report(args(["-l", "trace"], &file));
-        assert_eq!(report["ledger"]["bytes"], bytes.len(), "{name}");
+        // Of UTF-16 the decoded bytes are counted.
+        let read = match bytes.strip_prefix(b"\xff\xfe") {
+            Some(units) => {
+                let units = units
+                    .chunks(2)
+                    .map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
+                String::from_utf16(&units.collect::<Vec<_>>())
+                    .unwrap()
+                    .len()
+            }
+            None => bytes.len(),
+        };
+        assert_eq!(report["ledger"]["bytes"], read, "{name}");
         assert_eq!(report["ledger"]["unaccounted"], 0, "{name}");
         let lines = shared::lines(args([], &file));
         assert_eq!(report["ledger"]["records"], lines.len(), "{name}");
@@ -449,13 +461,13 @@ const MODULES: [(&str, [usize; 4], &str); 12] = [
     ("haproxy", [6, 0, 0, 0], ""),
     ("icinga", [5, 3, 3, 2], "lines of the start have no time, so information/cli: is text; the facility stays in our message"),
     ("iis", [10, 10, 0, 0], ""),
-    ("kafka", [165, 165, 165, 0], "the class in brackets at the end stays in our message; beats takes it out"),
+    ("kafka", [165, 165, 165, 162], ""),
     ("logstash", [7, 3, 7, 1], "the JSON form has its time in timeMillis and its text in logEvent.message: names that we do not know"),
     ("mongodb", [35, 35, 35, 35], ""),
-    ("mysql", [224, 200, 138, 215], "the thread and [System] of MySQL 8 stay in our message: no known level stands there"),
+    ("mysql", [224, 200, 138, 223], ""),
     ("nginx", [22, 22, 0, 0], ""),
     ("postgresql", [139, 59, 113, 86], "beats reads CEST as UTC and EST as New York's summer time; user@database and HINT, DETAIL, STATEMENT stay in our message"),
-    ("system", [108, 3, 0, 108], ""),
+    ("system", [108, 3, 0, 68], "the time that GoogleSoftwareUpdateAgent writes behind the syslog head is a head too; beats leaves it in the message"),
 ];
 
 #[test]
