@@ -151,7 +151,8 @@ pub struct Running {
     started: Instant,
     child: Child,
     copies: Vec<JoinHandle<()>>,
-    lines: Arc<Mutex<Lines>>,
+    /// Not the pipe itself: the reader comes to the end once the copies have let go of it.
+    said: Arc<Mutex<Said>>,
     process: Arc<Process>,
     closed: Arc<AtomicBool>,
     endings: Sender<Ending>,
@@ -274,17 +275,16 @@ pub fn not_started(name: &str, error: &OpenError, now: Time) -> Source {
     }
 }
 
-/// Where whole lines go that the reader reads.
-struct Lines {
+/// What the program wrote last.
+struct Said {
     name: String,
-    pipe: File,
     /// Bytes that went into the pipe.
     written: u64,
     /// The last lines, oldest first.
     last: VecDeque<SampleLine>,
 }
 
-impl Lines {
+impl Said {
     /// Remembers the last of some whole lines.
     fn remember(&mut self, bytes: &[u8]) {
         let mut found = Vec::new();
@@ -402,9 +402,9 @@ pub fn start(
         .stderr(Stdio::piped())
         .spawn()
         .map_err(fail)?;
-    let lines = Arc::new(Mutex::new(Lines {
+    let lines = Arc::new(Mutex::new(File::from(write)));
+    let said = Arc::new(Mutex::new(Said {
         name: name.to_owned(),
-        pipe: File::from(write),
         written: 0,
         last: VecDeque::new(),
     }));
@@ -425,6 +425,7 @@ pub fn start(
                 Tee::No => None,
             },
             lines: Arc::clone(&lines),
+            said: Arc::clone(&said),
             closed: Arc::clone(&closed),
         };
         let thread = std::thread::Builder::new().name("tee".to_owned());
@@ -451,7 +452,7 @@ pub fn start(
         started: Instant::now(),
         child,
         copies,
-        lines,
+        said,
         process,
         closed,
         endings: endings_in,
@@ -516,12 +517,12 @@ impl Running {
 
     /// Once what it wrote has been passed on: makes its end the last record.
     pub fn report(&self, end: &End, now: Time) {
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let ending = Ending {
             line: end.line(&self.name, now),
             before: match end.code() {
                 0 => Vec::new(),
-                _ => lines.last.iter().cloned().collect(),
+                _ => said.last.iter().cloned().collect(),
             },
         };
         // The run may have ended already.
@@ -546,7 +547,8 @@ impl Running {
 struct Stream {
     stream: File,
     ours: Option<File>,
-    lines: Arc<Mutex<Lines>>,
+    lines: Arc<Mutex<File>>,
+    said: Arc<Mutex<Said>>,
     /// Set when the reader of `ours` has gone.
     closed: Arc<AtomicBool>,
 }
@@ -602,8 +604,10 @@ impl Stream {
 
     fn pass(&self, bytes: &[u8]) -> io::Result<()> {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.remember(bytes);
-        lines.pipe.write_all(bytes)
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.remember(bytes);
+        drop(said);
+        lines.write_all(bytes)
     }
 }
 
