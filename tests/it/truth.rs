@@ -407,6 +407,11 @@ fn json_that_must_be_read_is_json_and_nothing_is_lost() {
             )
             .unwrap(),
         };
+        // An array of objects is a document: tests of its own read those, also the broken ones.
+        let text = bytes.trim_ascii_start();
+        if text.first() == Some(&b'[') && text[1..].trim_ascii_start().first() == Some(&b'{') {
+            continue;
+        }
         fs::write(&file, &bytes).unwrap();
         let report = shared::report(args(["-l", "trace"], &file));
         // Of UTF-16 the decoded bytes are counted.
