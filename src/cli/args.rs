@@ -99,13 +99,9 @@ pub enum StateCommand {
     Ack(StateAckArgs),
 }
 
+/// How a command prints what it has found.
 #[derive(Debug, Args)]
-pub struct StateShowArgs {
-    /// The state directory
-    #[arg(value_name = "DIR", conflicts_with_all = ["state", "config"])]
-    pub dir: Option<PathBuf>,
-    #[command(flatten)]
-    pub place: StatePlace,
+pub struct OutputFormat {
     /// Output format: text for people, json for programs
     #[arg(
         short,
@@ -116,6 +112,17 @@ pub struct StateShowArgs {
         help_heading = "Output"
     )]
     pub output: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct StateShowArgs {
+    /// The state directory
+    #[arg(value_name = "DIR", conflicts_with_all = ["state", "config"])]
+    pub dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub place: StatePlace,
+    #[command(flatten)]
+    pub format: OutputFormat,
 }
 
 #[derive(Debug, Args)]
@@ -285,16 +292,8 @@ pub struct ReplayArgs {
     /// Compare with this other configuration, and show only the differences
     #[arg(long, value_name = "FILE", help_heading = "Configuration")]
     pub against: Vec<PathBuf>,
-    /// Output format: text for people, json for programs
-    #[arg(
-        short,
-        long,
-        value_enum,
-        default_value = "text",
-        env = "WEIR_OUTPUT",
-        help_heading = "Output"
-    )]
-    pub output: Format,
+    #[command(flatten)]
+    pub format: OutputFormat,
     /// Format of weir's own messages on standard error
     #[arg(
         long,
@@ -321,16 +320,8 @@ pub struct CheckArgs {
         help_heading = "Following"
     )]
     pub state: Option<PathBuf>,
-    /// Output format: text for people, json for programs
-    #[arg(
-        short,
-        long,
-        value_enum,
-        default_value = "text",
-        env = "WEIR_OUTPUT",
-        help_heading = "Output"
-    )]
-    pub output: Format,
+    #[command(flatten)]
+    pub format: OutputFormat,
 }
 
 #[derive(Debug, Args)]
@@ -715,16 +706,8 @@ pub struct SelectArgs {
 /// What is printed, and where.
 #[derive(Debug, Args)]
 pub struct OutputArgs {
-    /// Output format: text for people, json for programs
-    #[arg(
-        short,
-        long,
-        value_enum,
-        default_value = "text",
-        env = "WEIR_OUTPUT",
-        help_heading = "Output"
-    )]
-    pub output: Format,
+    #[command(flatten)]
+    pub format: OutputFormat,
     /// Write to this file instead of standard output; with -f weir appends to it
     #[arg(
         short = 'O',

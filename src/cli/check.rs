@@ -29,7 +29,7 @@ pub fn run(args: CheckArgs) -> Result<u8, Failure> {
     let (loaded, setup) = match checked {
         Ok(checked) => checked,
         Err(problems) => {
-            match args.output {
+            match args.format.output {
                 // For programs both answers are on standard output.
                 Format::Json => {
                     output::write_escaped(format!("{}\n", problems.json()).into_bytes())?
@@ -42,7 +42,7 @@ pub fn run(args: CheckArgs) -> Result<u8, Failure> {
         }
     };
     let page = args.plan.then(|| Page::of(&loaded, &setup));
-    match args.output {
+    match args.format.output {
         Format::Json => {
             let mut answer = serde_json::json!({
                 "ok": true,

@@ -35,7 +35,7 @@ pub fn run(args: FilterArgs) -> Result<u8, Failure> {
     only_to_the_end(following.as_ref(), &args.select)?;
     let append = append(&args, following.is_some())?;
     let mut common = common(&args.select)?;
-    let json = args.output.output == Format::Json && !args.count;
+    let json = args.output.format.output == Format::Json && !args.count;
     let dedup = dedup(&args)?;
     let before = args.before_context.or(args.context).unwrap_or(0);
     let after = args.after_context.or(args.context).unwrap_or(0);

@@ -26,7 +26,7 @@ pub fn run(args: ReplayArgs) -> Result<u8, Failure> {
     let new = replayed(&args, &args.config.config, &stop)?;
     let code = output::problems(&new.outcome);
     if args.against.is_empty() {
-        match args.output {
+        match args.format.output {
             Format::Json => output::write_escaped(whole(&new))?,
             Format::Text => output::write(None, text(&new))?,
         }
@@ -34,7 +34,7 @@ pub fn run(args: ReplayArgs) -> Result<u8, Failure> {
     }
     let old = replayed(&args, &args.against, &stop)?;
     let compared = Compared::of(&old, &new);
-    match args.output {
+    match args.format.output {
         Format::Json => output::write_escaped(format!("{}\n", compared.json()).into_bytes())?,
         Format::Text => output::write(None, compared.text().into_bytes())?,
     }

@@ -135,7 +135,7 @@ pub fn run(args: ReportArgs) -> Result<u8, Failure> {
     let files = start::files(args.input.files, following.as_ref(), &mut outputs)?;
     let stop = start::stop()?;
     let live = args.following.follow
-        && args.output.output == Format::Text
+        && args.output.format.output == Format::Text
         && io::stdout().is_terminal()
         && args.output.to.is_none();
     let top = args.top;
@@ -216,7 +216,7 @@ pub fn print(
     args: &OutputArgs,
     over: bool,
 ) -> Result<(), Failure> {
-    match args.output {
+    match args.format.output {
         Format::Json => {
             let escape = args.to.is_none() && !args.raw && io::stdout().is_terminal();
             let mut pieces = output::Pieces::new(args.to.as_deref())?;

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::cli::args::{Format, StatePlace};
+use crate::cli::args::{Format, OutputFormat, StatePlace};
 use crate::cli::{output, state};
 use crate::error::{Failure, exit};
 use crate::flow::terminal;
@@ -54,16 +54,8 @@ pub struct SilenceAddArgs {
 pub struct SilenceListArgs {
     #[command(flatten)]
     pub place: StatePlace,
-    /// Output format: text for people, json for programs
-    #[arg(
-        short,
-        long,
-        value_enum,
-        default_value = "text",
-        env = "WEIR_OUTPUT",
-        help_heading = "Output"
-    )]
-    pub output: Format,
+    #[command(flatten)]
+    pub format: OutputFormat,
 }
 
 #[derive(Debug, Args)]
@@ -127,7 +119,7 @@ pub fn add(args: SilenceAddArgs) -> Result<u8, Failure> {
 
 pub fn list(args: SilenceListArgs) -> Result<u8, Failure> {
     let entries = read(&file(&args.place)?)?;
-    if args.output == Format::Json {
+    if args.format.output == Format::Json {
         output::write_escaped(format!("{}\n", json!(entries)).into_bytes())?;
         return Ok(0);
     }

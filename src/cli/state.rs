@@ -41,7 +41,7 @@ pub fn show(args: StateShowArgs) -> Result<u8, Failure> {
     checkpoint.state.watched = of_run(&mut checkpoint, &dir)?.rules.known();
     let written = Time(checkpoint.written);
     let state = &checkpoint.state;
-    match args.output {
+    match args.format.output {
         Format::Json => {
             let answer = json!({
                 "written": written.to_string(),

@@ -62,7 +62,9 @@ impl Parser {
         let head = &record[..record.len().min(HEAD_MAX)];
         let line_end = memchr::memchr(b'\n', head).unwrap_or(head.len());
         // CockroachDB: ` 12 server/node.go:12 ⋮ [n1] 17  message`
-        if let Some(dots) = memchr::memmem::find(&head[at..line_end], " \u{22ee} ".as_bytes()) {
+        if digits == 6
+            && let Some(dots) = memchr::memmem::find(&head[at..line_end], " \u{22ee} ".as_bytes())
+        {
             return self.cockroach(record, (at, at + dots), time, level, row);
         }
         let Some(close) = memchr::memchr(b']', &head[at..line_end]).map(|close| at + close) else {
@@ -98,13 +100,25 @@ impl Parser {
         } else {
             close + 1
         };
+        self.fill(record, &parts, start, (time, level), row);
+        true
+    }
+
+    /// Takes over a head, behind which the message starts at `start`.
+    fn fill(
+        &self,
+        record: &[u8],
+        parts: &Parts,
+        start: usize,
+        (time, level): (Option<Time>, Level),
+        row: &mut Row,
+    ) {
         let end = start + record[start..].trim_ascii_end().len();
         row.format = Format::Klog;
         row.time = time;
         row.level = Some(level);
         row.message = Text::record(start, end);
-        self.fields.fill(record, &parts, start..end, row);
-        true
+        self.fields.fill(record, parts, start..end, row);
     }
 
     /// The rest of a head from its number and file, between `at` and the sign, to the message.
@@ -152,12 +166,7 @@ impl Parser {
             start += digits;
             start += blanks(start);
         }
-        let end = start + record[start..].trim_ascii_end().len();
-        row.format = Format::Klog;
-        row.time = time;
-        row.level = Some(level);
-        row.message = Text::record(start, end);
-        self.fields.fill(record, &parts, start..end, row);
+        self.fill(record, &parts, start, (time, level), row);
         true
     }
 }
