@@ -62,8 +62,9 @@ enum First {
     Jul,
     /// Blank: nothing joins it.
     Blank,
-    /// Indented by so many spaces: lines indented no more are its neighbours.
-    Indented(u16),
+    /// One blank before it, as some programs put before each line: lines like it are its neighbours. A line
+    /// indented further may be the rest of a record that was cut at its limit.
+    Shifted,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -122,11 +123,11 @@ impl State {
             First::Blank => return None,
             // Text behind a JSON object would make it text, too.
             First::Complete if lone && kind != Kind::Carried => return None,
-            First::Indented(bytes)
+            First::Shifted
                 if !self.trace
                     && self.expect == Expect::Nothing
                     && kind == Kind::Indented
-                    && (1..=usize::from(bytes)).contains(&leading_spaces(text))
+                    && is_shifted(text)
                     && !is_frame(text) =>
             {
                 return None;
@@ -364,9 +365,7 @@ impl First {
     fn of(text: &[u8], kind: Kind) -> First {
         match kind {
             Kind::Blank => First::Blank,
-            Kind::Indented if !is_hard_start(text) => {
-                First::Indented(u16::try_from(leading_spaces(text)).unwrap_or(u16::MAX))
-            }
+            Kind::Indented if is_shifted(text) && !is_hard_start(text) => First::Shifted,
             _ if called::is_jul_head(text) => First::Jul,
             _ if !is_hard_start(text) => First::Text,
             _ if is_complete(text) => First::Complete,
@@ -395,8 +394,9 @@ fn is_frame(text: &[u8]) -> bool {
     bare.len() < text.len() && bare.starts_with(b"at ")
 }
 
-fn leading_spaces(text: &[u8]) -> usize {
-    text.iter().take_while(|&&byte| byte == b' ').count()
+/// Indented by exactly one blank.
+fn is_shifted(text: &[u8]) -> bool {
+    matches!(text, [b' ', next, ..] if *next != b' ')
 }
 
 /// Whether a line of JSON cannot be the object's last.

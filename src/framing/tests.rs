@@ -414,12 +414,15 @@ fn joins_traces_within_one_stream() {
 
 #[test]
 fn limits_records() {
-    let input = format!("{HEAD}{}", "\tx\n".repeat(1200));
-    let counts: Vec<u32> = whole(&Multiline::Auto, input.as_bytes())
-        .iter()
-        .map(|record| record.line_count)
-        .collect();
-    assert_eq!(counts, [500, 500, 201]);
+    // However deep the rest of a cut record is indented, it does not fall into records of a line.
+    for line in ["\tx\n", "  x\n", "        x\n", "  \"a\": 1,\n"] {
+        let input = format!("{HEAD}{}", line.repeat(1200));
+        let counts: Vec<u32> = whole(&Multiline::Auto, input.as_bytes())
+            .iter()
+            .map(|record| record.line_count)
+            .collect();
+        assert_eq!(counts, [500, 500, 201], "{line:?}");
+    }
     let long = format!(
         "{HEAD}{}",
         format!("\t{}\n", "x".repeat(300_000)).repeat(10)

@@ -18,7 +18,7 @@ use crate::program::let_pass;
 /// A record may cost so many times what ordinary lines of its format cost, byte for byte. A build
 /// without optimisation pays more for hashing names than for passing over bytes; what the suite looks
 /// for is there from 16 up.
-const RATIO_MAX: f64 = if cfg!(debug_assertions) { 25.0 } else { 10.0 };
+const RATIO_MAX: f64 = if cfg!(debug_assertions) { 15.0 } else { 10.0 };
 
 /// Ordinary lines by format.
 const ORDINARY: [(&str, &str); 14] = [
