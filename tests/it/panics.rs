@@ -58,6 +58,22 @@ impl Planted {
         Planted { scene, address }
     }
 
+    /// The endpoint counts the culprits, all lines as records, and nothing as lost.
+    #[track_caller]
+    fn counts(&self, culprits: &BTreeSet<String>, input: &str, point: &str) {
+        let (_, page) = self.page("/metrics");
+        for row in [
+            format!("weir_faulted_records_total {}\n", culprits.len()),
+            "weir_unaccounted_records_total 0\n".to_owned(),
+            format!(
+                "weir_records_total{{verdict=\"kept\"}} {}\n",
+                input.lines().count()
+            ),
+        ] {
+            assert!(page.contains(&row), "{point}: no {row}{page}");
+        }
+    }
+
     fn start(&self, point: Option<&str>) -> Following {
         let args = ["run", "-c", "weir.toml", "--state", "state"];
         let mut command = self.scene.command(&[], &args);
@@ -144,17 +160,7 @@ fn only_the_planted_records_are_affected(point: &str, killed: bool) {
         .filter(|line| line.contains(PLANTED))
         .map(str::to_owned)
         .collect();
-    let (_, page) = planted.page("/metrics");
-    for row in [
-        format!("weir_faulted_records_total {}\n", culprits.len()),
-        "weir_unaccounted_records_total 0\n".to_owned(),
-        format!(
-            "weir_records_total{{verdict=\"kept\"}} {}\n",
-            input.lines().count()
-        ),
-    ] {
-        assert!(page.contains(&row), "{point}: no {row}{page}");
-    }
+    planted.counts(&culprits, &input, point);
     let (code, stderr) = terminated(running);
     said.push_str(&stderr);
     assert_eq!(code, Some(0), "{point}: {said}");
@@ -269,17 +275,7 @@ fn a_record_that_panics_the_fold_stops_one_start_and_is_set_aside_by_the_next() 
         until("/health tells", || {
             planted.page("/health").1.starts_with("degraded: ")
         });
-        let (_, page) = planted.page("/metrics");
-        for row in [
-            format!("weir_faulted_records_total {}\n", culprits.len()),
-            "weir_unaccounted_records_total 0\n".to_owned(),
-            format!(
-                "weir_records_total{{verdict=\"kept\"}} {}\n",
-                input.lines().count()
-            ),
-        ] {
-            assert!(page.contains(&row), "no {row}{page}");
-        }
+        planted.counts(&culprits, &input, "panic-fold");
         let (code, stderr) = terminated(running);
         said.push_str(&stderr);
         assert_eq!(code, Some(0), "{said}");

@@ -1,9 +1,7 @@
-//! What is watched over recorded files: who is missing, when it is told, and what is told to nobody. The right
-//! answers are worked out by hand from the times in the lines.
+//! States and rules over recorded files: which keys are missing, when an alert goes out, and which alerts do not.
+//! The right answers are worked out by hand from the times in the lines.
 
-use std::time::{Duration, Instant};
-
-use crate::program::{Ran, run_in};
+use crate::program::{Ran, run_in, until};
 use crate::run::{configured, start};
 
 const LOG: &str = "\n[[notifier]]\nname = \"log\"\ntype = \"stdout\"\n";
@@ -436,15 +434,12 @@ fn silence_from_the_start_is_told() {
             scene.append("app.log", b"");
         }
         let running = start(&scene);
-        let deadline = Instant::now() + Duration::from_secs(60);
-        let told = loop {
-            let told = std::fs::read_to_string(scene.path("told.ndjson")).unwrap_or_default();
-            let is_told = told.contains("no-lines") && told.contains("heard.missing");
-            if is_told || Instant::now() > deadline {
-                break told;
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        };
+        let told = || std::fs::read_to_string(scene.path("told.ndjson")).unwrap_or_default();
+        until("both silences", || {
+            let told = told();
+            told.contains("no-lines") && told.contains("heard.missing")
+        });
+        let told = told();
         drop(running);
         assert!(told.contains("no-lines"), "{is_there}: {told}");
         assert!(told.contains("heard.missing"), "{is_there}: {told}");
