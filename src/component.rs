@@ -3,6 +3,22 @@
 
 use crate::flow::secret::Secret;
 
+/// Makes the modules of a list of components, and the enum of their configurations, which `type` tells apart.
+macro_rules! configurations {
+    ($(#[$doc:meta])* $($Variant:ident: $file:ident,)*) => {
+        $(pub mod $file;)*
+
+        $(#[$doc])*
+        #[derive(Clone, Debug, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
+        #[serde(tag = "type", rename_all = "lowercase")]
+        #[schemars(inline)]
+        pub enum Config {
+            $($Variant($file::Config),)*
+        }
+    };
+}
+pub(crate) use configurations;
+
 /// How keys of one table depend on each other, beyond what the schema says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keys {

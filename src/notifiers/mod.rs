@@ -13,10 +13,7 @@ pub mod text;
 use std::path::Path;
 use std::time::Duration;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use crate::component::{Keys, Resolver};
+use crate::component::{Keys, Resolver, configurations};
 use crate::flow::alert::Notification;
 use crate::net::http::Attempt;
 use crate::notifiers::text::{Escape, Texts, Words};
@@ -124,14 +121,9 @@ pub(crate) struct Message<'m> {
 /// Makes the modules and both enums of the list, and hands their calls on.
 macro_rules! make {
     ($($Variant:ident: $file:ident,)*) => {
-        $(pub mod $file;)*
-
-        /// A kind of notifier.
-        #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-        #[serde(tag = "type", rename_all = "lowercase")]
-        #[schemars(inline)]
-        pub enum Config {
-            $($Variant($file::Config),)*
+        configurations! {
+            /// A kind of notifier.
+            $($Variant: $file,)*
         }
 
         impl Config {

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
-use crate::component::{Keys, Resolver};
+use crate::component::{Keys, Resolver, configurations};
 use crate::notifiers::Channel;
 use crate::sinks::file::Appender;
 use crate::sinks::stdout::Escape;
@@ -97,14 +97,9 @@ pub enum Destination {
 /// Makes the modules and both enums of the list, and hands their calls on.
 macro_rules! make {
     ($($Variant:ident: $file:ident,)*) => {
-        $(pub mod $file;)*
-
-        /// A kind of sink.
-        #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-        #[serde(tag = "type", rename_all = "lowercase")]
-        #[schemars(inline)]
-        pub enum Config {
-            $($Variant($file::Config),)*
+        configurations! {
+            /// A kind of sink.
+            $($Variant: $file,)*
         }
 
         impl Config {

@@ -21,9 +21,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
+use crate::component::configurations;
 use crate::flow::alert::SampleLine;
 use crate::flow::time::Time;
 use crate::sources::follow::{Note, Step};
@@ -102,7 +101,7 @@ pub struct Stream {
     pub status: Shared,
 }
 
-/// How a stream is, for whoever looks at the run.
+/// Health of a stream, for `up()`, `/health` and the metrics.
 #[derive(Debug, Default)]
 pub struct Status {
     /// It is read; of a polled program, its last run ended well and in time.
@@ -200,14 +199,9 @@ pub struct Opened {
 /// Makes the modules and both enums of the list.
 macro_rules! make {
     ($($Variant:ident: $file:ident,)*) => {
-        $(pub mod $file;)*
-
-        /// A kind of source.
-        #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-        #[serde(tag = "type", rename_all = "lowercase")]
-        #[schemars(inline)]
-        pub enum Config {
-            $($Variant($file::Config),)*
+        configurations! {
+            /// A kind of source.
+            $($Variant: $file,)*
         }
 
         impl Config {
