@@ -75,8 +75,8 @@ pub fn alert(alert: &Alert) -> Value {
     })
 }
 
-/// What is told of an alert beside its labels: `summary`, `description` (the built-in text), `value` and
-/// `host`, the machine.
+/// Alertmanager's annotations of an alert: `summary`, `description` (the built-in text), `value` and `host`,
+/// the machine.
 pub fn annotations(alert: &Alert) -> Vec<(&'static str, String)> {
     let mut description = String::new();
     words::paragraph(alert, Escape::None, &mut description);

@@ -145,7 +145,7 @@ impl Notify for Email {
                     error.to_string() + &cause.unwrap_or_default()
                 });
                 let reason = format!("{}:{}: {}", self.host, self.port, shown(self, &reason));
-                // 53x is about the login, and nobody's address.
+                // 53x refuses the login, not a recipient's address.
                 let is_about_login = error
                     .status()
                     .is_some_and(|code| code.to_string().starts_with("53"));

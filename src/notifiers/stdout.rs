@@ -75,7 +75,7 @@ impl Notify for Stdout {
                 text.push_str(&format!("and {} more alerts\n", notification.left_out));
             }
         }
-        // A reader that is slow must hold up nobody else.
+        // A slow reader of standard output must not delay other notifiers.
         let written = tokio::task::spawn_blocking(move || write(text.as_bytes())).await;
         match written {
             Ok(Ok(())) => Attempt::Delivered {

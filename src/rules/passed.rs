@@ -13,8 +13,8 @@ pub struct Passed {
     pub no_time: u64,
     /// Of groups that a full table did not admit, or for which there was no memory.
     pub overflow: u64,
-    /// Messages that were not seen before and that nobody can say are new, because there is no room to
-    /// remember them.
+    /// Messages that may be new: the memory of known messages was full, so they could not be looked up or
+    /// remembered.
     pub unknown: u64,
     /// How often an alert could not begin because there were too many.
     pub refused: u64,

@@ -87,7 +87,7 @@ impl Configured for Config {
         let token = context.resolver.secret("token");
         if token.is_none() && !is_loopback(&self.listen) {
             let note = format!(
-                "{} listens beyond this machine and asks for no token; whoever reaches it reads /metrics; \
+                "{} listens beyond this machine and asks for no token; every client that reaches it can read /metrics; \
                  add token_env, or listen on 127.0.0.1",
                 self.listen
             );

@@ -208,7 +208,7 @@ fn a_time_limit_ends_it_and_says_so() {
 }
 
 #[test]
-fn a_failure_is_told_to_whom_the_command_line_names() {
+fn a_failure_goes_to_the_notifiers_that_the_command_line_names() {
     let (_, told) = self::told("", &["--on-failure", "file"], "echo why; exit 9", 9);
     assert!(
         told.contains("exit-code sh: \\\"9\\\"") && told.contains("why"),
