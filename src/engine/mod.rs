@@ -13,7 +13,7 @@
 //! A panic is a fault of ours and costs as little as it can ([`faults`]). In a mapper it costs one record
 //! its place in the tables ([`mapper::careful`]). In the fold, the writer or the committer it ends the run:
 //! what they had is half changed, so no checkpoint is written, and a restart goes on from the last one. If
-//! that was in the fold, the restart looks for the record that does it ([`trials`]).
+//! that was in the fold, the restart looks for the record that does it (`trials`).
 //!
 //! The queues have no bound of their own: every item carries a [`budget::Permit`], so the byte
 //! budget bounds them all together. Only what waits for the fold is bounded by number, too: a batch
